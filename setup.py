@@ -1,0 +1,22 @@
+"""Builds the pickle machine with mypyc; without a compiler the same source runs uncompiled."""
+
+import os
+import sys
+
+from setuptools import setup
+
+SOURCES = ["opcodes", "arrays", "memo", "window", "store", "machine"]
+EDITABLE = "editable_wheel" in sys.argv or "develop" in sys.argv
+
+extensions = []
+if os.environ.get("WEIGHBRIDGE_PURE") != "1" and (not EDITABLE or os.environ.get("WEIGHBRIDGE_COMPILE") == "1"):
+    from mypyc.build import mypycify
+
+    extensions = mypycify(
+        ["--ignore-missing-imports", *(f"src/weighbridge/formats/pickle/{name}.py" for name in SOURCES)],
+        opt_level="3",
+    )
+    for extension in extensions:
+        extension.optional = True
+
+setup(ext_modules=extensions)

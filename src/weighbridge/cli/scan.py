@@ -1,0 +1,139 @@
+"""The verb `scan`: inspect files, folders and archives, and judge them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from weighbridge.cli.exits import NOTHING, TABLE, exit_code
+from weighbridge.cli.options import flag, parser
+from weighbridge.inspection import Options, scan
+from weighbridge.output import FORMATS, render_as
+from weighbridge.policy import Settings, find_settings
+from weighbridge.schema import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from weighbridge.schema import Report
+
+
+def run(arguments: list[str]) -> int:
+    """Run the verb."""
+    given = _parse(arguments)
+    settings = find_settings(given.policy)
+    options = _options(given, settings)
+    _report_progress = _progress() if sys.stderr.isatty() and not given.quiet else None
+    started = time.perf_counter()
+    report = scan(given.paths, policy=settings.policy, options=options, progress=_report_progress)
+    seconds = time.perf_counter() - started
+    if _report_progress:
+        print("\r\x1b[K", end="", file=sys.stderr)
+    _write(given, report, seconds)
+    if not report.artifact.files:
+        print(f"weighbridge: nothing to inspect in {', '.join(given.paths)}", file=sys.stderr)
+    code = exit_code(report, allow_incomplete=given.allow_incomplete)
+    if given.allow_incomplete and not report.complete:
+        print("weighbridge: incomplete, and --allow-incomplete was given", file=sys.stderr)
+    return 0 if given.exit_zero and code != NOTHING else code
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    made = parser("scan", "Inspect files, folders and archives, and judge them.", "weighbridge scan models/ --format html --output report.html", TABLE)
+    made.add_argument("paths", nargs="+", metavar="PATH", help="file or folder")
+    output = made.add_argument_group("output")
+    flag(output, "format", "how to write the report", choices=FORMATS, default="terminal")
+    flag(output, "output", "write the report to this file", metavar="FILE")
+    flag(output, "verbose", "show informational findings and the account of every member", action="store_true")
+    flag(output, "quiet", "no progress", action="store_true")
+    flag(output, "color", "when to use colour", choices=("auto", "always", "never"), default="auto")
+    verdict = made.add_argument_group("verdict")
+    flag(verdict, "policy", "policy file (default: weighbridge.toml or [tool.weighbridge] in the current folder)", metavar="FILE")
+    flag(verdict, "allow-incomplete", "exit 0 although something was not inspected, and say so", action="store_true")
+    flag(verdict, "exit-zero", "report only: exit 0 whatever the verdict", action="store_true")
+    scope = made.add_argument_group("scope and limits")
+    flag(scope, "exclude", "leave out files whose path in the folder matches; may be repeated", action="append", metavar="GLOB", default=[])
+    flag(scope, "hash", "add the SHA-256 of the artifact to the report", action="store_true")
+    flag(scope, "workers", "processes (default: as many as processors, where that pays)", metavar="N")
+    flag(scope, "max-seconds", "time for one file", metavar="S")
+    flag(scope, "max-depth", "containers inside containers", metavar="N")
+    flag(scope, "max-members", "members of one file", metavar="N")
+    flag(scope, "max-unpacked", "bytes that decompression may produce for one file", metavar="BYTES")
+    return made.parse_args(arguments)
+
+
+def _options(given: argparse.Namespace, settings: Settings) -> Options:
+    bounds = {
+        "seconds": _number(given.max_seconds, "max-seconds", float),
+        "depth": _number(given.max_depth, "max-depth", int),
+        "members": _number(given.max_members, "max-members", int),
+        "unpacked_bytes": _number(given.max_unpacked, "max-unpacked", int),
+    }
+    chosen = {name: value for name, value in bounds.items() if value is not None}
+    return Options(
+        limits=msgspec.structs.replace(settings.limits, **chosen),
+        own=frozenset(settings.knowledge),
+        workers=int(_number(given.workers, "workers", int) or 0),
+        excluded=(*settings.exclude, *given.exclude),
+        hashing=given.hash,
+    )
+
+
+def _number(text: str | None, name: str, kind: type[int] | type[float]) -> float | None:
+    if text is None:
+        return None
+    try:
+        value = kind(text)
+    except ValueError:
+        raise UsageError(f"--{name} takes a number, not {text!r}") from None
+    if value <= 0:
+        raise UsageError(f"--{name} takes a number above zero")
+    return value
+
+
+def _write(given: argparse.Namespace, report: Report, seconds: float) -> None:
+    if given.format == "terminal":
+        from weighbridge.output.terminal import Terminal  # noqa: PLC0415  # machine formats do not need it
+
+        text = Terminal(colour=_colour(given), verbose=given.verbose).draw(report, seconds)
+    else:
+        text = render_as(given.format, report)
+    if given.output is None:
+        sys.stdout.write(text)
+        return
+    target = Path(given.output)
+    try:
+        # Written beside and renamed: a report is never half there.
+        beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+        beside.write_text(text, "utf-8")
+        beside.replace(target)
+    except OSError as error:
+        raise UsageError(f"{target}: {(error.strerror or str(error)).lower()}", hint="choose another --output") from error
+    from weighbridge.output.words import summary  # noqa: PLC0415  # only where the report goes to a file
+
+    print(summary(report, seconds), file=sys.stderr)
+
+
+def _colour(given: argparse.Namespace) -> bool:
+    if given.color != "auto":
+        return bool(given.color == "always")
+    return sys.stdout.isatty() and given.output is None and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _progress() -> Callable[[int, int], None]:
+    last = 0.0
+
+    def show(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if total > 1 and now - last > 0.1:
+            last = now
+            print(f"\r\x1b[K{done} of {total} files", end="", file=sys.stderr, flush=True)
+
+    return show

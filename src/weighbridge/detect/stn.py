@@ -1,0 +1,120 @@
+"""Knows what is wrong with safetensors files and their index (STN)."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+from weighbridge.detect.finding import finding
+from weighbridge.formats.pickle import printable
+from weighbridge.schema import Severity
+from weighbridge.source import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from weighbridge.detect.subjects import SafetensorsSubject, TextSubject, TreeSubject
+    from weighbridge.formats.safetensors import Tensor
+    from weighbridge.schema import Finding
+
+_RULES: Final = {
+    "grammar": "STN-002", "duplicate": "STN-003", "overlap": "STN-004", "hole": "STN-005", "tail": "STN-005",
+    "size": "STN-006", "dtype": "STN-007", "metadata": "STN-008",
+}  # fmt: skip
+_CODE: Final = re.compile(
+    r"_target_|__import__|\bexec\s*\(|\beval\s*\(|\bos\.system|subprocess|\{\{.*?(?:__|cycler|lipsum).*?\}\}|!!python/|<script|powershell|\bcurl\s+\S*https?://",
+    re.IGNORECASE | re.DOTALL,
+)
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/]{512,}={0,2}")
+_LONG: Final = 1 << 20
+_SHOWN: Final = 20
+_SHARD: Final = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<ending>\.(?:safetensors|bin))\Z")
+
+
+def detect_safetensors(subject: SafetensorsSubject) -> Iterator[Finding]:
+    """One file."""
+    if subject.error:
+        yield finding("STN-001" if subject.too_long or "claims" in subject.error else "STN-002", subject.location.at(0), subject.error)
+    if subject.also:
+        yield finding("STN-009", subject.location, f"the file is also {' and '.join(subject.also)}")
+    facts = subject.facts
+    if facts is None:
+        return
+    counted: dict[str, int] = {}
+    for problem in facts.problems:
+        counted[problem.kind] = counted.get(problem.kind, 0) + 1
+        if counted[problem.kind] <= _SHOWN:
+            name = f"{printable(problem.name)}: " if problem.name else ""
+            yield finding(_RULES[problem.kind], subject.location.at(8), f"{name}{printable(problem.detail)}")
+    for key, value in facts.metadata:
+        yield from _metadata(subject, key, value)
+    for tensor in facts.tensors:
+        yield from _name(subject, tensor)
+
+
+def _metadata(subject: SafetensorsSubject, key: str, value: object) -> Iterator[Finding]:
+    if not isinstance(value, str):
+        return
+    match = _CODE.search(value)
+    if match:
+        shown = printable(value[max(0, match.start() - 40) : match.end() + 60])
+        yield finding("STN-008", subject.location.at(8), f"metadata {printable(key)!r} holds code", evidence=[shown])
+    elif _BASE64.search(value):
+        yield finding("STN-008", subject.location.at(8), f"metadata {printable(key)!r} holds an encoded blob", severity=Severity.MEDIUM)
+    elif len(value) > _LONG:
+        yield finding("STN-008", subject.location.at(8), f"metadata {printable(key)!r} has {len(value)} characters", severity=Severity.MEDIUM)
+
+
+def _name(subject: SafetensorsSubject, tensor: Tensor) -> Iterator[Finding]:
+    odd = any(unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp"} for c in tensor.name)
+    if odd or ".." in tensor.name.replace("\\", "/").split("/") or tensor.name.startswith(("/", "\\")):
+        yield finding("STN-010", subject.location.at(8), f"the tensor name {printable(tensor.name)!r} is deceptive")
+
+
+def detect_index(subject: TextSubject) -> Iterator[Finding]:
+    """`*.index.json`: every shard is a plain name of a weights file."""
+    if not subject.location.path[-1].endswith(".index.json"):
+        return
+    for shard in sorted(set(shards(subject.data))):
+        evil = "://" in shard or shard.startswith(("/", "\\")) or ".." in shard.replace("\\", "/").split("/") or shard[1:2] == ":"
+        foreign = not shard.endswith((".safetensors", ".bin", ".msgpack", ".h5", ".pt"))
+        swapped = "safetensors" in subject.location.path[-1] and not shard.endswith(".safetensors")
+        if evil or foreign or swapped:
+            yield finding("STN-011", subject.location, f"the index names {printable(shard)!r}")
+
+
+def shards(data: bytes) -> list[str]:
+    """The shard names of an index; empty where it is not one."""
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        return []
+    table = document.get("weight_map") if isinstance(document, dict) else None
+    return [value for value in table.values() if isinstance(value, str)] if isinstance(table, dict) else []
+
+
+def detect_folder(subject: TreeSubject) -> Iterator[Finding]:
+    """Files of one folder against each other: shard sets and needless pickles."""
+    names = {entry.name for entry in subject.entries if entry.kind is Kind.FILE}
+    yield from _sets(subject, names)
+    safe = {name.rsplit("/", 1)[0] if "/" in name else "" for name in names if name.endswith(".safetensors")}
+    for name in sorted(names):
+        folder = name.rsplit("/", 1)[0] if "/" in name else ""
+        if folder in safe and name.endswith((".pkl", ".pickle", ".joblib")):
+            yield finding("PKL-019", subject.place(name), "a pickle beside safetensors")
+
+
+def _sets(subject: TreeSubject, names: set[str]) -> Iterator[Finding]:
+    groups: dict[tuple[str, str, str], set[int]] = {}
+    for name in names:
+        match = _SHARD.match(name)
+        if match:
+            groups.setdefault((match["stem"], match["count"], match["ending"]), set()).add(int(match["number"]))
+    for (stem, count, ending), numbers in sorted(groups.items()):
+        missing = sorted(set(range(1, int(count) + 1)) - numbers) if int(count) < 100_000 else []
+        extra = sorted(number for number in numbers if not 1 <= number <= int(count))
+        if missing or extra:
+            what = f"shards {missing[:5]} are missing" if missing else f"shards {extra[:5]} lie beyond the set"
+            yield finding("SCN-016", subject.place(f"{stem}-*-of-{count}{ending}"), what)

@@ -1,0 +1,145 @@
+"""Knows what detectors are given: facts of one member, with the place they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable  # noqa: TC003  # msgspec reads the annotations
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from weighbridge.detect.knowledge import Knowledge
+from weighbridge.formats.msgpack import MsgpackFacts
+from weighbridge.formats.numpy import NpyHeader
+from weighbridge.formats.pickle import PickleFile
+from weighbridge.formats.safetensors import SafetensorsFacts
+from weighbridge.formats.skops import SkopsNode
+from weighbridge.formats.torch import TorchFacts
+from weighbridge.identify import Identity
+from weighbridge.schema import Location, MalformedInput
+from weighbridge.source import Anomaly, Entry
+
+
+class MemberSubject(Struct, frozen=True, kw_only=True):
+    """Any member: what its name says and what it is."""
+
+    location: Location
+    identity: Identity
+    size: int
+    head: bytes
+    carrier: str = ""
+
+
+class PickleSubject(Struct, frozen=True, kw_only=True):
+    """Pickles of one member. `carrier` is the format that holds them, `expected` whether one belongs here."""
+
+    location: Location
+    carrier: str
+    pickles: PickleFile
+    read: Callable[[int, int], bytes]
+    size: int
+    knowledge: Knowledge
+    signature: bool = True
+    expected: bool = True
+
+
+class TreeSubject(Struct, frozen=True, kw_only=True):
+    """A container or folder with its members and oddities."""
+
+    location: Location
+    format: str
+    entries: tuple[Entry, ...]
+    anomalies: tuple[Anomaly, ...]
+    role: str = ""
+
+    def place(self, name: str) -> Location:
+        """Where a member lies: behind the container, or in the folder."""
+        if self.format == "folder":
+            return Location(path=(f"{self.location.path[0].rstrip('/')}/{name}",))
+        return self.location.inside(name)
+
+
+class TorchSubject(Struct, frozen=True, kw_only=True):
+    """A torch container: its facts, the pickles of its members, and the size of each member."""
+
+    location: Location
+    facts: TorchFacts
+    pickles: dict[str, PickleFile]
+    sizes: dict[str, int]
+    texts: dict[str, str]
+    knowledge: Knowledge
+
+
+class NpySubject(Struct, frozen=True, kw_only=True):
+    """An npy file: its header, or what is wrong with it."""
+
+    location: Location
+    header: NpyHeader | None
+    error: MalformedInput | None
+    size: int
+
+
+class SafetensorsSubject(Struct, frozen=True, kw_only=True):
+    """A safetensors file: its header, or what is wrong with it."""
+
+    location: Location
+    facts: SafetensorsFacts | None
+    error: str
+    too_long: bool
+    also: tuple[str, ...]
+
+
+class MsgpackSubject(Struct, frozen=True, kw_only=True):
+    """A msgpack file."""
+
+    location: Location
+    facts: MsgpackFacts
+    size: int
+
+
+class SkopsSubject(Struct, frozen=True, kw_only=True):
+    """The schema of a skops archive."""
+
+    location: Location
+    nodes: tuple[SkopsNode, ...]
+    error: str
+    knowledge: Knowledge
+
+
+class TextSubject(Struct, frozen=True, kw_only=True):
+    """Text that was read whole or in part."""
+
+    location: Location
+    data: bytes
+    base: int = 0
+    format: str = "text"
+
+
+class ProgramSubject(Struct, frozen=True, kw_only=True):
+    """An ExecuTorch program: its head and size."""
+
+    location: Location
+    head: bytes
+    size: int
+
+
+class LimitSubject(Struct, frozen=True, kw_only=True):
+    """A bound that was hit while a member was read."""
+
+    location: Location
+    limit: str
+    detail: str
+
+
+Subject: TypeAlias = (
+    MemberSubject
+    | PickleSubject
+    | TreeSubject
+    | TorchSubject
+    | NpySubject
+    | SafetensorsSubject
+    | MsgpackSubject
+    | SkopsSubject
+    | TextSubject
+    | ProgramSubject
+    | LimitSubject
+)

@@ -1,0 +1,126 @@
+"""Knows the signatures of file formats, at the head and at the tail."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from weighbridge.source.tar import BLOCK, is_header
+
+if TYPE_CHECKING:
+    from weighbridge.source import Blob
+
+HEAD = 4096
+_TAIL = 1024
+_SAFETENSORS_HEADER = 100_000_000
+
+_SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"\x93NUMPY", "npy"),
+    (b"PK\x03\x04", "zip"),
+    (b"PK\x05\x06", "zip"),
+    (b"7z\xbc\xaf\x27\x1c", "7z"),
+    (b"Rar!\x1a\x07", "rar"),
+    (b"\x1f\x8b", "gzip"),
+    (b"BZh", "bz2"),
+    (b"\xfd7zXZ\x00", "xz"),
+    (b"\x5d\x00\x00", "lzma"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"\x04\x22\x4d\x18", "lz4"),
+    (b"\x89HDF\r\n\x1a\n", "hdf5"),
+    (b"GGUF", "gguf"),
+    (b"FUGG", "gguf"),
+    (b"PAR1", "parquet"),
+    (b"ARROW1", "arrow"),
+    (b"\x7fELF", "elf"),
+    (b"MZ", "pe"),
+    (b"\xfe\xed\xfa\xce", "mach-o"),
+    (b"\xfe\xed\xfa\xcf", "mach-o"),
+    (b"\xce\xfa\xed\xfe", "mach-o"),
+    (b"\xcf\xfa\xed\xfe", "mach-o"),
+    (b"\xca\xfe\xba\xbe", "mach-o"),
+    (b"L\x00\x00\x00\x01\x14\x02\x00", "lnk"),
+    (b"\x89PNG\r\n\x1a\n", "media"),
+    (b"\xff\xd8\xff", "media"),
+    (b"GIF8", "media"),
+    (b"%PDF-", "pdf"),
+    (b"\x00asm", "wasm"),
+    (b"version https://git-lfs.github.com/spec/", "lfs-pointer"),
+    (b"version https://hawser.github.com/spec/", "lfs-pointer"),
+)
+EXECUTABLE = frozenset({"elf", "pe", "mach-o", "lnk", "wasm"})
+_TEXT = re.compile(rb"[\t\n\r\x0c\x1b\x20-\x7e\x80-\xff]*\Z")
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """What a member is. `also` lists other formats that a reader could take it for."""
+
+    format: str
+    also: tuple[str, ...] = ()
+
+    @property
+    def executable(self) -> bool:
+        """Whether the machine or the operating system would run it."""
+        return self.format in EXECUTABLE
+
+
+def identify(blob: Blob) -> Identity:
+    """The format of a blob, from its first 4 KiB, its last KiB and its size."""
+    head = blob.read(0, HEAD)
+    first = _by_head(head, blob.size)
+    tail = blob.read(max(0, blob.size - _TAIL), _TAIL)
+    also = []
+    if first != "zip" and tail.rfind(b"PK\x05\x06") >= 0 and _ends_like_zip(tail):
+        also.append("zip")
+    if first == "pickle" and head[2:6] == b"PK\x03\x04":
+        also.append("zip")
+    return Identity(format=first, also=tuple(also))
+
+
+def _ends_like_zip(tail: bytes) -> bool:
+    at = tail.rfind(b"PK\x05\x06")
+    return at + 22 <= len(tail) and at + 22 + int.from_bytes(tail[at + 20 : at + 22], "little") <= len(tail)
+
+
+def _by_head(head: bytes, size: int) -> str:
+    if not size:
+        return "empty"
+    for signature, name in _SIGNATURES:
+        if head.startswith(signature) and (name != "pe" or _is_pe(head)):
+            return name
+    if len(head) >= 2 and head[0] == 0x80 and head[1] <= 5 and not _safetensors(head, size):
+        return "pickle"
+    if _safetensors(head, size):
+        return "safetensors"
+    if head[4:6] == b"ET" and head[6:8].isdigit():
+        return "executorch"
+    if head[4:8] == b"TFL3":
+        return "tflite"
+    if len(head) >= BLOCK and is_header(head[:BLOCK]):
+        return "tar"
+    if len(head) >= 2 and head[0] == 0x78 and (head[0] * 256 + head[1]) % 31 == 0:
+        return "zlib"
+    return _by_text(head)
+
+
+def _is_pe(head: bytes) -> bool:
+    at = int.from_bytes(head[60:64], "little")
+    return len(head) >= 64 and (head[at : at + 2] in {b"PE", b"NE", b"LE"} or at + 2 > len(head) or head[:6] == b"MZqFpD")
+
+
+def _safetensors(head: bytes, size: int) -> bool:
+    length = int.from_bytes(head[:8], "little")
+    begins = head[8:].lstrip()[:1] == b"{" or head[8:9] == b"{"
+    return len(head) > 8 and begins and (length <= max(size, _SAFETENSORS_HEADER) or head[8:10] == b'{"')
+
+
+def _by_text(head: bytes) -> str:
+    stripped = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if _TEXT.match(head) is None:
+        return "unknown"
+    if head.startswith(b"#!"):
+        return "script"
+    if stripped[:1] in {b"{", b"["}:
+        return "json"
+    return "text"

@@ -1,0 +1,187 @@
+"""Knows how paths become a report: list the files, share them among processes, gather in a fixed order."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+from weighbridge.detect import Knowledge, detect
+from weighbridge.inspection.budget import Account
+from weighbridge.inspection.stages import Stages
+from weighbridge.policy import Policy, decide
+from weighbridge.rules import ruleset_version
+from weighbridge.schema import Artifact, Coverage, Fact, Finding, Limits, Location, Reason, Report, SourceError, Status
+from weighbridge.source import Entry, FileBlob, Kind, LocalTree, local
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+_SHARED_FROM_BYTES: Final = 512 << 20
+_SHARED_FROM_FILES: Final = 20_000
+_BATCH: Final = 64
+
+
+class Job(Struct, frozen=True):
+    """One file to inspect: where it is and what it is called in the report."""
+
+    path: str
+    shown: tuple[str, ...]
+    size: int
+
+
+class Result(Struct, frozen=True):
+    """What came out of one file, or of a folder's own structure."""
+
+    findings: tuple[Finding, ...]
+    coverage: tuple[Coverage, ...]
+    facts: tuple[Fact, ...]
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """How to inspect. `workers` of 0 means as many as there are processors, where that pays."""
+
+    limits: Limits = Limits()
+    own: frozenset[str] = frozenset()
+    workers: int = 0
+    excluded: tuple[str, ...] = ()
+    hashing: bool = False
+
+
+def scan(
+    paths: Sequence[str],
+    *,
+    policy: Policy | None = None,
+    options: Options | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Inspect files and folders and judge them as one artifact.
+
+    `progress` hears (files done, files in all). Raises SourceError where a path does not exist.
+    """
+    chosen, options = policy or Policy(), options or Options()
+    jobs: list[Job] = []
+    results: list[Result] = []
+    for path in paths:
+        found, structure = _listed(path, options)
+        jobs += found
+        results += structure
+    results += _run(jobs, options, progress)
+    from weighbridge import __version__  # noqa: PLC0415  # the package imports this module
+
+    artifact = Artifact(
+        name=", ".join(paths),
+        size=sum(job.size for job in jobs),
+        files=len(jobs),
+        sha256=_digest(jobs) if options.hashing else "",
+    )
+    return decide(
+        Report(
+            artifact=artifact,
+            findings=_ordered(finding for result in results for finding in result.findings),
+            coverage=tuple(sorted((entry for result in results for entry in result.coverage), key=lambda e: e.path)),
+            facts=tuple(fact for result in results for fact in result.facts),
+            verdict=chosen.pending(),
+            tool=f"weighbridge {__version__}",
+            rules=ruleset_version(),
+        ),
+        chosen,
+    )
+
+
+def _ordered(findings: Iterator[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(dict.fromkeys(findings), key=Finding.sort_key))
+
+
+def _listed(path: str, options: Options) -> tuple[list[Job], list[Result]]:
+    source = local(path)
+    if isinstance(source, FileBlob):
+        size = source.size
+        source.close()
+        return [Job(path, (path,), size)], []
+    jobs, entries, coverage = [], list[Entry](), list[Coverage]()
+    base = path.rstrip("/") or "/"
+    for entry in source.entries():
+        if _excluded(entry.name, options.excluded):
+            continue
+        entries.append(entry)
+        shown = (f"{base}/{entry.name}",)
+        if entry.kind is Kind.FILE:
+            jobs.append(Job(os.path.join(source.root, entry.name), shown, entry.size))  # noqa: PTH118  # hot on large trees
+        elif entry.kind is Kind.SPECIAL:
+            coverage.append(Coverage(path=shown, format="", size=0, status=Status.SKIPPED, reason=Reason.NOT_REGULAR, detail=entry.target))
+    return jobs, [_structure(path, source, tuple(entries), tuple(coverage))]
+
+
+def _structure(path: str, source: LocalTree, entries: tuple[Entry, ...], coverage: tuple[Coverage, ...]) -> Result:
+    """What the folder itself says: links, devices, colliding names, shard sets."""
+    from weighbridge.detect.subjects import TreeSubject  # noqa: PLC0415  # only folders need it
+    from weighbridge.source.names import name_anomalies  # noqa: PLC0415
+
+    anomalies = tuple(a for a in (*source.anomalies(), *name_anomalies(entries)) if a.oddity.name not in {"LINK_ESCAPE"} or a in source.anomalies())
+    subject = TreeSubject(location=Location(path=(path,)), format="folder", entries=entries, anomalies=anomalies)
+    return Result(tuple(detect(subject)), coverage, ())
+
+
+def _excluded(name: str, patterns: tuple[str, ...]) -> bool:
+    if not patterns:
+        return False
+    from fnmatch import fnmatch  # noqa: PLC0415  # only where --exclude is used
+
+    return any(fnmatch(name, pattern) for pattern in patterns)
+
+
+def _run(jobs: list[Job], options: Options, progress: Callable[[int, int], None] | None) -> list[Result]:
+    workers = options.workers or min(os.cpu_count() or 1, len(jobs))
+    large = sum(job.size for job in jobs) > _SHARED_FROM_BYTES or len(jobs) > _SHARED_FROM_FILES
+    if workers > 1 and len(jobs) > 1 and (large or options.workers > 1):
+        return list(_shared(jobs, options, workers, progress))
+    results = []
+    for number, job in enumerate(jobs):
+        if progress:
+            progress(number, len(jobs))
+        results.append(inspect_file(job, options))
+    return results
+
+
+def _shared(jobs: list[Job], options: Options, workers: int, progress: Callable[[int, int], None] | None) -> Iterator[Result]:
+    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415  # costs 20 ms, needed for large trees only
+
+    step = max(1, min(_BATCH, len(jobs) // (4 * workers)))
+    with ProcessPoolExecutor(workers) as pool:
+        for number, result in enumerate(pool.map(inspect_file, jobs, [options] * len(jobs), chunksize=step)):
+            if progress:
+                progress(number, len(jobs))
+            yield result
+
+
+def inspect_file(job: Job, options: Options) -> Result:
+    """Inspect one file. Never raises for what the file holds."""
+    stages = Stages(Account(options.limits, time.monotonic), Knowledge(options.own))
+    location = Location(path=job.shown)
+    try:
+        blob = FileBlob(job.path)
+    except SourceError as error:
+        stages.skipped(location, job.size, Reason.UNREADABLE, error.message)
+    else:
+        stages.member(location, blob)
+        findings = [finding for subject in stages.subjects for finding in detect(subject)]
+        blob.close()
+        return Result(tuple(findings), tuple(stages.coverage), tuple(stages.facts))
+    return Result((), tuple(stages.coverage), ())
+
+
+def _digest(jobs: list[Job]) -> str:
+    """SHA-256 over the sorted list of names and SHA-256 digests of the files; the file's own for a single one."""
+    import hashlib  # noqa: PLC0415  # only where hashing is asked for
+
+    digests = []
+    for job in jobs:
+        with open(job.path, "rb", buffering=0) as file:  # noqa: PTH123  # file_digest wants a raw file
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    if len(jobs) == 1:
+        return digests[0]
+    lines = sorted(f"{digest}  {job.shown[0]}\n" for digest, job in zip(digests, jobs, strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -1,0 +1,155 @@
+"""Knows how a policy is written: named statements in TOML, and waivers with reason, owner and expiry."""
+
+from __future__ import annotations
+
+from datetime import date
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from weighbridge.rules import by_id
+from weighbridge.schema import Finding, Limits, Outcome, Severity, UsageError, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FILES: Final = ("weighbridge.toml", "pyproject.toml")
+
+
+class Statement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Findings that match all of `severity`, `rules` and `effects` lead to `outcome`. Empty means any.
+
+    `rules` are ids or patterns such as `TCH-*`; `effects` are the letters of the catalogue.
+    """
+
+    name: str
+    outcome: Outcome
+    severity: tuple[Severity, ...] = ()
+    rules: tuple[str, ...] = ()
+    effects: str = ""
+
+    def holds(self, finding: Finding) -> bool:
+        """Whether a finding falls under this statement."""
+        if self.severity and finding.severity not in self.severity:
+            return False
+        if self.rules and not any(fnmatchcase(finding.rule, pattern) for pattern in self.rules):
+            return False
+        rule = by_id().get(finding.rule)
+        return not self.effects or (rule is not None and any(effect in rule.effects for effect in self.effects))
+
+
+class Waiver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A decision that a finding is accepted: where, why, by whom and until when."""
+
+    rule: str
+    path: str
+    reason: str
+    owner: str
+    expires: date
+
+    def covers(self, finding: Finding, today: date) -> bool:
+        """Whether this waiver accepts a finding today."""
+        return (
+            finding.rule == self.rule
+            and today <= self.expires
+            and (fnmatchcase(finding.location.member, self.path) or fnmatchcase(finding.location.path[0], self.path))
+        )
+
+
+DEFAULT: Final = (
+    Statement(name="no code in weights", outcome=Outcome.BLOCK, severity=(Severity.CRITICAL, Severity.HIGH), effects="X"),
+    Statement(name="nothing of high severity", outcome=Outcome.BLOCK, severity=(Severity.CRITICAL, Severity.HIGH)),
+    Statement(name="medium findings are reviewed", outcome=Outcome.REVIEW, severity=(Severity.MEDIUM,)),
+)
+
+
+class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Statements in order of precedence within an outcome, and what an incomplete inspection means."""
+
+    name: str = "strict"
+    statements: tuple[Statement, ...] = DEFAULT
+    incomplete: Outcome = Outcome.REVIEW
+    waivers: tuple[Waiver, ...] = ()
+    today: date = msgspec.field(default_factory=date.today)
+
+    def pending(self) -> Verdict:
+        """The verdict of a report that has not been judged."""
+        return Verdict(outcome=Outcome.REVIEW, decided_by="", because="not judged yet", policy=self.name)
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What a configuration file may say."""
+
+    policy: Policy = Policy()
+    limits: Limits = Limits()
+    knowledge: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    source: str = ""
+
+
+class _File(Struct, forbid_unknown_fields=True, kw_only=True):
+    policy: dict[str, Any] = {}
+    waiver: list[dict[str, Any]] = []
+    limits: dict[str, Any] = {}
+    knowledge: dict[str, list[str]] = {}
+    scan: dict[str, Any] = {}
+
+
+def find_settings(explicit: str | None, folder: str = ".") -> Settings:
+    """Read the named file, else weighbridge.toml or [tool.weighbridge] in `folder`, else the defaults.
+
+    The artifact under inspection is never searched for configuration. Raises UsageError for a broken file.
+    """
+    if explicit is not None:
+        if not Path(explicit).is_file():
+            raise UsageError(f"{explicit}: no such policy file", hint="check the path given with --policy")
+        return read_settings(Path(explicit))
+    for name in FILES:
+        path = Path(folder) / name
+        if path.is_file():
+            settings = read_settings(path)
+            if settings.source:
+                return settings
+    return Settings()
+
+
+def read_settings(path: Path) -> Settings:
+    """Settings of one TOML file."""
+    import tomllib  # noqa: PLC0415  # only where a file exists
+
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: {error}", hint="correct the file") from error
+    if path.name == "pyproject.toml":
+        document = document.get("tool", {}).get("weighbridge")
+        if document is None:
+            return Settings()
+    return parse_settings(document, str(path))
+
+
+def parse_settings(document: Mapping[str, Any], source: str) -> Settings:
+    """Settings of a parsed document. Raises UsageError that names the key that is wrong."""
+    try:
+        file = msgspec.convert(document, _File)
+        fields = dict(file.policy)
+        if "statement" in fields:
+            fields["statements"] = fields.pop("statement")
+        policy = msgspec.convert({**fields, "waivers": file.waiver}, Policy)
+        limits = msgspec.convert(file.limits, Limits)
+        scan = dict(file.scan)
+        exclude = tuple(scan.pop("exclude", ()))
+        if scan:
+            raise UsageError(f"{source}: [scan] does not know {', '.join(scan)}", hint="known: exclude")
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{source}: {error}", hint="see docs/reference/policy.md") from error
+    for waiver in policy.waivers:
+        if waiver.rule not in by_id():
+            raise UsageError(f"{source}: a waiver names the unknown rule {waiver.rule}", hint="weighbridge rule --list")
+        if not waiver.reason.strip() or not waiver.owner.strip():
+            raise UsageError(f"{source}: the waiver of {waiver.rule} has no reason or owner", hint="both are required")
+    names = tuple(name for group in file.knowledge.values() for name in group)
+    return Settings(policy=policy, limits=limits, knowledge=names, exclude=exclude, source=source)

@@ -1,0 +1,49 @@
+"""Knows the shape of a whole inspection: what arrived, what was found, what was looked at."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from weighbridge.schema.coverage import Coverage, Status
+from weighbridge.schema.finding import Finding
+from weighbridge.schema.verdict import Verdict
+
+SCHEMA = "https://weighbridge.dev/schema/report/v1"
+
+
+class Fact(Struct, frozen=True, kw_only=True):
+    """Something true about a member that is no finding, such as what a loader would say to it."""
+
+    path: tuple[str, ...]
+    name: str
+    value: str
+
+
+class Artifact(Struct, frozen=True, kw_only=True):
+    """What arrived. `size` counts bytes of all files; `sha256` is set where hashing was asked for."""
+
+    name: str
+    size: int
+    files: int
+    sha256: str = ""
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """One artifact with its findings, coverage, facts and verdict.
+
+    The same bytes, rules and policy give the same report: it holds no time and no host name.
+    """
+
+    artifact: Artifact
+    findings: tuple[Finding, ...]
+    coverage: tuple[Coverage, ...]
+    verdict: Verdict
+    facts: tuple[Fact, ...] = ()
+    tool: str = ""
+    rules: str = ""
+    schema: str = SCHEMA
+
+    @property
+    def complete(self) -> bool:
+        """Whether every member was looked at from end to end."""
+        return all(entry.status is Status.INSPECTED for entry in self.coverage)
