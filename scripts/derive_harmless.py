@@ -32,7 +32,7 @@ PLAIN_GET = {"get", "load", "run", "call", "remove"}
 SKIP = (".tests", ".test", "._testing", ".conftest", "__main__", ".setup", "_build_utils", ".externals", ".testing", ".onnx.", ".distributed.")
 TREES = {
     "sklearn": ["sklearn"],
-    "torch": ["torch.nn.modules", "torch.nn.quantized", "torch.nn.intrinsic", "torch.ao.nn", "torch.optim", "torch.distributions",
+    "torch": ["torch.nn.modules", "torch.nn.functional", "torch.nn.init", "torch.nn.quantized", "torch.nn.intrinsic", "torch.ao.nn", "torch.optim", "torch.distributions",
               "torch.utils.data.dataset", "torch.utils.data.sampler", "torch.nn.parameter", "torch.nn.utils.parametrizations",
               "torch.nn.utils.parametrize", "torch.nn.utils.weight_norm", "torch.nn.utils.spectral_norm", "torch.ao.quantization.observer",
               "torch.ao.quantization.fake_quantize", "torch.ao.quantization.qconfig", "torch.ao.quantization.stubs", "torch.amp.grad_scaler"],
@@ -121,7 +121,7 @@ def derive(roots, package):
                     home, name = value.__module__, value.__qualname__
                     letters = class_uses(value)
                 elif isinstance(value, types.FunctionType):
-                    if value.__name__ != name or not (home or "").startswith(FUNCTION_TREES) or name.startswith("_") or not quiet(value):
+                    if value.__name__ != name or not (home or "").startswith(FUNCTION_TREES) or (name.startswith("_") and package != "sklearn") or not quiet(value):
                         continue
                     letters = "i"
                 elif type(value).__name__ in {"ufunc", "_ArrayFunctionDispatcher"} or (package == "torch" and isinstance(value, types.BuiltinFunctionType)):

@@ -6,7 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from weighbridge.cli.options import parser
-from weighbridge.rules import CATALOGUE, find_rule
+from weighbridge.rules import all_rules, find_rule
 from weighbridge.rules.references import ATLAS_VERSION, name_of
 from weighbridge.schema import UsageError
 
@@ -21,7 +21,7 @@ def run(arguments: list[str]) -> int:
     made.add_argument("--list", action="store_true", help="list every rule")
     given = made.parse_args(arguments)
     if given.list:
-        for rule in CATALOGUE:
+        for rule in all_rules():
             print(f"{rule.id}  {rule.severity.value:<8}  {rule.name}")
         return 0
     if given.id is None:

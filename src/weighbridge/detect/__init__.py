@@ -2,67 +2,56 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from weighbridge.detect.arc import detect_tree
-from weighbridge.detect.jax import detect_msgpack, detect_orbax
-from weighbridge.detect.jbl import detect_joblib, detect_skops
 from weighbridge.detect.knowledge import Knowledge
-from weighbridge.detect.npy import detect_npy, detect_npz
-from weighbridge.detect.pkl import detect_pickle
-from weighbridge.detect.pkl_stream import detect_stream
-from weighbridge.detect.scn import detect_limit, detect_member
-from weighbridge.detect.sec import detect_secrets
-from weighbridge.detect.stn import detect_folder, detect_index, detect_safetensors
-from weighbridge.detect.subjects import (
-    LimitSubject,
-    MemberSubject,
-    MsgpackSubject,
-    NpySubject,
-    PickleSubject,
-    ProgramSubject,
-    SafetensorsSubject,
-    SkopsSubject,
-    Subject,
-    TextSubject,
-    TorchSubject,
-    TreeSubject,
-)
-from weighbridge.detect.tch import detect_legacy, detect_program, detect_side_file, detect_torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from weighbridge.detect.subjects import Subject
     from weighbridge.schema import Finding
 
-DETECTORS: Final[tuple[tuple[type[Subject], Callable[[Any], Iterator[Finding]]], ...]] = (
-    (MemberSubject, detect_member),
-    (MemberSubject, detect_side_file),
-    (PickleSubject, detect_pickle),
-    (PickleSubject, detect_stream),
-    (PickleSubject, detect_legacy),
-    (PickleSubject, detect_joblib),
-    (TreeSubject, detect_tree),
-    (TreeSubject, detect_npz),
-    (TreeSubject, detect_folder),
-    (TorchSubject, detect_torch),
-    (ProgramSubject, detect_program),
-    (NpySubject, detect_npy),
-    (SafetensorsSubject, detect_safetensors),
-    (MsgpackSubject, detect_msgpack),
-    (SkopsSubject, detect_skops),
-    (TextSubject, detect_index),
-    (TextSubject, detect_orbax),
-    (TextSubject, detect_secrets),
-    (LimitSubject, detect_limit),
+# (subject, module, function). Modules are loaded when the first subject of their kind turns up.
+DETECTORS: Final[tuple[tuple[str, str, str], ...]] = (
+    ("MemberSubject", "scn", "detect_member"),
+    ("MemberSubject", "scn", "detect_side_file"),
+    ("LimitSubject", "scn", "detect_limit"),
+    ("PickleSubject", "pkl", "detect_pickle"),
+    ("PickleSubject", "pkl_stream", "detect_stream"),
+    ("PickleSubject", "pkl_carrier", "detect_legacy"),
+    ("PickleSubject", "pkl_carrier", "detect_joblib"),
+    ("TreeSubject", "arc", "detect_tree"),
+    ("TreeSubject", "npy", "detect_npz"),
+    ("TreeSubject", "stn", "detect_folder"),
+    ("TorchSubject", "tch", "detect_torch"),
+    ("ProgramSubject", "tch", "detect_program"),
+    ("NpySubject", "npy", "detect_npy"),
+    ("SafetensorsSubject", "stn", "detect_safetensors"),
+    ("MsgpackSubject", "jax", "detect_msgpack"),
+    ("SkopsSubject", "jbl", "detect_skops"),
+    ("TextSubject", "stn", "detect_index"),
+    ("TextSubject", "jax", "detect_orbax"),
+    ("TextSubject", "krs", "detect_lambda"),
+    ("TextSubject", "sec", "detect_secrets"),
 )
+
+
+@cache
+def _detectors(kind: str) -> tuple[Callable[[Any], Iterator[Finding]], ...]:
+    return tuple(
+        getattr(import_module(f"weighbridge.detect.{module}"), function)
+        for subject, module, function in DETECTORS
+        if subject == kind
+    )
 
 
 def detect(subject: Subject) -> Iterator[Finding]:
     """Everything that the detectors have to say about one subject."""
-    for kind, detector in DETECTORS:
-        if type(subject) is kind:
-            yield from detector(subject)
+    for detector in _detectors(type(subject).__name__):
+        yield from detector(subject)
 
 
-__all__ = ["DETECTORS", "Knowledge", "Subject", "detect"]
+__all__ = ["DETECTORS", "Knowledge", "detect"]

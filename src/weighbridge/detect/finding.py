@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from weighbridge.rules import by_id
+from weighbridge.rules import find_rule
 from weighbridge.schema import Evidence, Finding
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def finding(
     why: str = "",
 ) -> Finding:
     """A finding of `rule`, with the rule's severity, explanation and fix unless the evidence says otherwise."""
-    known = by_id()[rule]
+    known = find_rule(rule)
     return Finding(
         rule=rule,
         severity=severity or known.severity,

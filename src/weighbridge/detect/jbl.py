@@ -1,4 +1,4 @@
-"""Knows the attacks on joblib and skops (JBL)."""
+"""Knows the attacks on skops files (JBL)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from weighbridge.detect.finding import finding
 from weighbridge.detect.knowledge import Standing, Use
-from weighbridge.detect.pkl import charges
 from weighbridge.formats.pickle import Name, printable
 from weighbridge.schema import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from weighbridge.detect.subjects import PickleSubject, SkopsSubject
+    from weighbridge.detect.subjects import SkopsSubject
     from weighbridge.formats.skops import SkopsNode
     from weighbridge.schema import Finding
 
@@ -41,20 +40,6 @@ _LOADERS: Final = frozenset(
      "BaseHistGradientBoostingNode", "TimeNode", "DateNode", "TimedeltaNode", "TimezoneNode", "CythonLossNode", "BinaryTreeNode", "DatasetNode"}
 )  # fmt: skip
 _OPERATORS: Final = frozenset({"attrgetter", "itemgetter", "methodcaller"})
-
-
-def detect_joblib(subject: PickleSubject) -> Iterator[Finding]:
-    """What joblib.load of this file does, and objects in its arrays."""
-    if not any(trace.raw for trace in subject.pickles.streams) and subject.carrier != "joblib":
-        return
-    for trace in subject.pickles.streams:
-        adverse = list(charges(trace, subject.knowledge))
-        if any(charge.severity is Severity.CRITICAL for charge in adverse):
-            yield finding("JBL-001", subject.location, f"joblib.load of this file: {adverse[0].message}")
-        for raw in trace.raw:
-            inner = list(charges(raw.pickle, subject.knowledge)) if raw.pickle is not None else []
-            if inner:
-                yield finding("JBL-002", subject.location.at(raw.offset), f"an array of objects: {inner[0].message}")
 
 
 def detect_skops(subject: SkopsSubject) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,7 @@ _DANGEROUS_CONTENT: Final = frozenset({"pickle", "zip", "tar", "7z", "gzip", "xz
 _COMPRESSED: Final = frozenset({"gzip", "xz", "bz2", "zlib", "lz4", "zstd", "lzma"})
 _TORCH_NAMES: Final = (".pt", ".pth", ".ckpt", ".bin")
 _EXECUTABLE_NAMES: Final = (".exe", ".dll", ".scr", ".msi", ".lnk", ".com", ".jar")
+_SIDE_FILES: Final = re.compile(r"(?:^|/)(?:optimizer|scheduler|scaler|rng_state[\w]*|training_args)\.(?:pt|pth|bin)$")
 _LFS_SIZE: Final = 1024
 _LIMIT_RULES: Final = {
     "depth": "SCN-005", "ratio": "ARC-003", "unpacked_bytes": "ARC-003", "members": "ARC-011", "header": "STN-001",
@@ -48,6 +50,8 @@ def _contradiction(subject: MemberSubject, name: str, found: str) -> Iterator[Fi
         yield finding("ARC-008", subject.location.at(0), f"a model file packed as {found}", evidence=[_bytes(subject.head)])
     if found in _COMPRESSED and name.lower().endswith(_TORCH_NAMES[:3]):
         yield finding("ARC-008", subject.location.at(0), f"a torch file packed as {found}", evidence=[_bytes(subject.head)])
+    if any(outer.rsplit("/", 1)[-1] == name.rsplit("/", 1)[-1] for outer in subject.location.path[:-1]):
+        return  # pandas names the member after its archive
     ending = contradicts(name, found)
     if not ending or found == "empty":
         return
@@ -78,6 +82,17 @@ def _bytes(head: bytes) -> str:
     shown = head[:16]
     text = "".join(chr(b) if 32 <= b < 127 else "." for b in shown)
     return f"first bytes {shown.hex(' ')}  {text}"
+
+
+def detect_side_file(subject: MemberSubject) -> Iterator[Finding]:
+    """Files that belong to training or to torch.hub."""
+    name = "/".join(subject.location.path)
+    if _SIDE_FILES.search(name):
+        yield finding("TCH-014", subject.location, "trainer state among the files")
+    if name.endswith("/.metadata") and subject.identity.format == "pickle":
+        yield finding("TCH-015", subject.location, "metadata of a distributed checkpoint, a pickle")
+    if name.endswith("hubconf.py"):
+        yield finding("TCH-020", subject.location, "hubconf.py is imported and run by torch.hub.load")
 
 
 def detect_limit(subject: LimitSubject) -> Iterator[Finding]:

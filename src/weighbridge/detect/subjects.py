@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable  # noqa: TC003  # msgspec reads the annotations
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 
-from weighbridge.detect.knowledge import Knowledge
-from weighbridge.formats.msgpack import MsgpackFacts
-from weighbridge.formats.numpy import NpyHeader
-from weighbridge.formats.pickle import PickleFile
-from weighbridge.formats.safetensors import SafetensorsFacts
-from weighbridge.formats.skops import SkopsNode
-from weighbridge.formats.torch import TorchFacts
-from weighbridge.identify import Identity
-from weighbridge.schema import Location, MalformedInput
-from weighbridge.source import Anomaly, Entry
+from weighbridge.schema import Location
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from weighbridge.detect.knowledge import Knowledge
+    from weighbridge.formats.msgpack import MsgpackFacts
+    from weighbridge.formats.numpy import NpyHeader
+    from weighbridge.formats.pickle import PickleFile
+    from weighbridge.formats.safetensors import SafetensorsFacts
+    from weighbridge.formats.skops import SkopsNode
+    from weighbridge.formats.torch import TorchFacts
+    from weighbridge.identify import Identity
+    from weighbridge.schema import MalformedInput
+    from weighbridge.source import Anomaly, Entry
 
 
 class MemberSubject(Struct, frozen=True, kw_only=True):

@@ -14,11 +14,10 @@ from weighbridge.schema import Evidence, Severity
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from weighbridge.detect.subjects import MemberSubject, PickleSubject, ProgramSubject, TorchSubject
-    from weighbridge.formats.pickle import PickleFile, Trace
+    from weighbridge.detect.subjects import ProgramSubject, TorchSubject
+    from weighbridge.formats.pickle import Trace
     from weighbridge.schema import Finding
 
-_SIDE_FILES: Final = re.compile(r"(?:^|/)(?:optimizer|scheduler|scaler|rng_state[\w]*|training_args)\.(?:pt|pth|bin)$")
 _OPERATORS: Final = re.compile(
     rb"\b(?:ops\.)?(?:(?:aten|prim|profiler|quantized|_caffe2|torchaudio|image|video_reader|torchvision|rpc|inductor|mkldnn)\.)?"
     rb"(?P<op>from_file|save|load_library|PythonOp|read_file|write_file|decode_image_file|_save_to_file|load_from_file|rpc_sync|rpc_async|rpc_remote|to_file)"
@@ -29,7 +28,7 @@ _SIDE_EFFECT_OPS: Final = frozenset(
 )
 _WEIGHT_NAMES: Final = (".pth", ".ckpt", ".bin", ".safetensors")
 _WEIGHT_WORDS: Final = ("weights", "state_dict", "pytorch_model", "checkpoint", "adapter_model")
-_REGULAR: Final = frozenset({"data.pkl", "constants.pkl", "version", "byteorder", ".data/serialization_id", ".format_version", ".storage_alignment"})
+_REGULAR: Final = frozenset({"data.pkl", "constants.pkl", "version", "byteorder", ".data/serialization_id", ".format_version", ".storage_alignment", "traced_inputs.pkl"})
 _PT2_REGULAR: Final = re.compile(r"(?:\.data/|data/|models/|extra/|archive_format|archive_version|byteorder|version|\.format_version)")
 
 
@@ -50,7 +49,7 @@ def _worst(subject: TorchSubject) -> Iterator[Finding]:
         if critical:
             yield finding("TCH-001", subject.location, f"torch.load of this file: {critical[0].message} ({name})", evidence=[critical[0].says or critical[0].message])
         inner = name.removeprefix(f"{subject.facts.root}/")
-        if inner not in _REGULAR and not (subject.facts.kind == "pt2" and _PT2_REGULAR.match(inner)) and pickles.active:
+        if inner not in _REGULAR and not inner.endswith(".debug_pkl") and not (subject.facts.kind == "pt2" and _PT2_REGULAR.match(inner)) and pickles.active:
             yield finding("TCH-002", where, f"{inner} is a pickle and no regular part of a {subject.facts.kind} archive")
         if subject.facts.kind == "pt2" and adverse:
             yield finding("TCH-010", where, f"a pickle in a pt2 archive: {adverse[0].message}")
@@ -125,32 +124,6 @@ def _marks(subject: TorchSubject) -> Iterator[Finding]:
         yield finding("TCH-019", subject.location, f"byteorder is {facts.byteorder[:20]!r}")
     if facts.version and not facts.version.strip().isdigit():
         yield finding("TCH-019", subject.location, f"version is {facts.version[:20]!r}")
-
-
-def detect_legacy(subject: PickleSubject) -> Iterator[Finding]:
-    """Checkpoints from before torch 1.6."""
-    if subject.pickles.legacy_torch:
-        yield finding("TCH-003", subject.location.at(0), "a checkpoint in the layout from before torch 1.6")
-        yield from _legacy_worst(subject, subject.pickles)
-
-
-def _legacy_worst(subject: PickleSubject, pickles: PickleFile) -> Iterator[Finding]:
-    for trace in pickles.streams:
-        critical = [charge for charge in charges(trace, subject.knowledge) if charge.severity is Severity.CRITICAL]
-        if critical:
-            yield finding("TCH-001", subject.location.at(trace.start), f"torch.load of this file: {critical[0].message}")
-            return
-
-
-def detect_side_file(subject: MemberSubject) -> Iterator[Finding]:
-    """Files that belong to training or to torch.hub."""
-    name = "/".join(subject.location.path)
-    if _SIDE_FILES.search(name):
-        yield finding("TCH-014", subject.location, "trainer state among the files")
-    if name.endswith("/.metadata") and subject.identity.format == "pickle":
-        yield finding("TCH-015", subject.location, "metadata of a distributed checkpoint, a pickle")
-    if name.endswith("hubconf.py"):
-        yield finding("TCH-020", subject.location, "hubconf.py is imported and run by torch.hub.load")
 
 
 def detect_program(subject: ProgramSubject) -> Iterator[Finding]:

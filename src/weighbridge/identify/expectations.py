@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_PICKLES = {"pickle", "zip", "tar", "gzip", "bz2", "xz", "lzma", "zlib", "lz4", "zstd", "unknown", "7z", "npy"}
+_PICKLES = {"pickle", "text", "json", "script", "zip", "tar", "gzip", "bz2", "xz", "lzma", "zlib", "lz4", "zstd", "unknown", "7z", "npy"}
 _TORCH = {"zip", "pickle", "tar"}
 EXPECTED: dict[str, frozenset[str]] = {
     ending: frozenset(formats)

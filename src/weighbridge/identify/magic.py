@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from weighbridge.source.tar import BLOCK, is_header
 
 if TYPE_CHECKING:
     from weighbridge.source import Blob
 
 HEAD = 4096
 _TAIL = 1024
+_BLOCK = 512
 _SAFETENSORS_HEADER = 100_000_000
 
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
@@ -97,11 +97,19 @@ def _by_head(head: bytes, size: int) -> str:
         return "executorch"
     if head[4:8] == b"TFL3":
         return "tflite"
-    if len(head) >= BLOCK and is_header(head[:BLOCK]):
+    if len(head) >= _BLOCK and head[0] and _tar_header(head[:_BLOCK]):
         return "tar"
     if len(head) >= 2 and head[0] == 0x78 and (head[0] * 256 + head[1]) % 31 == 0:
         return "zlib"
     return _by_text(head)
+
+
+def _tar_header(block: bytes) -> bool:
+    if block[257:262] != b"ustar" and not block[148:156].strip(b" \0").isdigit():
+        return False
+    from weighbridge.source.tar import is_header  # noqa: PLC0415  # only what looks like a tar needs the checksum
+
+    return is_header(block)
 
 
 def _is_pe(head: bytes) -> bool:

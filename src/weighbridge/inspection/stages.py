@@ -18,20 +18,16 @@ from weighbridge.detect.subjects import (
     TorchSubject,
     TreeSubject,
 )
-from weighbridge.formats.msgpack import read_msgpack
-from weighbridge.formats.numpy import read_npy
 from weighbridge.formats.pickle import Brief, PickleFile, looks_like_pickle, read_pickles
 from weighbridge.formats.pickle.opcodes import INVALID, SHAPE
-from weighbridge.formats.safetensors import read_safetensors
-from weighbridge.formats.skops import SkopsNode, read_skops
 from weighbridge.formats.torch import TorchFacts, storages, torch_kind
-from weighbridge.formats.weights_only import refusals
 from weighbridge.identify import Identity, identify, open_container
 from weighbridge.schema import Coverage, Fact, LimitExceeded, Location, MalformedInput, Reason, SourceError, Status, WeighbridgeError
 from weighbridge.source import Blob, Entry, Kind, Slice, Tree
 
 if TYPE_CHECKING:
     from weighbridge.detect.knowledge import Knowledge
+    from weighbridge.formats.skops import SkopsNode
     from weighbridge.inspection.budget import Account
 
 _TEXT: Final = frozenset({"text", "json", "script"})
@@ -65,7 +61,7 @@ class Stages:
             self.skipped(location, blob.size, Reason.MALFORMED, error.message)
         except WeighbridgeError as error:
             self.skipped(location, blob.size, Reason.UNREADABLE, error.message)
-        except (RecursionError, MemoryError, OSError, ValueError, ArithmeticError, LookupError, TypeError) as error:
+        except Exception as error:  # noqa: BLE001  # reported as not inspected, never swallowed
             # A fault of ours on hostile bytes must neither stop the scan nor pass as clean.
             self.skipped(location, blob.size, Reason.INTERNAL, f"{type(error).__name__}: {error}")
 
@@ -103,6 +99,8 @@ class Stages:
         elif found == "empty":
             self.covered(location, found, 0, inspected=0)
         elif not self.container(location, blob, found, depth):
+            if found == "hdf5":
+                self._secrets(location, blob, found)
             self.skipped(location, blob.size, Reason.UNSUPPORTED, f"{found} has no reader here", found)
 
     # Pickles
@@ -151,6 +149,8 @@ class Stages:
     def _weights_only(self, location: Location, pickles: PickleFile, carrier: str) -> None:
         if not (pickles.legacy_torch or carrier == "torch"):
             return
+        from weighbridge.formats.weights_only import refusals  # noqa: PLC0415
+
         reasons = [reason for trace in pickles.streams for reason in refusals(trace)]
         value = "accepts it" if not reasons else f"refuses it: {reasons[0]}" + (f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else "")
         self.facts.append(Fact(path=location.path, name="torch.load(weights_only=True)", value=value))
@@ -167,6 +167,8 @@ class Stages:
                 return
         name = location.path[-1].lower()
         if found == "unknown" and (name.endswith(_MSGPACK) or _is_map(first)):
+            from weighbridge.formats.msgpack import read_msgpack  # noqa: PLC0415  # readers load when needed
+
             facts = read_msgpack(blob)
             if name.endswith(_MSGPACK) or (facts.end == blob.size and facts.items > 1):
                 self.subjects.append(MsgpackSubject(location=location, facts=facts, size=blob.size))
@@ -185,6 +187,8 @@ class Stages:
     # Plain formats
 
     def _npy(self, location: Location, blob: Blob) -> None:
+        from weighbridge.formats.numpy import read_npy  # noqa: PLC0415
+
         header, problem = None, None
         try:
             header = read_npy(blob)
@@ -202,6 +206,8 @@ class Stages:
         self.covered(location, "npy", blob.size, inspected=header.data, tensor=min(header.size, blob.size - header.data))
 
     def _safetensors(self, location: Location, blob: Blob, identity: Identity) -> None:
+        from weighbridge.formats.safetensors import read_safetensors  # noqa: PLC0415
+
         facts, message, too_long = None, "", False
         try:
             facts = read_safetensors(blob)
@@ -372,6 +378,8 @@ class Stages:
             return ""
 
     def _skops(self, location: Location, tree: Tree, entries: tuple[Entry, ...]) -> None:
+        from weighbridge.formats.skops import read_skops  # noqa: PLC0415
+
         for entry in entries:
             if entry.name == "schema.json":
                 nodes: tuple[SkopsNode, ...] = ()

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from weighbridge.rules import by_id
+from weighbridge.rules import find_rule
 from weighbridge.schema import Finding, Report, Rule, Severity, Status
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def to_sarif(report: Report) -> str:
     driver = {
         "name": "Weighbridge" if name else "weighbridge",
         "version": version,
-        "rules": [_rule(by_id()[rule]) for rule in used],
+        "rules": [_rule(find_rule(rule)) for rule in used],
     }
     missing = [entry for entry in report.coverage if entry.status is not Status.INSPECTED]
     run = {

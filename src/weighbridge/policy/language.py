@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Struct
 
-from weighbridge.rules import by_id
+from weighbridge.rules import find_rule, is_rule
 from weighbridge.schema import Finding, Limits, Outcome, Severity, UsageError, Verdict
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ class Statement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             return False
         if self.rules and not any(fnmatchcase(finding.rule, pattern) for pattern in self.rules):
             return False
-        rule = by_id().get(finding.rule)
-        return not self.effects or (rule is not None and any(effect in rule.effects for effect in self.effects))
+        return not self.effects or any(effect in find_rule(finding.rule).effects for effect in self.effects)
 
 
 class Waiver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -147,7 +146,7 @@ def parse_settings(document: Mapping[str, Any], source: str) -> Settings:
     except msgspec.ValidationError as error:
         raise UsageError(f"{source}: {error}", hint="see docs/reference/policy.md") from error
     for waiver in policy.waivers:
-        if waiver.rule not in by_id():
+        if not is_rule(waiver.rule):
             raise UsageError(f"{source}: a waiver names the unknown rule {waiver.rule}", hint="weighbridge rule --list")
         if not waiver.reason.strip() or not waiver.owner.strip():
             raise UsageError(f"{source}: the waiver of {waiver.rule} has no reason or owner", hint="both are required")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from typing import TYPE_CHECKING, Protocol
 
 from weighbridge.schema import LimitExceeded, SourceError
@@ -126,6 +125,8 @@ class Spool:
 
         What was produced before an error is kept; the error is in `error`.
         """
+        import tempfile  # noqa: PLC0415  # most files need no decompression
+
         self._file = tempfile.SpooledTemporaryFile(max_size=budget.limits.spool_memory)  # noqa: SIM115  # lives as long as the blob
         self.size = 0
         self.error: Exception | None = None

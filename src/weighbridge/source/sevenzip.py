@@ -328,7 +328,12 @@ def decoder_for(folder: _Folder) -> Any:
         if found is None:
             return None
         filters.append(found)
-    return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=filters) if filters else None
+    packers = {lzma.FILTER_LZMA1, lzma.FILTER_LZMA2}
+    filters.sort(key=lambda found: found["id"] in packers)
+    try:
+        return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=filters)
+    except lzma.LZMAError:
+        return None
 
 
 def _filter(method: bytes, properties: bytes) -> dict[str, int] | None:

@@ -39,8 +39,8 @@ def _getattr(arguments: tuple[Value, ...], knowledge: Knowledge) -> Grade | None
     attribute = arguments[1] if len(arguments) == 2 else None
     if isinstance(attribute, str):
         owner = arguments[0]
+        plain = attribute.isidentifier() and not attribute.startswith("__" if isinstance(owner, Made) else "_")
         owner = owner.target if isinstance(owner, Made) else owner
-        plain = attribute.isidentifier() and not attribute.startswith("_")
         if isinstance(owner, Name) and plain and _is_class(owner) and knowledge.grade(owner, Use.REFERENCE).standing is Standing.HARMLESS:
             return None
     return _bad("PKL-003", "takes an attribute of another object, chosen by a string")
@@ -87,6 +87,12 @@ def _rebuild_from_type(arguments: tuple[Value, ...], knowledge: Knowledge) -> Gr
     return complaint(function, arguments[2], knowledge) if len(arguments) > 2 else None
 
 
+def _type_of(arguments: tuple[Value, ...], knowledge: Knowledge) -> Grade | None:
+    """`type(None)` is how the type of None is pickled; three arguments make a new class."""
+    del knowledge
+    return None if len(arguments) == 1 and arguments[0] is None else _bad("PKL-003", "makes a class at run time")
+
+
 def _named_logger(arguments: tuple[Value, ...], knowledge: Knowledge) -> Grade | None:
     del knowledge
     return None if all(isinstance(a, str) for a in arguments) else _bad(*RUNS)
@@ -96,6 +102,7 @@ _CHECKS: Final[dict[str, Callable[[tuple[Value, ...], Knowledge], Grade | None]]
     "builtins.bytearray": _buffer,
     "builtins.range": _buffer,
     "builtins.getattr": _getattr,
+    "builtins.type": _type_of,
     "copyreg._reconstructor": _reconstructor,
     "operator.attrgetter": _attrgetter,
     "operator.itemgetter": _attrgetter,

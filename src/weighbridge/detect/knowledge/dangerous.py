@@ -111,6 +111,7 @@ _NAMES: Final[dict[tuple[str, str], str]] = {
 BY_MODULE: Final[dict[str, tuple[str, str]]] = {name: kind for kind, text in _MODULES.items() for name in text.split()}
 BY_NAME: Final[dict[str, tuple[str, str]]] = {name: kind for kind, text in _NAMES.items() for name in text.split()}
 PYTHON2: Final = {"__builtin__": "builtins", "copy_reg": "copyreg", "cPickle": "pickle", "_pickle": "pickle", "_operator": "operator"}
+PYTHON2_NAMES: Final = {"long": "int", "unicode": "str", "xrange": "range", "unichr": "chr", "basestring": "str"}
 
 STANDARD_LIBRARY: Final = frozenset(
     """

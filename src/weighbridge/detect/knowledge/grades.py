@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from weighbridge.detect.knowledge.dangerous import BY_MODULE, BY_NAME, INDIRECT, PYTHON2, STANDARD_LIBRARY
+from weighbridge.detect.knowledge.dangerous import BY_MODULE, BY_NAME, INDIRECT, PYTHON2, PYTHON2_NAMES, STANDARD_LIBRARY
 from weighbridge.schema import Severity
 
 if TYPE_CHECKING:
@@ -56,8 +56,11 @@ class Knowledge:
     def grade(self, name: Name, use: Use) -> Grade:
         """The grade of `name` in this use."""
         module = canonical(name.module)
-        dotted = f"{module}.{name.name}"
+        dotted = f"{module}.{renamed(module, name.name)}"
         if dotted in self._own or use.value in uses(dotted):
+            return HARMLESS
+        if module.startswith("__torch__.") and use is not Use.CALL:
+            # TorchScript's own classes: no Python module of this name exists.
             return HARMLESS
         chain = _attribute_chain(module, name.name)
         if chain is not None:
@@ -77,6 +80,11 @@ def canonical(module: str) -> str:
     """The module as Python 3 calls it; the unpickler renames the old ones (`fix_imports`)."""
     head, dot, rest = module.partition(".")
     return f"{PYTHON2.get(head, head)}{dot}{rest}"
+
+
+def renamed(module: str, name: str) -> str:
+    """The name as Python 3 calls it."""
+    return PYTHON2_NAMES.get(name, name) if module == "builtins" else name
 
 
 @cache

@@ -43,6 +43,8 @@ def check_int(line: bytes) -> int:
     """
     if not line:
         return NEITHER
+    if line in {b"00", b"01"}:
+        return BOTH
     c_accepts = _STRTOL.match(line) is not None or _is_int(line.partition(b"\0")[0], 0)
     return agreement(c_accepts, _is_int(line, 0) and (_is_int(line, 10)))
 
