@@ -24,36 +24,138 @@ from weighbridge.detect.knowledge.dangerous import BY_MODULE, BY_NAME
 HERE = Path(__file__).parent
 DATA = HERE.parent / "src/weighbridge/detect/knowledge/data"
 FORBIDDEN = {
-    "eval", "exec", "compile", "__import__", "import_module", "open", "load", "loads", "system", "popen", "Popen", "run", "call",
-    "check_output", "check_call", "resolve_name", "locate", "FunctionType", "CodeType", "urlopen", "urlretrieve", "get", "remove",
-    "unlink", "rmtree", "load_library", "CDLL",
+    "eval",
+    "exec",
+    "compile",
+    "__import__",
+    "import_module",
+    "open",
+    "load",
+    "loads",
+    "system",
+    "popen",
+    "Popen",
+    "run",
+    "call",
+    "check_output",
+    "check_call",
+    "resolve_name",
+    "locate",
+    "FunctionType",
+    "CodeType",
+    "urlopen",
+    "urlretrieve",
+    "get",
+    "remove",
+    "unlink",
+    "rmtree",
+    "load_library",
+    "CDLL",
 }
 PLAIN_GET = {"get", "load", "run", "call", "remove"}
-SKIP = (".tests", ".test", "._testing", ".conftest", "__main__", ".setup", "_build_utils", ".externals", ".testing", ".onnx.", ".distributed.")
+SKIP = (
+    ".tests",
+    ".test",
+    "._testing",
+    ".conftest",
+    "__main__",
+    ".setup",
+    "_build_utils",
+    ".externals",
+    ".testing",
+    ".onnx.",
+    ".distributed.",
+)
 TREES = {
     "sklearn": ["sklearn"],
-    "torch": ["torch.nn.modules", "torch.nn.functional", "torch.nn.init", "torch.nn.quantized", "torch.nn.intrinsic", "torch.ao.nn", "torch.optim", "torch.distributions",
-              "torch.utils.data.dataset", "torch.utils.data.sampler", "torch.nn.parameter", "torch.nn.utils.parametrizations",
-              "torch.nn.utils.parametrize", "torch.nn.utils.weight_norm", "torch.nn.utils.spectral_norm", "torch.ao.quantization.observer",
-              "torch.ao.quantization.fake_quantize", "torch.ao.quantization.qconfig", "torch.ao.quantization.stubs", "torch.amp.grad_scaler"],
-    "scipy": ["scipy.sparse", "scipy.interpolate", "scipy.stats", "scipy.spatial", "scipy.optimize", "scipy.special", "scipy.signal"],
+    "torch": [
+        "torch.nn.modules",
+        "torch.nn.functional",
+        "torch.nn.init",
+        "torch.nn.quantized",
+        "torch.nn.intrinsic",
+        "torch.ao.nn",
+        "torch.optim",
+        "torch.distributions",
+        "torch.utils.data.dataset",
+        "torch.utils.data.sampler",
+        "torch.nn.parameter",
+        "torch.nn.utils.parametrizations",
+        "torch.nn.utils.parametrize",
+        "torch.nn.utils.weight_norm",
+        "torch.nn.utils.spectral_norm",
+        "torch.ao.quantization.observer",
+        "torch.ao.quantization.fake_quantize",
+        "torch.ao.quantization.qconfig",
+        "torch.ao.quantization.stubs",
+        "torch.amp.grad_scaler",
+    ],
+    "scipy": [
+        "scipy.sparse",
+        "scipy.interpolate",
+        "scipy.stats",
+        "scipy.spatial",
+        "scipy.optimize",
+        "scipy.special",
+        "scipy.signal",
+    ],
     "pandas": ["pandas.core", "pandas._libs", "pandas.tseries"],
     "xgboost": ["xgboost.core", "xgboost.sklearn", "xgboost.callback", "xgboost.training"],
     "lightgbm": ["lightgbm"],
     "catboost": ["catboost.core"],
     "numpy": ["numpy.random", "numpy.polynomial", "numpy.ma", "numpy._core", "numpy.lib"],
-    "transformers": ["transformers.training_args", "transformers.trainer_utils", "transformers.trainer_callback", "transformers.trainer_pt_utils",
-                     "transformers.generation.configuration_utils", "transformers.configuration_utils", "transformers.activations",
-                     "transformers.models.bert", "transformers.models.gpt2", "transformers.models.llama", "transformers.models.t5",
-                     "transformers.models.vit", "transformers.models.roberta", "transformers.models.distilbert", "transformers.optimization",
-                     "transformers.integrations", "transformers.utils.generic", "transformers.utils.quantization_config"],
+    "transformers": [
+        "transformers.training_args",
+        "transformers.trainer_utils",
+        "transformers.trainer_callback",
+        "transformers.trainer_pt_utils",
+        "transformers.generation.configuration_utils",
+        "transformers.configuration_utils",
+        "transformers.activations",
+        "transformers.models.bert",
+        "transformers.models.gpt2",
+        "transformers.models.llama",
+        "transformers.models.t5",
+        "transformers.models.vit",
+        "transformers.models.roberta",
+        "transformers.models.distilbert",
+        "transformers.optimization",
+        "transformers.integrations",
+        "transformers.utils.generic",
+        "transformers.utils.quantization_config",
+    ],
     "accelerate": ["accelerate"],
     "skops": ["skops.io._utils"],
 }
-FUNCTION_TREES = ("sklearn.metrics", "sklearn.preprocessing", "sklearn.feature_selection", "sklearn.gaussian_process.kernels", "sklearn.utils.extmath",
-                  "sklearn.linear_model", "sklearn.covariance", "sklearn.neural_network", "sklearn.decomposition", "sklearn.feature_extraction",
-                  "sklearn.cluster", "torch.nn.functional", "torch.optim.lr_scheduler", "transformers.activations", "transformers.optimization", "scipy.stats", "scipy.spatial.distance",
-                  "scipy.special", "numpy", "torch.nn.init", "sklearn.neighbors", "sklearn.svm", "sklearn.ensemble", "sklearn.tree", "sklearn.inspection", "xgboost.sklearn", "lightgbm.sklearn")
+FUNCTION_TREES = (
+    "sklearn.metrics",
+    "sklearn.preprocessing",
+    "sklearn.feature_selection",
+    "sklearn.gaussian_process.kernels",
+    "sklearn.utils.extmath",
+    "sklearn.linear_model",
+    "sklearn.covariance",
+    "sklearn.neural_network",
+    "sklearn.decomposition",
+    "sklearn.feature_extraction",
+    "sklearn.cluster",
+    "torch.nn.functional",
+    "torch.optim.lr_scheduler",
+    "transformers.activations",
+    "transformers.optimization",
+    "scipy.stats",
+    "scipy.spatial.distance",
+    "scipy.special",
+    "numpy",
+    "torch.nn.init",
+    "sklearn.neighbors",
+    "sklearn.svm",
+    "sklearn.ensemble",
+    "sklearn.tree",
+    "sklearn.inspection",
+    "xgboost.sklearn",
+    "lightgbm.sklearn",
+)
 
 
 def quiet(function) -> bool:
@@ -64,7 +166,13 @@ def quiet(function) -> bool:
         return not isinstance(function, types.FunctionType)
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
-            name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr if isinstance(node.func, ast.Attribute) else ""
+            name = (
+                node.func.id
+                if isinstance(node.func, ast.Name)
+                else node.func.attr
+                if isinstance(node.func, ast.Attribute)
+                else ""
+            )
             plain = isinstance(node.func, ast.Attribute) and name in PLAIN_GET
             if name in FORBIDDEN and not plain:
                 return False
@@ -92,7 +200,7 @@ def class_uses(cls) -> str:
 def modules(root):
     try:
         package = importlib.import_module(root)
-    except Exception:  # noqa: BLE001  # optional parts of libraries fail in many ways
+    except Exception:  # optional parts of libraries fail in many ways
         return
     yield package
     if not hasattr(package, "__path__"):
@@ -102,7 +210,7 @@ def modules(root):
             continue
         try:
             yield importlib.import_module(info.name)
-        except BaseException:  # noqa: BLE001, S112
+        except BaseException:
             continue
 
 
@@ -121,10 +229,17 @@ def derive(roots, package):
                     home, name = value.__module__, value.__qualname__
                     letters = class_uses(value)
                 elif isinstance(value, types.FunctionType):
-                    if value.__name__ != name or not (home or "").startswith(FUNCTION_TREES) or (name.startswith("_") and package != "sklearn") or not quiet(value):
+                    if (
+                        value.__name__ != name
+                        or not (home or "").startswith(FUNCTION_TREES)
+                        or (name.startswith("_") and package != "sklearn")
+                        or not quiet(value)
+                    ):
                         continue
                     letters = "i"
-                elif type(value).__name__ in {"ufunc", "_ArrayFunctionDispatcher"} or (package == "torch" and isinstance(value, types.BuiltinFunctionType)):
+                elif type(value).__name__ in {"ufunc", "_ArrayFunctionDispatcher"} or (
+                    package == "torch" and isinstance(value, types.BuiltinFunctionType)
+                ):
                     name = getattr(value, "__name__", name)
                     home = getattr(value, "__module__", None) or module.__name__
                     if name.startswith("_"):
@@ -132,7 +247,13 @@ def derive(roots, package):
                     letters = "i"
                 else:
                     continue
-                if not home or home.split(".")[0] != package or not letters or "<" in name or dangerous(f"{home}.{name}"):
+                if (
+                    not home
+                    or home.split(".")[0] != package
+                    or not letters
+                    or "<" in name
+                    or dangerous(f"{home}.{name}")
+                ):
                     continue
                 found[home][letters].add(name)
     return found
@@ -167,7 +288,25 @@ def torch_activations(found):
     import torch
 
     for home, module in (("torch._C._nn", torch._C._nn), ("torch", torch)):
-        for name in ("gelu", "silu", "mish", "relu", "relu6", "softplus", "hardswish", "leaky_relu", "tanh", "sigmoid", "selu", "elu", "celu", "hardsigmoid", "relu_", "log_sigmoid", "logsigmoid"):
+        for name in (
+            "gelu",
+            "silu",
+            "mish",
+            "relu",
+            "relu6",
+            "softplus",
+            "hardswish",
+            "leaky_relu",
+            "tanh",
+            "sigmoid",
+            "selu",
+            "elu",
+            "celu",
+            "hardsigmoid",
+            "relu_",
+            "log_sigmoid",
+            "logsigmoid",
+        ):
             if hasattr(module, name):
                 found[home]["i"].add(name)
 
@@ -179,18 +318,26 @@ def write(package, found):
             names = sorted(found[module][letters])
             if names:
                 lines.append(f"{module} {letters}")
-                lines += textwrap.wrap(" ".join(names), 118, initial_indent="  ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+                lines += textwrap.wrap(
+                    " ".join(names),
+                    118,
+                    initial_indent="  ",
+                    subsequent_indent="  ",
+                    break_long_words=False,
+                    break_on_hyphens=False,
+                )
     (DATA / f"{package}.txt").write_text("\n".join(lines) + "\n", "utf-8")
     return sum(len(names) for table in found.values() for names in table.values())
 
 
 def version(package):
     try:
-        from importlib.metadata import packages_distributions, version as of
+        from importlib.metadata import packages_distributions
+        from importlib.metadata import version as of
 
         name = packages_distributions().get(package, [package])[0]
         return f"{name} {of(name)}"
-    except Exception:  # noqa: BLE001
+    except Exception:
         return "review alone"
 
 

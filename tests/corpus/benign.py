@@ -68,10 +68,17 @@ def estimators():
     composed = {"estimator": LogisticRegression(), "base_estimator": LogisticRegression()}
     for name, cls in all_estimators():
         model = None
-        for arguments in ({}, {"estimator": composed["estimator"]}, {"estimators": [("a", LogisticRegression()), ("b", RandomForestClassifier(3))]},
-                          {"estimators": [("a", Ridge())]}, {"estimator": LogisticRegression(), "param_grid": {"C": [1.0, 2.0]}},
-                          {"estimator": LogisticRegression(), "param_distributions": {"C": [1.0, 2.0]}, "n_iter": 2},
-                          {"transformers": [("a", "passthrough", [0])]}, {"transformer_list": [("a", "passthrough")]}, {"steps": [("a", Ridge())]}):
+        for arguments in (
+            {},
+            {"estimator": composed["estimator"]},
+            {"estimators": [("a", LogisticRegression()), ("b", RandomForestClassifier(3))]},
+            {"estimators": [("a", Ridge())]},
+            {"estimator": LogisticRegression(), "param_grid": {"C": [1.0, 2.0]}},
+            {"estimator": LogisticRegression(), "param_distributions": {"C": [1.0, 2.0]}, "n_iter": 2},
+            {"transformers": [("a", "passthrough", [0])]},
+            {"transformer_list": [("a", "passthrough")]},
+            {"steps": [("a", Ridge())]},
+        ):
             try:
                 model = cls(**arguments)
                 break
@@ -79,14 +86,25 @@ def estimators():
                 continue
         if model is None:
             continue
-        for data, target in ((features, labels), (positive, labels), (features, labels.astype(float)), (features[:, 0], labels), (features[:, :1], labels), (["a b", "b c"] * 30, labels)):
+        for data, target in (
+            (features, labels),
+            (positive, labels),
+            (features, labels.astype(float)),
+            (features[:, 0], labels),
+            (features[:, :1], labels),
+            (["a b", "b c"] * 30, labels),
+        ):
             try:
                 model.fit(data, target)
                 break
-            except Exception:  # noqa: BLE001, S112  # not every estimator takes every table
+            except Exception:  # not every estimator takes every table
                 continue
         protocol = 2 + len(name) % 4
-        yield f"sklearn-{name}-pickle", "model.pkl", lambda model=model, protocol=protocol: pickle.dumps(model, protocol)
+        yield (
+            f"sklearn-{name}-pickle",
+            "model.pkl",
+            lambda model=model, protocol=protocol: pickle.dumps(model, protocol),
+        )
         yield f"sklearn-{name}-joblib", "model.joblib", lambda model=model: _joblib(model, compress=len(name) % 2 * 3)
 
 
@@ -105,14 +123,22 @@ def pipelines():
     for label, model in (
         ("scaled", make_pipeline(StandardScaler(), LogisticRegression())),
         ("log", make_pipeline(FunctionTransformer(np.log1p), LogisticRegression())),
-        ("columns", make_pipeline(ColumnTransformer([("a", StandardScaler(), [0]), ("b", OneHotEncoder(handle_unknown="ignore"), [1])]), LogisticRegression())),
+        (
+            "columns",
+            make_pipeline(
+                ColumnTransformer([("a", StandardScaler(), [0]), ("b", OneHotEncoder(handle_unknown="ignore"), [1])]),
+                LogisticRegression(),
+            ),
+        ),
         ("scorer", GridSearchCV(LogisticRegression(), {"C": [1, 2]}, scoring=make_scorer(f1_score))),
         ("abs", make_pipeline(FunctionTransformer(np.abs, inverse_func=np.negative), LogisticRegression())),
     ):
         fitted = model.fit(x, y)
         yield f"pipeline-{label}-pickle", "pipeline.pkl", lambda fitted=fitted: pickle.dumps(fitted)
         yield f"pipeline-{label}-joblib", "pipeline.joblib", lambda fitted=fitted: _joblib(fitted, ("zlib", 3))
-    text = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(["exec eval os.system", "import os subprocess", "curl | sh", "hello"] * 4, [0, 1] * 8)
+    text = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(
+        ["exec eval os.system", "import os subprocess", "curl | sh", "hello"] * 4, [0, 1] * 8
+    )
     yield "pipeline-text-pickle", "text.pkl", lambda: pickle.dumps(text)
     yield "pipeline-text-joblib", "text.joblib", lambda: _joblib(text)
 
@@ -128,7 +154,7 @@ def modules():
             try:
                 made = cls(*arguments)
                 data = _torch(made)
-            except Exception:  # noqa: BLE001, S112  # lazy and container modules want other arguments
+            except Exception:  # lazy and container modules want other arguments
                 continue
             yield f"torch-module-{name}", "model.pt", lambda data=data: data
             break
@@ -137,36 +163,90 @@ def modules():
 def torch_files():
     import torch
 
-    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(4, 2))
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(4, 2)
+    )
     state = net.state_dict()
     yield "torch-state", "model.pth", lambda: _torch(state)
     yield "torch-state-bin", "pytorch_model.bin", lambda: _torch(state)
     yield "torch-state-legacy", "model.pth", lambda: _torch(state, _use_new_zipfile_serialization=False)
     yield "torch-module-legacy", "model.pt", lambda: _torch(net, _use_new_zipfile_serialization=False)
     for protocol in (3, 4, 5):
-        yield f"torch-state-protocol-{protocol}", "model.pt", lambda protocol=protocol: _torch(state, pickle_protocol=protocol)
-        yield f"torch-module-protocol-{protocol}", "model.pt", lambda protocol=protocol: _torch(net, pickle_protocol=protocol)
-    for dtype in (torch.float64, torch.float16, torch.bfloat16, torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64, torch.bool, torch.complex64,
-                  torch.complex128, torch.float8_e4m3fn, torch.float8_e5m2, torch.uint16, torch.uint32, torch.uint64):
-        yield f"torch-dtype-{str(dtype)[6:]}", "tensor.pt", lambda dtype=dtype: _torch({"a": torch.zeros(3, 4).to(dtype)})
-        yield f"torch-raw-pickle-{str(dtype)[6:]}", "tensor.pkl", lambda dtype=dtype: pickle.dumps(torch.zeros(3, 4).to(dtype))
+        yield (
+            f"torch-state-protocol-{protocol}",
+            "model.pt",
+            lambda protocol=protocol: _torch(state, pickle_protocol=protocol),
+        )
+        yield (
+            f"torch-module-protocol-{protocol}",
+            "model.pt",
+            lambda protocol=protocol: _torch(net, pickle_protocol=protocol),
+        )
+    for dtype in (
+        torch.float64,
+        torch.float16,
+        torch.bfloat16,
+        torch.int8,
+        torch.uint8,
+        torch.int16,
+        torch.int32,
+        torch.int64,
+        torch.bool,
+        torch.complex64,
+        torch.complex128,
+        torch.float8_e4m3fn,
+        torch.float8_e5m2,
+        torch.uint16,
+        torch.uint32,
+        torch.uint64,
+    ):
+        yield (
+            f"torch-dtype-{str(dtype)[6:]}",
+            "tensor.pt",
+            lambda dtype=dtype: _torch({"a": torch.zeros(3, 4).to(dtype)}),
+        )
+        yield (
+            f"torch-raw-pickle-{str(dtype)[6:]}",
+            "tensor.pkl",
+            lambda dtype=dtype: pickle.dumps(torch.zeros(3, 4).to(dtype)),
+        )
     eye = torch.eye(4)
     yield "torch-sparse-coo", "tensor.pt", lambda: _torch(eye.to_sparse())
     yield "torch-sparse-csr", "tensor.pt", lambda: _torch(eye.to_sparse_csr())
     yield "torch-views", "tensor.pt", lambda: _torch({"a": eye, "b": eye.t(), "c": eye[1:], "d": eye.expand(2, 4, 4)})
     yield "torch-quantised", "tensor.pt", lambda: _torch(torch.quantize_per_tensor(eye, 0.1, 0, torch.qint8))
-    yield "torch-quantised-channel", "tensor.pt", lambda: _torch(torch.quantize_per_channel(eye, torch.ones(4), torch.zeros(4), 0, torch.quint8))
+    yield (
+        "torch-quantised-channel",
+        "tensor.pt",
+        lambda: _torch(torch.quantize_per_channel(eye, torch.ones(4), torch.zeros(4), 0, torch.quint8)),
+    )
     yield "torch-parameter", "tensor.pt", lambda: _torch(torch.nn.Parameter(eye))
     yield "torch-empty", "tensor.pt", lambda: _torch({"a": torch.empty(0)})
     yield "torch-meta", "tensor.pt", lambda: _torch(torch.empty(3, device="meta"))
-    for label, make in (("adam", torch.optim.Adam), ("sgd", torch.optim.SGD), ("adamw", torch.optim.AdamW), ("rmsprop", torch.optim.RMSprop)):
+    for label, make in (
+        ("adam", torch.optim.Adam),
+        ("sgd", torch.optim.SGD),
+        ("adamw", torch.optim.AdamW),
+        ("rmsprop", torch.optim.RMSprop),
+    ):
         optimizer = make(net.parameters(), lr=0.1)
         scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 3)
-        checkpoint = {"model": state, "optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict(), "epoch": 3, "rng": torch.get_rng_state(),
-                      "args": argparse.Namespace(lr=0.1, name="run", path=Path("/tmp/x")), "best": float("inf")}
+        checkpoint = {
+            "model": state,
+            "optimizer": optimizer.state_dict(),
+            "scheduler": scheduler.state_dict(),
+            "epoch": 3,
+            "rng": torch.get_rng_state(),
+            "args": argparse.Namespace(lr=0.1, name="run", path=Path("/tmp/x")),
+            "best": float("inf"),
+        }
         yield f"torch-checkpoint-{label}", "checkpoint.ckpt", lambda checkpoint=checkpoint: _torch(checkpoint)
         yield f"torch-optimizer-{label}", "optim.pt", lambda optimizer=optimizer: _torch(optimizer.state_dict())
-    yield "torch-rng-numpy", "rng.pth", lambda: _torch({"python": random.getstate(), "numpy": __import__("numpy").random.get_state()})
+    yield (
+        "torch-rng-numpy",
+        "rng.pth",
+        lambda: _torch({"python": random.getstate(), "numpy": __import__("numpy").random.get_state()}),
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         script = torch.jit.script(torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.ReLU()))
@@ -189,7 +269,26 @@ def numpy_files():
         np.save(buffer, array, allow_pickle=True)
         return buffer.getvalue()
 
-    for dtype in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "c8", "c16", "?", "U8", "S8", "M8[s]", "m8[ms]"):
+    for dtype in (
+        "f2",
+        "f4",
+        "f8",
+        "i1",
+        "i2",
+        "i4",
+        "i8",
+        "u1",
+        "u2",
+        "u4",
+        "u8",
+        "c8",
+        "c16",
+        "?",
+        "U8",
+        "S8",
+        "M8[s]",
+        "m8[ms]",
+    ):
         array = np.zeros((3, 2), dtype)
         yield f"npy-{dtype}", "array.npy", lambda array=array: npy(array)
         yield f"ndarray-pickle-{dtype}", "array.pkl", lambda array=array: pickle.dumps(array, 5)
@@ -209,7 +308,11 @@ def numpy_files():
         ("dtype", np.dtype("f8")),
     ):
         for protocol in (0, 2, 4):
-            yield f"numpy-{label}-pickle-{protocol}", "thing.pkl", lambda array=array, protocol=protocol: pickle.dumps(array, protocol)
+            yield (
+                f"numpy-{label}-pickle-{protocol}",
+                "thing.pkl",
+                lambda array=array, protocol=protocol: pickle.dumps(array, protocol),
+            )
         if label in {"object", "structured", "fortran"}:
             yield f"numpy-{label}-npy", "array.npy", lambda array=array: npy(array)
 
@@ -226,7 +329,12 @@ def numpy_files():
 def joblib_files():
     import numpy as np
 
-    thing = {"weights": np.random.default_rng(0).normal(size=(50, 20)), "names": ["a", "b"], "words": np.array(["x", None], object), "f": np.asfortranarray(np.zeros((4, 5)))}
+    thing = {
+        "weights": np.random.default_rng(0).normal(size=(50, 20)),
+        "names": ["a", "b"],
+        "words": np.array(["x", None], object),
+        "f": np.asfortranarray(np.zeros((4, 5))),
+    }
     yield "joblib-none", "model.joblib", lambda: _joblib(thing)
     for compress in (1, 9, ("zlib", 3), ("gzip", 3), ("bz2", 3), ("lzma", 3), ("xz", 3), ("lz4", 3)):
         label = compress if isinstance(compress, int) else compress[0]
@@ -238,15 +346,37 @@ def frames():
     import numpy as np
     import pandas as pd
 
-    frame = pd.DataFrame({"a": [1, 2, 3], "b": [1.5, None, 2], "c": ["x", "y", None], "d": pd.date_range("2020-01-01", periods=3), "e": pd.Categorical(["p", "q", "p"])})
+    frame = pd.DataFrame(
+        {
+            "a": [1, 2, 3],
+            "b": [1.5, None, 2],
+            "c": ["x", "y", None],
+            "d": pd.date_range("2020-01-01", periods=3),
+            "e": pd.Categorical(["p", "q", "p"]),
+        }
+    )
     for label, thing in (
-        ("frame", frame), ("series", frame["a"]), ("index", frame.index), ("multi", frame.set_index(["a", "c"])), ("timestamp", pd.Timestamp("2020-01-01")),
-        ("timedelta", pd.Timedelta("1D")), ("interval", pd.interval_range(0, 3)), ("period", pd.period_range("2020", periods=3, freq="M")),
-        ("zoned", frame.assign(d=frame["d"].dt.tz_localize("UTC"))), ("nullable", pd.array([1, None], dtype="Int64")), ("strings", pd.array(["a"], dtype="string")),
-        ("object", pd.Series([{"k": 1}, (1, 2), None])), ("wide", pd.DataFrame(np.zeros((3, 50)))), ("empty", pd.DataFrame()),
+        ("frame", frame),
+        ("series", frame["a"]),
+        ("index", frame.index),
+        ("multi", frame.set_index(["a", "c"])),
+        ("timestamp", pd.Timestamp("2020-01-01")),
+        ("timedelta", pd.Timedelta("1D")),
+        ("interval", pd.interval_range(0, 3)),
+        ("period", pd.period_range("2020", periods=3, freq="M")),
+        ("zoned", frame.assign(d=frame["d"].dt.tz_localize("UTC"))),
+        ("nullable", pd.array([1, None], dtype="Int64")),
+        ("strings", pd.array(["a"], dtype="string")),
+        ("object", pd.Series([{"k": 1}, (1, 2), None])),
+        ("wide", pd.DataFrame(np.zeros((3, 50)))),
+        ("empty", pd.DataFrame()),
     ):
         for protocol in (2, 4, 5):
-            yield f"pandas-{label}-{protocol}", "frame.pkl", lambda thing=thing, protocol=protocol: pickle.dumps(thing, protocol)
+            yield (
+                f"pandas-{label}-{protocol}",
+                "frame.pkl",
+                lambda thing=thing, protocol=protocol: pickle.dumps(thing, protocol),
+            )
     with tempfile.TemporaryDirectory() as folder:
         for ending in ("gz", "bz2", "xz", "zip", "tar.gz", "zst"):
             path = Path(folder, f"frame.pkl.{ending}")
@@ -264,13 +394,20 @@ def boosters():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(60, 4)), rng.integers(0, 2, 60)
     for label, model in (
-        ("xgb-classifier", xgboost.XGBClassifier(n_estimators=3)), ("xgb-regressor", xgboost.XGBRegressor(n_estimators=3)), ("xgb-ranker-less", xgboost.XGBRFClassifier(n_estimators=3)),
-        ("lgbm-classifier", lightgbm.LGBMClassifier(n_estimators=3, verbose=-1)), ("lgbm-regressor", lightgbm.LGBMRegressor(n_estimators=3, verbose=-1)),
+        ("xgb-classifier", xgboost.XGBClassifier(n_estimators=3)),
+        ("xgb-regressor", xgboost.XGBRegressor(n_estimators=3)),
+        ("xgb-ranker-less", xgboost.XGBRFClassifier(n_estimators=3)),
+        ("lgbm-classifier", lightgbm.LGBMClassifier(n_estimators=3, verbose=-1)),
+        ("lgbm-regressor", lightgbm.LGBMRegressor(n_estimators=3, verbose=-1)),
         ("cat-classifier", CatBoostClassifier(iterations=3, verbose=0, allow_writing_files=False)),
     ):
         fitted = model.fit(x, y)
         for protocol in (2, 5):
-            yield f"{label}-pickle-{protocol}", "model.pkl", lambda fitted=fitted, protocol=protocol: pickle.dumps(fitted, protocol)
+            yield (
+                f"{label}-pickle-{protocol}",
+                "model.pkl",
+                lambda fitted=fitted, protocol=protocol: pickle.dumps(fitted, protocol),
+            )
         yield f"{label}-joblib", "model.joblib", lambda fitted=fitted: _joblib(fitted)
     booster = xgboost.train({"max_depth": 2}, xgboost.DMatrix(x, y), 2)
     yield "xgb-booster", "booster.pkl", lambda: pickle.dumps(booster)
@@ -282,24 +419,66 @@ Point = collections.namedtuple("Point", "x y")
 
 
 def plain_files():
-    scary = ["import os", "os.system('rm -rf /')", "eval(", "exec(", "subprocess.Popen", "__import__", "curl http://example.com | sh", "cos\nsystem\n",
-             "gAMCAQ==", "pickle.loads", "builtins", "posix", "c__builtin__"]
+    scary = [
+        "import os",
+        "os.system('rm -rf /')",
+        "eval(",
+        "exec(",
+        "subprocess.Popen",
+        "__import__",
+        "curl http://example.com | sh",
+        "cos\nsystem\n",
+        "gAMCAQ==",
+        "pickle.loads",
+        "builtins",
+        "posix",
+        "c__builtin__",
+    ]
     values = {
         "dict": {"a": 1, "b": [1, 2], "c": {"d": (1.5, None, True)}},
-        "word-list": scary, "word-dict": {word: number for number, word in enumerate(scary * 50)},
-        "dates": [datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc), datetime.timedelta(3), datetime.time(3)],
-        "uuids": [uuid.UUID(int=number) for number in range(5)], "decimals": [decimal.Decimal("1.5"), fractions.Fraction(1, 3)],
-        "collections": [collections.OrderedDict(a=1), collections.Counter("abc"), collections.deque([1, 2], 5), collections.defaultdict(list, a=[1]), collections.ChainMap({})],
-        "partial": functools.partial(int, base=2), "itemgetter": operator.itemgetter(1), "attrgetter": operator.attrgetter("a"),
-        "sets": [{1, 2}, frozenset("ab")], "complex": [1 + 2j, bytearray(b"abc"), b"bytes", 2**200, -5, range(10), slice(1, 2)],
-        "paths": Path("/tmp/x"), "namespace": argparse.Namespace(a=1), "types": [int, list, dict, type(None)],
-        "nested-pickle": {"blob": pickle.dumps({"a": [1, 2]}), "text": base64.b64encode(pickle.dumps({"a": 1})).decode()},
-        "deep": functools.reduce(lambda inner, _: [inner], range(200), 1), "random": random.Random(0), "many": [{"i": number} for number in range(2000)],
-        "strings": ["é" * 50, "\u202eabc", "", "x" * 70000], "floats": [1.5, float("inf"), float("nan")], "regex": __import__("re").compile("a+"),
+        "word-list": scary,
+        "word-dict": {word: number for number, word in enumerate(scary * 50)},
+        "dates": [
+            datetime.date(2020, 1, 1),
+            datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC),
+            datetime.timedelta(3),
+            datetime.time(3),
+        ],
+        "uuids": [uuid.UUID(int=number) for number in range(5)],
+        "decimals": [decimal.Decimal("1.5"), fractions.Fraction(1, 3)],
+        "collections": [
+            collections.OrderedDict(a=1),
+            collections.Counter("abc"),
+            collections.deque([1, 2], 5),
+            collections.defaultdict(list, a=[1]),
+            collections.ChainMap({}),
+        ],
+        "partial": functools.partial(int, base=2),
+        "itemgetter": operator.itemgetter(1),
+        "attrgetter": operator.attrgetter("a"),
+        "sets": [{1, 2}, frozenset("ab")],
+        "complex": [1 + 2j, bytearray(b"abc"), b"bytes", 2**200, -5, range(10), slice(1, 2)],
+        "paths": Path("/tmp/x"),
+        "namespace": argparse.Namespace(a=1),
+        "types": [int, list, dict, type(None)],
+        "nested-pickle": {
+            "blob": pickle.dumps({"a": [1, 2]}),
+            "text": base64.b64encode(pickle.dumps({"a": 1})).decode(),
+        },
+        "deep": functools.reduce(lambda inner, _: [inner], range(200), 1),
+        "random": random.Random(0),
+        "many": [{"i": number} for number in range(2000)],
+        "strings": ["é" * 50, "\u202eabc", "", "x" * 70000],
+        "floats": [1.5, float("inf"), float("nan")],
+        "regex": __import__("re").compile("a+"),
     }
     for label, thing in values.items():
         for protocol in range(6):
-            yield f"plain-{label}-{protocol}", "thing.pkl", lambda thing=thing, protocol=protocol: pickle.dumps(thing, protocol)
+            yield (
+                f"plain-{label}-{protocol}",
+                "thing.pkl",
+                lambda thing=thing, protocol=protocol: pickle.dumps(thing, protocol),
+            )
     stacked = b"".join(pickle.dumps({"step": number}) for number in range(20))
     yield "plain-stacked", "log.pkl", lambda: stacked
 
@@ -311,18 +490,31 @@ def safe_files():
     import torch
 
     for label, tensors in (
-        ("small", {"a": np.zeros((2, 3), np.float32)}), ("many", {f"layer.{n}.weight": np.ones((4, 4), np.float16) for n in range(50)}), ("ints", {"i": np.arange(9)}),
+        ("small", {"a": np.zeros((2, 3), np.float32)}),
+        ("many", {f"layer.{n}.weight": np.ones((4, 4), np.float16) for n in range(50)}),
+        ("ints", {"i": np.arange(9)}),
     ):
-        yield f"safetensors-{label}", "model.safetensors", lambda tensors=tensors: safetensors.numpy.save(tensors, {"format": "pt"})
+        yield (
+            f"safetensors-{label}",
+            "model.safetensors",
+            lambda tensors=tensors: safetensors.numpy.save(tensors, {"format": "pt"}),
+        )
     for dtype in (torch.bfloat16, torch.float8_e4m3fn, torch.bool, torch.int8, torch.float64):
-        yield f"safetensors-{str(dtype)[6:]}", "model.safetensors", lambda dtype=dtype: safetensors.torch.save({"a": torch.zeros(4).to(dtype)})
+        yield (
+            f"safetensors-{str(dtype)[6:]}",
+            "model.safetensors",
+            lambda dtype=dtype: safetensors.torch.save({"a": torch.zeros(4).to(dtype)}),
+        )
     yield "safetensors-empty", "model.safetensors", lambda: safetensors.numpy.save({})
     import msgpack
 
     def leaf(array):
         return msgpack.ExtType(1, msgpack.packb((array.shape, array.dtype.name, array.tobytes()), use_bin_type=True))
 
-    tree = {"params": {"dense": {"kernel": leaf(np.zeros((3, 4), np.float32)), "bias": leaf(np.zeros(4, np.float32))}}, "step": 3}
+    tree = {
+        "params": {"dense": {"kernel": leaf(np.zeros((3, 4), np.float32)), "bias": leaf(np.zeros(4, np.float32))}},
+        "step": 3,
+    }
     yield "flax-tree", "flax_model.msgpack", lambda: msgpack.packb(tree)
     import skops.io
     from sklearn.ensemble import GradientBoostingClassifier
@@ -331,7 +523,11 @@ def safe_files():
     from sklearn.preprocessing import StandardScaler
 
     x, y = np.random.default_rng(0).normal(size=(30, 3)), np.arange(30) % 2
-    for label, model in (("logistic", LogisticRegression()), ("pipeline", make_pipeline(StandardScaler(), LogisticRegression())), ("boosting", GradientBoostingClassifier(n_estimators=2))):
+    for label, model in (
+        ("logistic", LogisticRegression()),
+        ("pipeline", make_pipeline(StandardScaler(), LogisticRegression())),
+        ("boosting", GradientBoostingClassifier(n_estimators=2)),
+    ):
         yield f"skops-{label}", "model.skops", lambda model=model: skops.io.dumps(model.fit(x, y))
 
 
@@ -339,11 +535,20 @@ def transformers_files():
     import torch
     import transformers
 
-    tiny = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8, "vocab_size": 20, "max_position_embeddings": 16}
+    tiny = {
+        "hidden_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 8,
+        "vocab_size": 20,
+        "max_position_embeddings": 16,
+    }
     bert = transformers.BertModel(transformers.BertConfig(**tiny))
     yield "bert-state", "pytorch_model.bin", lambda: _torch(bert.state_dict())
     yield "bert-module", "model.pt", lambda: _torch(bert)
-    gpt = transformers.GPT2LMHeadModel(transformers.GPT2Config(n_embd=8, n_layer=1, n_head=2, vocab_size=20, n_positions=16))
+    gpt = transformers.GPT2LMHeadModel(
+        transformers.GPT2Config(n_embd=8, n_layer=1, n_head=2, vocab_size=20, n_positions=16)
+    )
     yield "gpt2-state", "pytorch_model.bin", lambda: _torch(gpt.state_dict())
     yield "gpt2-module", "model.pt", lambda: _torch(gpt)
     with tempfile.TemporaryDirectory() as folder:
@@ -378,13 +583,30 @@ def archives():
     with py7zr.SevenZipFile(seven, "w") as archive:
         archive.writestr(b"hello", "readme.txt")
     yield "7z-plain", "archive.7z", seven.getvalue
-    yield "vocab-text", "vocab.txt", lambda: "\n".join(["[PAD]", "cat", "dog", "import", "os", "system", "i", "c"] * 100).encode()
+    yield (
+        "vocab-text",
+        "vocab.txt",
+        lambda: "\n".join(["[PAD]", "cat", "dog", "import", "os", "system", "i", "c"] * 100).encode(),
+    )
     yield "merges-text", "merges.txt", lambda: b"#version: 0.2\ni n\nc at\no s\n"
     yield "config-json", "config.json", lambda: b'{"architectures": ["BertModel"], "hidden_size": 8}'
     yield "readme", "README.md", lambda: b"# Model\n\nRun `pip install x`.\n"
 
 
-FAMILIES = (estimators, pipelines, modules, torch_files, numpy_files, joblib_files, frames, boosters, plain_files, safe_files, transformers_files, archives)
+FAMILIES = (
+    estimators,
+    pipelines,
+    modules,
+    torch_files,
+    numpy_files,
+    joblib_files,
+    frames,
+    boosters,
+    plain_files,
+    safe_files,
+    transformers_files,
+    archives,
+)
 
 
 def samples(which="all"):
@@ -396,7 +618,7 @@ def samples(which="all"):
             if which == "all" or held_out == (which == "held-out"):
                 try:
                     data = build()
-                except Exception as error:  # noqa: BLE001  # a library that cannot save this object makes no sample
+                except Exception as error:  # a library that cannot save this object makes no sample
                     print(f"not saved: {identifier}: {type(error).__name__}", file=sys.stderr)
                     continue
                 yield Benign(id=identifier, file=file, data=data, held_out=held_out)

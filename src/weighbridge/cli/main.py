@@ -36,10 +36,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader went away (`| head`); there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:  # noqa: BLE001  # the last line of defence: no verdict, exit 2
+    except Exception as error:  # the last line of defence: no verdict, exit 2
         if os.environ.get("WEIGHBRIDGE_DEBUG"):
             raise
-        return _complain(f"internal error: {type(error).__name__}: {error}", "set WEIGHBRIDGE_DEBUG=1 for details, and report it", FAILED)
+        return _complain(
+            f"internal error: {type(error).__name__}: {error}",
+            "set WEIGHBRIDGE_DEBUG=1 for details, and report it",
+            FAILED,
+        )
     return code
 
 
@@ -60,7 +64,13 @@ def _run(given: list[str]) -> int:
         print(f"weighbridge {__version__}")
         return 0
     verb, rest = (given[0], given[1:]) if given[0] in VERBS else ("scan", given)
-    if given[0] not in VERBS and not given[0].startswith("-") and not os.path.lexists(given[0]) and os.sep not in given[0] and "." not in given[0]:
+    if (
+        given[0] not in VERBS
+        and not given[0].startswith("-")
+        and not os.path.lexists(given[0])
+        and os.sep not in given[0]
+        and "." not in given[0]
+    ):
         known = ", ".join(VERBS)
         raise UsageError(f"{given[0]}: neither a verb nor a path", hint=f"verbs: {known}")
     code: int = importlib.import_module(f"weighbridge.cli.{verb}").run(rest)

@@ -8,7 +8,9 @@ from weighbridge.policy import find_settings
 
 def run(arguments: list[str]) -> int:
     """Run the verb."""
-    made = parser("policy", "Show and check the policy that is in force.", "weighbridge policy --policy weighbridge.toml")
+    made = parser(
+        "policy", "Show and check the policy that is in force.", "weighbridge policy --policy weighbridge.toml"
+    )
     made.add_argument("--policy", metavar="FILE", help="policy file (default: the one of the current folder)")
     given = made.parse_args(arguments)
     settings = find_settings(given.policy)

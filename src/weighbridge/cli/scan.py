@@ -45,7 +45,12 @@ def run(arguments: list[str]) -> int:
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
-    made = parser("scan", "Inspect files, folders and archives, and judge them.", "weighbridge scan models/ --format html --output report.html", TABLE)
+    made = parser(
+        "scan",
+        "Inspect files, folders and archives, and judge them.",
+        "weighbridge scan models/ --format html --output report.html",
+        TABLE,
+    )
     made.add_argument("paths", nargs="+", metavar="PATH", help="file or folder")
     output = made.add_argument_group("output")
     flag(output, "format", "how to write the report", choices=FORMATS, default="terminal")
@@ -54,11 +59,23 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     flag(output, "quiet", "no progress", action="store_true")
     flag(output, "color", "when to use colour", choices=("auto", "always", "never"), default="auto")
     verdict = made.add_argument_group("verdict")
-    flag(verdict, "policy", "policy file (default: weighbridge.toml or [tool.weighbridge] in the current folder)", metavar="FILE")
+    flag(
+        verdict,
+        "policy",
+        "policy file (default: weighbridge.toml or [tool.weighbridge] in the current folder)",
+        metavar="FILE",
+    )
     flag(verdict, "allow-incomplete", "exit 0 although something was not inspected, and say so", action="store_true")
     flag(verdict, "exit-zero", "report only: exit 0 whatever the verdict", action="store_true")
     scope = made.add_argument_group("scope and limits")
-    flag(scope, "exclude", "leave out files whose path in the folder matches; may be repeated", action="append", metavar="GLOB", default=[])
+    flag(
+        scope,
+        "exclude",
+        "leave out files whose path in the folder matches; may be repeated",
+        action="append",
+        metavar="GLOB",
+        default=[],
+    )
     flag(scope, "hash", "add the SHA-256 of the artifact to the report", action="store_true")
     flag(scope, "workers", "processes (default: as many as processors, where that pays)", metavar="N")
     flag(scope, "max-seconds", "time for one file", metavar="S")
@@ -85,7 +102,7 @@ def _options(given: argparse.Namespace, settings: Settings) -> Options:
     )
 
 
-def _number(text: str | None, name: str, kind: type[int] | type[float]) -> float | None:
+def _number(text: str | None, name: str, kind: type[int | float]) -> float | None:
     if text is None:
         return None
     try:
@@ -114,7 +131,9 @@ def _write(given: argparse.Namespace, report: Report, seconds: float) -> None:
         beside.write_text(text, "utf-8")
         beside.replace(target)
     except OSError as error:
-        raise UsageError(f"{target}: {(error.strerror or str(error)).lower()}", hint="choose another --output") from error
+        raise UsageError(
+            f"{target}: {(error.strerror or str(error)).lower()}", hint="choose another --output"
+        ) from error
     from weighbridge.output.words import summary  # noqa: PLC0415  # only where the report goes to a file
 
     print(summary(report, seconds), file=sys.stderr)
@@ -123,7 +142,12 @@ def _write(given: argparse.Namespace, report: Report, seconds: float) -> None:
 def _colour(given: argparse.Namespace) -> bool:
     if given.color != "auto":
         return bool(given.color == "always")
-    return sys.stdout.isatty() and given.output is None and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return (
+        sys.stdout.isatty()
+        and given.output is None
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM") != "dumb"
+    )
 
 
 def _progress() -> Callable[[int, int], None]:

@@ -64,7 +64,9 @@ def _oddity(subject: TreeSubject, anomaly: Anomaly) -> Finding:
         severity = Severity.MEDIUM
     if anomaly.oddity is Oddity.CUT and subject.role != "torch":
         severity = Severity.MEDIUM
-    return finding(rule, where.at(anomaly.offset), f"{anomaly.oddity.value}: {printable(anomaly.detail)}", severity=severity)
+    return finding(
+        rule, where.at(anomaly.offset), f"{anomaly.oddity.value}: {printable(anomaly.detail)}", severity=severity
+    )
 
 
 def _bomb(subject: TreeSubject) -> Iterator[Finding]:

@@ -45,7 +45,7 @@ def detect_orbax(subject: TextSubject) -> Iterator[Finding]:
     if not subject.location.path[-1].rsplit("/", 1)[-1].startswith(_ORBAX):
         return
     try:
-        waiting = [json.loads(subject.data)]
+        waiting = [json.loads(subject.whole())]
     except (ValueError, RecursionError):
         return
     while waiting:
@@ -59,7 +59,9 @@ def detect_orbax(subject: TextSubject) -> Iterator[Finding]:
 
 def _specification(subject: TextSubject, value: dict[str, object]) -> Iterator[Finding]:
     driver = value.get("driver")
-    path = next((value[key] for key in ("path", "base", "base_url", "bucket", "kvstore") if isinstance(value.get(key), str)), "")
+    path = next(
+        (value[key] for key in ("path", "base", "base_url", "bucket", "kvstore") if isinstance(value.get(key), str)), ""
+    )
     text = str(path)
     outside = text.startswith((*_REMOTE, "/")) or ".." in text.split("/")
     if (isinstance(driver, str) and driver in _REMOTE_DRIVERS) or (outside and (driver or "kvstore" in value)):

@@ -59,7 +59,12 @@ def detect_skops(subject: SkopsSubject) -> Iterator[Finding]:
         if any(grade.standing is Standing.HARMLESS for grade in grades):
             continue
         severity = Severity.HIGH if grades[2].standing is Standing.DANGEROUS else Severity.MEDIUM
-        yield finding("JBL-007", subject.location, f"the schema asks for {printable(name.dotted)}, which {grades[2].ability}", severity=severity)
+        yield finding(
+            "JBL-007",
+            subject.location,
+            f"the schema asks for {printable(name.dotted)}, which {grades[2].ability}",
+            severity=severity,
+        )
 
 
 def _confusion(subject: SkopsSubject, node: SkopsNode) -> Iterator[Finding]:
@@ -71,6 +76,14 @@ def _confusion(subject: SkopsSubject, node: SkopsNode) -> Iterator[Finding]:
     elif node.loader == "OperatorFuncNode" and (node.module != "operator" or node.name not in _OPERATORS):
         yield finding("JBL-005", subject.location, f"an operator node names {printable(dotted)}", evidence=evidence)
     elif node.loader and node.loader not in _LOADERS:
-        yield finding("JBL-005", subject.location, f"no loader is called {printable(node.loader)}", evidence=evidence, severity=Severity.MEDIUM)
+        yield finding(
+            "JBL-005",
+            subject.location,
+            f"no loader is called {printable(node.loader)}",
+            evidence=evidence,
+            severity=Severity.MEDIUM,
+        )
     elif node.loader == "MethodNode" and any("__" in value for _, value in node.fields):
-        yield finding("JBL-005", subject.location, "a method node reaches the internals of an object", evidence=evidence)
+        yield finding(
+            "JBL-005", subject.location, "a method node reaches the internals of an object", evidence=evidence
+        )

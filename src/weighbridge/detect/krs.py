@@ -22,7 +22,14 @@ def detect_lambda(subject: TextSubject) -> Iterator[Finding]:
     """The configuration is plain JSON, in config.json or in an attribute of an HDF5 file."""
     if subject.format not in _FORMATS:
         return
-    match = _LAMBDA.search(subject.data)
-    if match:
-        shown = printable(subject.data[match.start() : match.start() + 160].decode("latin-1"))
-        yield finding("KRS-001", subject.location.at(subject.base + match.start()), "a Lambda layer with stored code", evidence=[shown])
+    for base, data in subject.windows():
+        match = _LAMBDA.search(data)
+        if match:
+            shown = printable(data[match.start() : match.start() + 160].decode("latin-1"))
+            yield finding(
+                "KRS-001",
+                subject.location.at(base + match.start()),
+                "a Lambda layer with stored code",
+                evidence=[shown],
+            )
+            return

@@ -30,7 +30,12 @@ def detect_npy(subject: NpySubject) -> Iterator[Finding]:
         message = f"shape {header.shape} needs {header.size} bytes and {have} are there"
         yield finding("NPY-003", subject.location.at(10), message, evidence=[f"descr {header.descr}"])
     elif 0 <= header.size < have:
-        yield finding("SCN-004", subject.location.at(header.data + header.size), f"{have - header.size} bytes behind the array", severity=Severity.MEDIUM)
+        yield finding(
+            "SCN-004",
+            subject.location.at(header.data + header.size),
+            f"{have - header.size} bytes behind the array",
+            severity=Severity.MEDIUM,
+        )
     if header.fields > _FIELDS:
         yield finding("NPY-005", subject.location.at(10), f"a dtype of {header.fields} fields")
 

@@ -9,7 +9,18 @@ from msgspec import Struct
 from weighbridge.detect.finding import finding
 from weighbridge.detect.knowledge import Grade, Knowledge, Standing, Use
 from weighbridge.detect.knowledge.arguments import complaint
-from weighbridge.formats.pickle import Assignment, Embedded, Invocation, Items, Made, Name, Trace, mapping, opcode_line, render
+from weighbridge.formats.pickle import (
+    Assignment,
+    Embedded,
+    Invocation,
+    Items,
+    Made,
+    Name,
+    Trace,
+    mapping,
+    opcode_line,
+    render,
+)
 from weighbridge.schema import Evidence, Severity
 
 if TYPE_CHECKING:
@@ -19,7 +30,9 @@ if TYPE_CHECKING:
     from weighbridge.schema import Finding, Location
 
 _USES = {"REDUCE": Use.CALL, "NEWOBJ": Use.NEW, "NEWOBJ_EX": Use.NEW, "OBJ": Use.CALL, "INST": Use.CALL}
-_CALLED_AS_METHOD = frozenset({"forward", "__call__", "predict", "fit", "transform", "predict_proba", "decode", "encode", "generate"})
+_CALLED_AS_METHOD = frozenset(
+    {"forward", "__call__", "predict", "fit", "transform", "predict_proba", "decode", "encode", "generate"}
+)
 _TORCH_BLOB = "torch.save"
 _SHOWN = 200
 
@@ -60,8 +73,16 @@ def _finding(charge: Charge, location: Location, read: Callable[[int, int], byte
     )
 
 
-def charges(trace: Trace, knowledge: Knowledge) -> Iterator[Charge]:
-    """Everything adverse that one stream does, in the order of the stream."""
+def charges(trace: Trace, knowledge: Knowledge) -> tuple[Charge, ...]:
+    """Everything adverse that one stream does; worked out once for each trace."""
+    known = knowledge.judged.get(id(trace))
+    if known is None or known[0] is not trace:
+        known = (trace, tuple(_charges(trace, knowledge)))
+        knowledge.judged[id(trace)] = known
+    return known[1]
+
+
+def _charges(trace: Trace, knowledge: Knowledge) -> Iterator[Charge]:
     used: dict[Name, set[Use]] = {}
     for call in trace.calls:
         if isinstance(call.target, Name):
@@ -82,9 +103,8 @@ def charges(trace: Trace, knowledge: Knowledge) -> Iterator[Charge]:
 
 
 def _call(call: Invocation, knowledge: Knowledge) -> Iterator[Charge]:
-    says = f"{render(call.target)}{render(call.arguments)}"
     if not isinstance(call.target, Name):
-        yield from _computed_call(call, says)
+        yield from _computed_call(call)
         return
     use = _USES[call.opcode]
     grade = knowledge.grade(call.target, use)
@@ -93,6 +113,7 @@ def _call(call: Invocation, knowledge: Knowledge) -> Iterator[Charge]:
         if found is None:
             return
         grade = found
+    says = _says(call)
     verb = {Use.NEW: "makes an object of"}.get(use, "calls")
     yield Charge(
         rule=grade.rule,
@@ -106,8 +127,16 @@ def _call(call: Invocation, knowledge: Knowledge) -> Iterator[Charge]:
     )
 
 
-def _computed_call(call: Invocation, says: str) -> Iterator[Charge]:
-    grade_of = "calls the result of another call" if isinstance(call.target, Made) else "calls something that is not known before run time"
+def _says(call: Invocation) -> str:
+    return f"{render(call.target)}{render(call.arguments)}"
+
+
+def _computed_call(call: Invocation) -> Iterator[Charge]:
+    grade_of = (
+        "calls the result of another call"
+        if isinstance(call.target, Made)
+        else "calls something that is not known before run time"
+    )
     yield Charge(
         rule="PKL-003",
         severity=Severity.CRITICAL,
@@ -116,7 +145,7 @@ def _computed_call(call: Invocation, says: str) -> Iterator[Charge]:
         offset=call.offset,
         number=call.number,
         steps=call.steps,
-        says=f"runs {says}",
+        says=f"runs {_says(call)}",
     )
 
 
@@ -130,7 +159,9 @@ def _reference(name: Name, offset: int, knowledge: Knowledge) -> Iterator[Charge
         rule="PKL-008" if extension else grade.rule,
         severity=Severity.HIGH if extension else grade.severity,
         message=f"the pickle uses {name.name} of the registry" if extension else f"the pickle imports {render(name)}",
-        why="what the code stands for is decided by the process that loads it" if extension else f"{render(name)} {grade.ability}",
+        why="what the code stands for is decided by the process that loads it"
+        if extension
+        else f"{render(name)} {grade.ability}",
         offset=offset,
         steps=(offset,),
     )
@@ -182,7 +213,7 @@ def _overwritten(assignment: Assignment, knowledge: Knowledge) -> str:
 
 
 def _embedded(embedded: Embedded, knowledge: Knowledge) -> Iterator[Charge]:
-    inner = list(charges(embedded.trace, knowledge))
+    inner = charges(embedded.trace, knowledge)
     if embedded.encoding == _TORCH_BLOB:
         yield from inner
         return

@@ -27,7 +27,9 @@ def _legacy_worst(subject: PickleSubject, pickles: PickleFile) -> Iterator[Findi
     for trace in pickles.streams:
         critical = [charge for charge in charges(trace, subject.knowledge) if charge.severity is Severity.CRITICAL]
         if critical:
-            yield finding("TCH-001", subject.location.at(trace.start), f"torch.load of this file: {critical[0].message}")
+            yield finding(
+                "TCH-001", subject.location.at(trace.start), f"torch.load of this file: {critical[0].message}"
+            )
             return
 
 
@@ -36,10 +38,10 @@ def detect_joblib(subject: PickleSubject) -> Iterator[Finding]:
     if not any(trace.raw for trace in subject.pickles.streams) and subject.carrier != "joblib":
         return
     for trace in subject.pickles.streams:
-        adverse = list(charges(trace, subject.knowledge))
+        adverse = charges(trace, subject.knowledge)
         if any(charge.severity is Severity.CRITICAL for charge in adverse):
             yield finding("JBL-001", subject.location, f"joblib.load of this file: {adverse[0].message}")
         for raw in trace.raw:
-            inner = list(charges(raw.pickle, subject.knowledge)) if raw.pickle is not None else []
+            inner = charges(raw.pickle, subject.knowledge) if raw.pickle is not None else ()
             if inner:
                 yield finding("JBL-002", subject.location.at(raw.offset), f"an array of objects: {inner[0].message}")

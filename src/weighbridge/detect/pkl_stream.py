@@ -28,7 +28,9 @@ _QUIRKS: Final = {
     "empty name": "a name to import is empty",
     "array longer than the file": "an array is announced that the file does not hold",
 }
-_LAYOUT_QUIRKS: Final = frozenset({"protocol stated twice", "protocol stated late", "stack left over", "array of unknown size"})
+_LAYOUT_QUIRKS: Final = frozenset(
+    {"protocol stated twice", "protocol stated late", "stack left over", "array of unknown size"}
+)
 
 
 def detect_stream(subject: PickleSubject) -> Iterator[Finding]:
@@ -38,17 +40,26 @@ def detect_stream(subject: PickleSubject) -> Iterator[Finding]:
         yield from _quirks(subject, trace)
         yield from _bomb(subject, trace)
         yield from _persistent(subject, trace)
-        if number and subject.carrier in {"pickle", "npy"} and trace.active and list(charges(trace, subject.knowledge)):
+        if number and subject.carrier in {"pickle", "npy"} and trace.active and charges(trace, subject.knowledge):
             yield finding(
                 "PKL-010",
                 subject.location.at(trace.start),
                 f"pickle number {number + 1} in this file does something of its own",
                 evidence=[Evidence(text=opcode_line(subject.read, trace.start), offset=trace.start)],
             )
-    if subject.carrier == "pickle" and subject.pickles.tail < subject.size and not subject.pickles.legacy_torch and _whole(subject):
+    if (
+        subject.carrier == "pickle"
+        and subject.pickles.tail < subject.size
+        and not subject.pickles.legacy_torch
+        and _whole(subject)
+    ):
         rest = subject.size - subject.pickles.tail
         yield finding("SCN-004", subject.location.at(subject.pickles.tail), f"{rest} bytes behind the last pickle")
-    if not subject.signature and subject.pickles.active and any(list(charges(t, subject.knowledge)) for t in subject.pickles.streams):
+    if (
+        not subject.signature
+        and subject.pickles.active
+        and any(charges(t, subject.knowledge) for t in subject.pickles.streams)
+    ):
         yield finding("PKL-013", subject.location.at(0), "a text pickle without a signature does more than hold data")
     if not subject.expected and subject.pickles.active:
         yield finding("TCH-002", subject.location, "a pickle where the container has none")
@@ -74,7 +85,13 @@ def _broken(subject: PickleSubject, trace: Trace) -> Iterator[Finding]:
         message = f"the stream breaks ({reason}) after this: {worst.message}"
         yield finding("PKL-011", subject.location.at(at), message, evidence=evidence, severity=severity)
     else:
-        yield finding("SCN-002", subject.location.at(at), f"the pickle cannot be read to its end: {reason}", evidence=evidence, severity=Severity.MEDIUM)
+        yield finding(
+            "SCN-002",
+            subject.location.at(at),
+            f"the pickle cannot be read to its end: {reason}",
+            evidence=evidence,
+            severity=Severity.MEDIUM,
+        )
 
 
 def _quirks(subject: PickleSubject, trace: Trace) -> Iterator[Finding]:
@@ -105,7 +122,9 @@ def _persistent(subject: PickleSubject, trace: Trace) -> Iterator[Finding]:
     for identifier in trace.persistent:
         if not _known_identifier(subject, identifier):
             message = "a persistent id is not one that torch writes"
-            yield finding("PKL-009", subject.location.at(trace.start), message, evidence=[f"persistent id {identifier!r}"[:200]])
+            yield finding(
+                "PKL-009", subject.location.at(trace.start), message, evidence=[f"persistent id {identifier!r}"[:200]]
+            )
             return
 
 

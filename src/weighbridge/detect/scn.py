@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from weighbridge.schema import Finding
 
 _DECEPTIVE: Final = frozenset({"Cf", "Cc", "Zl", "Zp", "Co", "Cs"})
-_DANGEROUS_CONTENT: Final = frozenset({"pickle", "zip", "tar", "7z", "gzip", "xz", "bz2", "zlib", "lz4", "zstd", "elf", "pe", "mach-o"})
+_DANGEROUS_CONTENT: Final = frozenset(
+    {"pickle", "zip", "tar", "7z", "gzip", "xz", "bz2", "zlib", "lz4", "zstd", "elf", "pe", "mach-o"}
+)
 _COMPRESSED: Final = frozenset({"gzip", "xz", "bz2", "zlib", "lz4", "zstd", "lzma"})
 _TORCH_NAMES: Final = (".pt", ".pth", ".ckpt", ".bin")
 _EXECUTABLE_NAMES: Final = (".exe", ".dll", ".scr", ".msi", ".lnk", ".com", ".jar")
@@ -35,35 +37,63 @@ def detect_member(subject: MemberSubject) -> Iterator[Finding]:
     found = subject.identity.format
     yield from _name(subject, name)
     if found == "lfs-pointer" and subject.size <= _LFS_SIZE:
-        yield finding("SCN-011", subject.location.at(0), "a Git LFS pointer, not the content", evidence=[_first_line(subject.head)])
+        yield finding(
+            "SCN-011",
+            subject.location.at(0),
+            "a Git LFS pointer, not the content",
+            evidence=[_first_line(subject.head)],
+        )
     elif subject.carrier != "torch":
         yield from _contradiction(subject, name, found)
     if subject.identity.executable or name.lower().endswith(_EXECUTABLE_NAMES):
-        yield finding("SCN-008", subject.location.at(0), f"an executable ({found}) among the files", evidence=[_bytes(subject.head)])
-    if subject.identity.also and found not in {"safetensors"}:
+        yield finding(
+            "SCN-008",
+            subject.location.at(0),
+            f"an executable ({found}) among the files",
+            evidence=[_bytes(subject.head)],
+        )
+    if subject.identity.also and found != "safetensors":
         others = " and ".join(subject.identity.also)
-        yield finding("SCN-003", subject.location.at(0), f"the file is {found} and also {others}", evidence=[_bytes(subject.head)])
+        yield finding(
+            "SCN-003", subject.location.at(0), f"the file is {found} and also {others}", evidence=[_bytes(subject.head)]
+        )
 
 
 def _contradiction(subject: MemberSubject, name: str, found: str) -> Iterator[Finding]:
     if found in {"7z", "rar"} and name.lower().endswith((*_TORCH_NAMES, ".pkl", ".joblib", ".safetensors")):
-        yield finding("ARC-008", subject.location.at(0), f"a model file packed as {found}", evidence=[_bytes(subject.head)])
+        yield finding(
+            "ARC-008", subject.location.at(0), f"a model file packed as {found}", evidence=[_bytes(subject.head)]
+        )
     if found in _COMPRESSED and name.lower().endswith(_TORCH_NAMES[:3]):
-        yield finding("ARC-008", subject.location.at(0), f"a torch file packed as {found}", evidence=[_bytes(subject.head)])
+        yield finding(
+            "ARC-008", subject.location.at(0), f"a torch file packed as {found}", evidence=[_bytes(subject.head)]
+        )
     if any(outer.rsplit("/", 1)[-1] == name.rsplit("/", 1)[-1] for outer in subject.location.path[:-1]):
         return  # pandas names the member after its archive
     ending = contradicts(name, found)
     if not ending or found == "empty":
         return
     if ending == ".safetensors":
-        yield finding("STN-014", subject.location.at(0), f"called {ending} and holds {found}", evidence=[_bytes(subject.head)])
+        yield finding(
+            "STN-014", subject.location.at(0), f"called {ending} and holds {found}", evidence=[_bytes(subject.head)]
+        )
     elif ending == ".skops":
-        yield finding("JBL-006", subject.location.at(0), f"called {ending} and holds {found}", evidence=[_bytes(subject.head)])
+        yield finding(
+            "JBL-006", subject.location.at(0), f"called {ending} and holds {found}", evidence=[_bytes(subject.head)]
+        )
     elif ending == ".npy" and found == "pickle":
-        yield finding("NPY-006", subject.location.at(0), "called .npy and holds a pickle", evidence=[_bytes(subject.head)])
+        yield finding(
+            "NPY-006", subject.location.at(0), "called .npy and holds a pickle", evidence=[_bytes(subject.head)]
+        )
     else:
         severity = Severity.HIGH if found in _DANGEROUS_CONTENT else Severity.MEDIUM
-        yield finding("SCN-001", subject.location.at(0), f"called {ending} and holds {found}", evidence=[_bytes(subject.head)], severity=severity)
+        yield finding(
+            "SCN-001",
+            subject.location.at(0),
+            f"called {ending} and holds {found}",
+            evidence=[_bytes(subject.head)],
+            severity=severity,
+        )
 
 
 def _name(subject: MemberSubject, name: str) -> Iterator[Finding]:

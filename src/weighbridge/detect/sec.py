@@ -35,7 +35,9 @@ _TOKENS: Final[tuple[tuple[bytes, str, re.Pattern[bytes]], ...]] = tuple(
         (b"npm_", "npm token", rb"npm_[A-Za-z0-9]{36}"),
     )
 )
-_PRIVATE: Final = re.compile(rb"-----BEGIN (?:RSA |EC |DSA |OPENSSH |ENCRYPTED |PGP )?PRIVATE KEY(?: BLOCK)?-----\s*\n?[A-Za-z0-9+/=\s:,-]{64}")
+_PRIVATE: Final = re.compile(
+    rb"-----BEGIN (?:RSA |EC |DSA |OPENSSH |ENCRYPTED |PGP )?PRIVATE KEY(?: BLOCK)?-----\s*\n?[A-Za-z0-9+/=\s:,-]{64}"
+)
 _AWS_FILE: Final = re.compile(rb"aws_secret_access_key\s*=\s*[A-Za-z0-9/+]{40}")
 _SELF_TEST: Final = b"WEIGHBRIDGE-SELF-TEST-7d1f0b1e"
 _ENTROPY: Final = 3.0
@@ -43,23 +45,30 @@ _SHOWN: Final = 6
 
 
 def detect_secrets(subject: TextSubject) -> Iterator[Finding]:
-    """Tokens, private keys and the self-test marker in text."""
-    data = subject.data
+    """Tokens, private keys and the self-test marker; one finding of each kind."""
+    told: set[str] = set()
+    for base, data in subject.windows():
+        for rule, kind, at, message, shown in _secrets(data):
+            if kind not in told:
+                told.add(kind)
+                yield finding(rule, subject.location.at(base + at), message, evidence=[shown] if shown else [])
+
+
+def _secrets(data: bytes) -> Iterator[tuple[str, str, int, str, str]]:
     for prefix, name, pattern in _TOKENS:
         at = data.find(prefix)
         match = pattern.search(data, max(0, at - 1)) if at >= 0 else None
         if match and entropy(match[0][len(prefix) :]) >= _ENTROPY:
             shown = match[0][: len(prefix) + _SHOWN].decode("latin-1")
-            message = f"a {name}: {shown}… ({len(match[0])} characters)"
-            yield finding("SEC-001", subject.location.at(subject.base + match.start()), message)
+            yield "SEC-001", name, match.start(), f"a {name}: {shown}… ({len(match[0])} characters)", ""
     key = _PRIVATE.search(data) if b"PRIVATE KEY" in data else None
     if key:
-        yield finding("SEC-002", subject.location.at(subject.base + key.start()), "a private key", evidence=[key[0][:40].decode("latin-1").strip()])
+        yield "SEC-002", "private key", key.start(), "a private key", key[0][:40].decode("latin-1").strip()
     if b"aws_secret_access_key" in data and (found := _AWS_FILE.search(data)):
-        yield finding("SEC-002", subject.location.at(subject.base + found.start()), "an AWS secret key in a credentials file")
+        yield "SEC-002", "AWS credentials", found.start(), "an AWS secret key in a credentials file", ""
     at = data.find(_SELF_TEST)
     if at >= 0:
-        yield finding("SEC-010", subject.location.at(subject.base + at), "the self-test marker was found; nothing is wrong")
+        yield "SEC-010", "self-test", at, "the self-test marker was found; nothing is wrong", ""
 
 
 def entropy(text: bytes) -> float:

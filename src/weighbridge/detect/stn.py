@@ -36,7 +36,11 @@ _SHARD: Final = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(
 def detect_safetensors(subject: SafetensorsSubject) -> Iterator[Finding]:
     """One file."""
     if subject.error:
-        yield finding("STN-001" if subject.too_long or "claims" in subject.error else "STN-002", subject.location.at(0), subject.error)
+        yield finding(
+            "STN-001" if subject.too_long or "claims" in subject.error else "STN-002",
+            subject.location.at(0),
+            subject.error,
+        )
     if subject.also:
         yield finding("STN-009", subject.location, f"the file is also {' and '.join(subject.also)}")
     facts = subject.facts
@@ -62,9 +66,19 @@ def _metadata(subject: SafetensorsSubject, key: str, value: object) -> Iterator[
         shown = printable(value[max(0, match.start() - 40) : match.end() + 60])
         yield finding("STN-008", subject.location.at(8), f"metadata {printable(key)!r} holds code", evidence=[shown])
     elif _BASE64.search(value):
-        yield finding("STN-008", subject.location.at(8), f"metadata {printable(key)!r} holds an encoded blob", severity=Severity.MEDIUM)
+        yield finding(
+            "STN-008",
+            subject.location.at(8),
+            f"metadata {printable(key)!r} holds an encoded blob",
+            severity=Severity.MEDIUM,
+        )
     elif len(value) > _LONG:
-        yield finding("STN-008", subject.location.at(8), f"metadata {printable(key)!r} has {len(value)} characters", severity=Severity.MEDIUM)
+        yield finding(
+            "STN-008",
+            subject.location.at(8),
+            f"metadata {printable(key)!r} has {len(value)} characters",
+            severity=Severity.MEDIUM,
+        )
 
 
 def _name(subject: SafetensorsSubject, tensor: Tensor) -> Iterator[Finding]:
@@ -77,8 +91,13 @@ def detect_index(subject: TextSubject) -> Iterator[Finding]:
     """`*.index.json`: every shard is a plain name of a weights file."""
     if not subject.location.path[-1].endswith(".index.json"):
         return
-    for shard in sorted(set(shards(subject.data))):
-        evil = "://" in shard or shard.startswith(("/", "\\")) or ".." in shard.replace("\\", "/").split("/") or shard[1:2] == ":"
+    for shard in sorted(set(shards(subject.whole()))):
+        evil = (
+            "://" in shard
+            or shard.startswith(("/", "\\"))
+            or ".." in shard.replace("\\", "/").split("/")
+            or shard[1:2] == ":"
+        )
         foreign = not shard.endswith((".safetensors", ".bin", ".msgpack", ".h5", ".pt"))
         swapped = "safetensors" in subject.location.path[-1] and not shard.endswith(".safetensors")
         if evil or foreign or swapped:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from weighbridge.schema import Location
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from weighbridge.detect.knowledge import Knowledge
     from weighbridge.formats.msgpack import MsgpackFacts
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from weighbridge.identify import Identity
     from weighbridge.schema import MalformedInput
     from weighbridge.source import Anomaly, Entry
+
+
+_WINDOW = 1 << 20
+_OVERLAP = 4096
 
 
 class MemberSubject(Struct, frozen=True, kw_only=True):
@@ -110,12 +114,27 @@ class SkopsSubject(Struct, frozen=True, kw_only=True):
 
 
 class TextSubject(Struct, frozen=True, kw_only=True):
-    """Text that was read whole or in part."""
+    """Bytes to be searched as text: `size` of them from `base` on, read by windows."""
 
     location: Location
-    data: bytes
+    read: Callable[[int, int], bytes]
+    size: int
     base: int = 0
     format: str = "text"
+
+    def whole(self) -> bytes:
+        """All of it; for text that is parsed."""
+        return self.read(self.base, self.size)
+
+    def windows(self) -> Iterator[tuple[int, bytes]]:
+        """(offset, bytes) of overlapping windows, so that no token is cut at an edge."""
+        at, end = self.base, self.base + self.size
+        while at < end:
+            data = self.read(at, min(_WINDOW, end - at))
+            yield at, data
+            if len(data) < _WINDOW:
+                return
+            at += _WINDOW - _OVERLAP
 
 
 class ProgramSubject(Struct, frozen=True, kw_only=True):

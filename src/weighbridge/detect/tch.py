@@ -24,12 +24,36 @@ _OPERATORS: Final = re.compile(
     rb"\s*\("
 )
 _SIDE_EFFECT_OPS: Final = frozenset(
-    {b"from_file", b"load_library", b"PythonOp", b"read_file", b"write_file", b"rpc_sync", b"rpc_async", b"rpc_remote", b"load_from_file", b"_save_to_file"}
+    {
+        b"from_file",
+        b"load_library",
+        b"PythonOp",
+        b"read_file",
+        b"write_file",
+        b"rpc_sync",
+        b"rpc_async",
+        b"rpc_remote",
+        b"load_from_file",
+        b"_save_to_file",
+    }
 )
 _WEIGHT_NAMES: Final = (".pth", ".ckpt", ".bin", ".safetensors")
 _WEIGHT_WORDS: Final = ("weights", "state_dict", "pytorch_model", "checkpoint", "adapter_model")
-_REGULAR: Final = frozenset({"data.pkl", "constants.pkl", "version", "byteorder", ".data/serialization_id", ".format_version", ".storage_alignment", "traced_inputs.pkl"})
-_PT2_REGULAR: Final = re.compile(r"(?:\.data/|data/|models/|extra/|archive_format|archive_version|byteorder|version|\.format_version)")
+_REGULAR: Final = frozenset(
+    {
+        "data.pkl",
+        "constants.pkl",
+        "version",
+        "byteorder",
+        ".data/serialization_id",
+        ".format_version",
+        ".storage_alignment",
+        "traced_inputs.pkl",
+    }
+)
+_PT2_REGULAR: Final = re.compile(
+    r"(?:\.data/|data/|models/|extra/|archive_format|archive_version|byteorder|version|\.format_version)"
+)
 
 
 def detect_torch(subject: TorchSubject) -> Iterator[Finding]:
@@ -47,10 +71,22 @@ def _worst(subject: TorchSubject) -> Iterator[Finding]:
         critical = [charge for charge in adverse if charge.severity is Severity.CRITICAL]
         where = subject.location.inside(name)
         if critical:
-            yield finding("TCH-001", subject.location, f"torch.load of this file: {critical[0].message} ({name})", evidence=[critical[0].says or critical[0].message])
+            yield finding(
+                "TCH-001",
+                subject.location,
+                f"torch.load of this file: {critical[0].message} ({name})",
+                evidence=[critical[0].says or critical[0].message],
+            )
         inner = name.removeprefix(f"{subject.facts.root}/")
-        if inner not in _REGULAR and not inner.endswith(".debug_pkl") and not (subject.facts.kind == "pt2" and _PT2_REGULAR.match(inner)) and pickles.active:
-            yield finding("TCH-002", where, f"{inner} is a pickle and no regular part of a {subject.facts.kind} archive")
+        if (
+            inner not in _REGULAR
+            and not inner.endswith(".debug_pkl")
+            and not (subject.facts.kind == "pt2" and _PT2_REGULAR.match(inner))
+            and pickles.active
+        ):
+            yield finding(
+                "TCH-002", where, f"{inner} is a pickle and no regular part of a {subject.facts.kind} archive"
+            )
         if subject.facts.kind == "pt2" and adverse:
             yield finding("TCH-010", where, f"a pickle in a pt2 archive: {adverse[0].message}")
 
@@ -59,11 +95,18 @@ def _kind(subject: TorchSubject) -> Iterator[Finding]:
     facts, name = subject.facts, subject.location.path[-1].lower()
     if facts.kind == "torchscript" and (name.endswith(_WEIGHT_NAMES) or any(word in name for word in _WEIGHT_WORDS)):
         code = ", ".join(facts.code[:3])
-        yield finding("TCH-004", subject.location, "TorchScript code under the name of weights", evidence=[f"code members: {code}"])
+        yield finding(
+            "TCH-004",
+            subject.location,
+            "TorchScript code under the name of weights",
+            evidence=[f"code members: {code}"],
+        )
     if facts.native:
         yield finding("TCH-009", subject.location, "native or device code in the container", evidence=facts.native[:8])
     if facts.kind == "torch.package" and facts.python:
-        yield finding("TCH-008", subject.location, "a torch.package archive with Python source", evidence=facts.python[:8])
+        yield finding(
+            "TCH-008", subject.location, "a torch.package archive with Python source", evidence=facts.python[:8]
+        )
     elif facts.python and facts.kind == "checkpoint":
         yield finding("TCH-008", subject.location, "Python source in a checkpoint", evidence=facts.python[:8])
 
@@ -74,7 +117,12 @@ def _operators(subject: TorchSubject) -> Iterator[Finding]:
             match = _OPERATORS.search(line)
             if match and (match["op"] in _SIDE_EFFECT_OPS or line.lstrip().startswith((b"_0 = ops.", b"ops."))):
                 evidence = [Evidence(text=f"{number}: {printable(line.decode().strip())[:160]}", culprit=True)]
-                yield finding("TCH-005", subject.location.inside(name), f"the operator {match['op'].decode()} has side effects", evidence=evidence)
+                yield finding(
+                    "TCH-005",
+                    subject.location.inside(name),
+                    f"the operator {match['op'].decode()} has side effects",
+                    evidence=evidence,
+                )
                 break
 
 
@@ -95,7 +143,11 @@ def _sizes(subject: TorchSubject, trace: Trace, root: str) -> Iterator[Finding]:
             message = f"storage {storage.key} claims {storage.size} bytes and its member has {present}"
             yield finding("TCH-007", subject.location.inside(member), message)
         if any(c in storage.key for c in "/\\") or not storage.key.isprintable():
-            yield finding("TCH-016", subject.location, f"the storage key {printable(storage.key)!r} holds path or control characters")
+            yield finding(
+                "TCH-016",
+                subject.location,
+                f"the storage key {printable(storage.key)!r} holds path or control characters",
+            )
 
 
 def _reach(subject: TorchSubject, trace: Trace, name: str) -> Iterator[Finding]:
@@ -136,9 +188,15 @@ def detect_program(subject: ProgramSubject) -> Iterator[Finding]:
     if len(table) == 4:
         vtable = root - int.from_bytes(table, "little", signed=True)
         if vtable < 0 or vtable + 4 > subject.size:
-            yield finding("TCH-011", subject.location.at(root), f"the field table is at {vtable} of {subject.size} bytes")
+            yield finding(
+                "TCH-011", subject.location.at(root), f"the field table is at {vtable} of {subject.size} bytes"
+            )
     if subject.head[8:12] == b"eh00":
         length = int.from_bytes(subject.head[12:16], "little")
         program, segments = (int.from_bytes(subject.head[at : at + 8], "little") for at in (16, 24))
         if length < 24 or program > subject.size or segments > subject.size:
-            yield finding("TCH-011", subject.location.at(8), f"program size {program} or segment base {segments} beyond {subject.size} bytes")
+            yield finding(
+                "TCH-011",
+                subject.location.at(8),
+                f"program size {program} or segment base {segments} beyond {subject.size} bytes",
+            )

@@ -1,0 +1,1 @@
+"""Readers of hostile input: they state facts and hold no opinion."""

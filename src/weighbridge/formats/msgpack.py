@@ -127,7 +127,9 @@ class _Walker:
 
     def open(self, count: int) -> None:
         if count > self.blob.size - self.at:
-            raise MalformedInput(f"{count} items are claimed and {self.blob.size - self.at} bytes are left", offset=self.at)
+            raise MalformedInput(
+                f"{count} items are claimed and {self.blob.size - self.at} bytes are left", offset=self.at
+            )
         self.left.append(count)
 
     def extension(self, length: int) -> None:

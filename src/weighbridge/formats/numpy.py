@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 HEADER_LIMIT: Final = 1 << 20
 _NUMPY_LIMIT: Final = 10_000
-_TOKEN = re.compile(r"\s*(?:([\[({])|([\])}])|([,:])|(True|False|None)|(-?\d+)L?|[bu]?'((?:[^'\\]|\\.)*)'|[bu]?\"((?:[^\"\\]|\\.)*)\")")
+_TOKEN = re.compile(
+    r"\s*(?:([\[({])|([\])}])|([,:])|(True|False|None)|(-?\d+)L?|[bu]?'((?:[^'\\]|\\.)*)'|[bu]?\"((?:[^\"\\]|\\.)*)\")"
+)
 _FIELDS: Final = 1000
 _DEPTH: Final = 16
 

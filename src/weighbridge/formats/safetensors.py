@@ -165,9 +165,15 @@ def _check_layout(tensors: list[Tensor], size: int, problems: list[Problem]) -> 
     position, last = 0, ""
     for tensor in sorted(tensors, key=lambda t: (t.start, t.end)):
         if tensor.start < position:
-            problems.append(Problem("overlap", tensor.name, f"shares bytes {tensor.start} to {min(position, tensor.end)} with {last}"))
+            problems.append(
+                Problem(
+                    "overlap", tensor.name, f"shares bytes {tensor.start} to {min(position, tensor.end)} with {last}"
+                )
+            )
         elif tensor.start > position:
-            problems.append(Problem("hole", tensor.name, f"{tensor.start - position} bytes before it belong to no tensor"))
+            problems.append(
+                Problem("hole", tensor.name, f"{tensor.start - position} bytes before it belong to no tensor")
+            )
         if tensor.end > size or tensor.end < tensor.start:
             problems.append(Problem("size", tensor.name, f"ends at {tensor.end}, the buffer has {size} bytes"))
         if tensor.end > position:

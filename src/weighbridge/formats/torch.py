@@ -59,7 +59,12 @@ class TorchFacts(Struct, frozen=True, kw_only=True):
 def torch_kind(names: Iterable[str]) -> TorchFacts | None:
     """What kind of torch container has these members; None where it is none."""
     listed = tuple(names)
-    roots = [n[: -len(ending)] for n in listed for ending in ("/data.pkl", "/version", "/archive_format") if n.endswith(ending)]
+    roots = [
+        n[: -len(ending)]
+        for n in listed
+        for ending in ("/data.pkl", "/version", "/archive_format")
+        if n.endswith(ending)
+    ]
     bare = [n for n in listed if n in {"data.pkl", ".data/version", "archive_format"}]
     if not roots and not bare:
         return None
@@ -114,7 +119,9 @@ def storage_of(identifier: Value) -> Storage | None:
 def tensors(trace: Trace) -> Iterator[Tensor]:
     """Tensors that the checkpoint rebuilds from storages, with how far into them they reach."""
     for call in trace.calls:
-        if not (isinstance(call.target, Name) and call.target.module == "torch._utils" and call.target.name in _REBUILD):
+        if not (
+            isinstance(call.target, Name) and call.target.module == "torch._utils" and call.target.name in _REBUILD
+        ):
             continue
         arguments = arguments_of(call.arguments)
         if len(arguments) < 4 or not isinstance(arguments[0], Persistent):
@@ -123,7 +130,9 @@ def tensors(trace: Trace) -> Iterator[Tensor]:
         offset, shape, stride = arguments[1], _numbers(arguments[2]), _numbers(arguments[3])
         if storage is None or not isinstance(offset, int) or shape is None or stride is None:
             continue
-        yield Tensor(storage=storage.key, items=storage.items, reach=_reach(offset, shape, stride), function=call.target.name)
+        yield Tensor(
+            storage=storage.key, items=storage.items, reach=_reach(offset, shape, stride), function=call.target.name
+        )
 
 
 def _numbers(value: Value) -> tuple[int, ...] | None:

@@ -39,7 +39,9 @@ ALLOWED: Final = frozenset(
         *(f"torch.{prefix}{name}Tensor" for name in _TENSORS for prefix in ("", "cuda.", "sparse.", "cuda.sparse.")),
     }
 )
-_BUILDABLE: Final = frozenset({"torch.Tensor", "torch.nn.parameter.Parameter", "collections.OrderedDict", "collections.Counter"})
+_BUILDABLE: Final = frozenset(
+    {"torch.Tensor", "torch.nn.parameter.Parameter", "collections.OrderedDict", "collections.Counter"}
+)
 
 
 def refusals(trace: Trace) -> Iterator[str]:

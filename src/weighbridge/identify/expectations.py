@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
-_PICKLES = {"pickle", "text", "json", "script", "zip", "tar", "gzip", "bz2", "xz", "lzma", "zlib", "lz4", "zstd", "unknown", "7z", "npy"}
+_PICKLES = {
+    "pickle",
+    "text",
+    "json",
+    "script",
+    "zip",
+    "tar",
+    "gzip",
+    "bz2",
+    "xz",
+    "lzma",
+    "zlib",
+    "lz4",
+    "zstd",
+    "unknown",
+    "7z",
+    "npy",
+}
 _TORCH = {"zip", "pickle", "tar"}
 EXPECTED: dict[str, frozenset[str]] = {
     ending: frozenset(formats)
@@ -13,8 +30,10 @@ EXPECTED: dict[str, frozenset[str]] = {
         ((".pt", ".pth", ".ckpt", ".pt2", ".mar"), {*_TORCH, "lfs-pointer", "safetensors", "hdf5"}),
         ((".pkl", ".pickle", ".joblib", ".dill", ".p"), {*_PICKLES, "lfs-pointer"}),
         ((".json", ".jsonl", ".ipynb"), {"json", "text", "empty"}),
-        ((".txt", ".md", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".py", ".csv", ".tsv", ".rst", ".jinja"),
-         {"text", "json", "script", "empty"}),
+        (
+            (".txt", ".md", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".py", ".csv", ".tsv", ".rst", ".jinja"),
+            {"text", "json", "script", "empty"},
+        ),
         ((".h5", ".hdf5"), {"hdf5"}),
         ((".gguf",), {"gguf"}),
         ((".tar",), {"tar"}),

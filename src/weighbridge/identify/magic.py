@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-
 if TYPE_CHECKING:
     from weighbridge.source import Blob
 
@@ -83,7 +82,7 @@ def _ends_like_zip(tail: bytes) -> bool:
     return at + 22 <= len(tail) and at + 22 + int.from_bytes(tail[at + 20 : at + 22], "little") <= len(tail)
 
 
-def _by_head(head: bytes, size: int) -> str:
+def _by_head(head: bytes, size: int) -> str:  # noqa: PLR0911  # one line for each format
     if not size:
         return "empty"
     for signature, name in _SIGNATURES:
@@ -114,7 +113,9 @@ def _tar_header(block: bytes) -> bool:
 
 def _is_pe(head: bytes) -> bool:
     at = int.from_bytes(head[60:64], "little")
-    return len(head) >= 64 and (head[at : at + 2] in {b"PE", b"NE", b"LE"} or at + 2 > len(head) or head[:6] == b"MZqFpD")
+    return len(head) >= 64 and (
+        head[at : at + 2] in {b"PE", b"NE", b"LE"} or at + 2 > len(head) or head[:6] == b"MZqFpD"
+    )
 
 
 def _safetensors(head: bytes, size: int) -> bool:

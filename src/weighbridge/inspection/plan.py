@@ -111,7 +111,11 @@ def _listed(path: str, options: Options) -> tuple[list[Job], list[Result]]:
         if entry.kind is Kind.FILE:
             jobs.append(Job(os.path.join(source.root, entry.name), shown, entry.size))  # noqa: PTH118  # hot on large trees
         elif entry.kind is Kind.SPECIAL:
-            coverage.append(Coverage(path=shown, format="", size=0, status=Status.SKIPPED, reason=Reason.NOT_REGULAR, detail=entry.target))
+            coverage.append(
+                Coverage(
+                    path=shown, format="", size=0, status=Status.SKIPPED, reason=Reason.NOT_REGULAR, detail=entry.target
+                )
+            )
     return jobs, [_structure(path, source, tuple(entries), tuple(coverage))]
 
 
@@ -120,7 +124,11 @@ def _structure(path: str, source: LocalTree, entries: tuple[Entry, ...], coverag
     from weighbridge.detect.subjects import TreeSubject  # noqa: PLC0415  # only folders need it
     from weighbridge.source.names import name_anomalies  # noqa: PLC0415
 
-    anomalies = tuple(a for a in (*source.anomalies(), *name_anomalies(entries)) if a.oddity.name not in {"LINK_ESCAPE"} or a in source.anomalies())
+    anomalies = tuple(
+        a
+        for a in (*source.anomalies(), *name_anomalies(entries))
+        if a.oddity.name != "LINK_ESCAPE" or a in source.anomalies()
+    )
     subject = TreeSubject(location=Location(path=(path,)), format="folder", entries=entries, anomalies=anomalies)
     return Result(tuple(detect(subject)), coverage, ())
 
@@ -146,7 +154,9 @@ def _run(jobs: list[Job], options: Options, progress: Callable[[int, int], None]
     return results
 
 
-def _shared(jobs: list[Job], options: Options, workers: int, progress: Callable[[int, int], None] | None) -> Iterator[Result]:
+def _shared(
+    jobs: list[Job], options: Options, workers: int, progress: Callable[[int, int], None] | None
+) -> Iterator[Result]:
     from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415  # costs 20 ms, needed for large trees only
 
     step = max(1, min(_BATCH, len(jobs) // (4 * workers)))

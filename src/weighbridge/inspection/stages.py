@@ -22,7 +22,17 @@ from weighbridge.formats.pickle import Brief, PickleFile, looks_like_pickle, rea
 from weighbridge.formats.pickle.opcodes import INVALID, SHAPE
 from weighbridge.formats.torch import TorchFacts, storages, torch_kind
 from weighbridge.identify import Identity, identify, open_container
-from weighbridge.schema import Coverage, Fact, LimitExceeded, Location, MalformedInput, Reason, SourceError, Status, WeighbridgeError
+from weighbridge.schema import (
+    Coverage,
+    Fact,
+    LimitExceeded,
+    Location,
+    MalformedInput,
+    Reason,
+    SourceError,
+    Status,
+    WeighbridgeError,
+)
 from weighbridge.source import Blob, Entry, Kind, Slice, Tree
 
 if TYPE_CHECKING:
@@ -44,7 +54,7 @@ class Stages:
 
     def __init__(self, account: Account, knowledge: Knowledge) -> None:
         self.account, self.knowledge = account, knowledge
-        self.brief = Brief(settled=knowledge.settled)
+        self.brief = Brief(settled=knowledge.settled, indifferent=knowledge.indifferent)
         self.subjects: list[Subject] = []
         self.coverage: list[Coverage] = []
         self.facts: list[Fact] = []
@@ -73,7 +83,9 @@ class Stages:
             raise LimitExceeded(f"the time of {self.account.limits.seconds:g} s is up", limit="seconds")
         identity = identify(blob)
         head = blob.read(0, _HEAD)
-        self.subjects.append(MemberSubject(location=location, identity=identity, size=blob.size, head=head, carrier=carrier))
+        self.subjects.append(
+            MemberSubject(location=location, identity=identity, size=blob.size, head=head, carrier=carrier)
+        )
         self._dispatch(location, blob, identity, depth, carrier)
         for other in identity.also:
             if other == "zip" and identity.format != "zip":
@@ -108,7 +120,9 @@ class Stages:
     def _trace(self, blob: Blob) -> PickleFile:
         return read_pickles(self.account.watched(blob.read), blob.size, self.account.limits, self.brief)
 
-    def pickles(self, location: Location, blob: Blob, carrier: str, pickles: PickleFile, *, signature: bool = True) -> None:
+    def pickles(
+        self, location: Location, blob: Blob, carrier: str, pickles: PickleFile, *, signature: bool = True
+    ) -> None:
         """Pickles of one member, accounted byte by byte."""
         raw = sum(item.length for trace in pickles.streams for item in trace.raw if item.pickle is None)
         kind = "joblib" if raw or any(trace.raw for trace in pickles.streams) else carrier
@@ -152,7 +166,11 @@ class Stages:
         from weighbridge.formats.weights_only import refusals  # noqa: PLC0415
 
         reasons = [reason for trace in pickles.streams for reason in refusals(trace)]
-        value = "accepts it" if not reasons else f"refuses it: {reasons[0]}" + (f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else "")
+        value = (
+            "accepts it"
+            if not reasons
+            else f"refuses it: {reasons[0]}" + (f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else "")
+        )
         self.facts.append(Fact(path=location.path, name="torch.load(weights_only=True)", value=value))
 
     # Text and unknown bytes
@@ -172,17 +190,21 @@ class Stages:
             facts = read_msgpack(blob)
             if name.endswith(_MSGPACK) or (facts.end == blob.size and facts.items > 1):
                 self.subjects.append(MsgpackSubject(location=location, facts=facts, size=blob.size))
-                self.covered(location, "msgpack", blob.size, inspected=facts.end - facts.tensor_bytes, tensor=facts.tensor_bytes)
+                self.covered(
+                    location, "msgpack", blob.size, inspected=facts.end - facts.tensor_bytes, tensor=facts.tensor_bytes
+                )
                 return
         if found == "unknown":
-            self.skipped(location, blob.size, Reason.UNSUPPORTED, "the content is of no format that is known here", found)
+            self.skipped(
+                location, blob.size, Reason.UNSUPPORTED, "the content is of no format that is known here", found
+            )
             return
         self._secrets(location, blob, found)
         self.covered(location, found, blob.size, inspected=min(blob.size, self.account.limits.text_bytes))
 
     def _secrets(self, location: Location, blob: Blob, found: str) -> None:
-        data = blob.read(0, self.account.limits.text_bytes)
-        self.subjects.append(TextSubject(location=location, data=data, format=found))
+        size = min(blob.size, self.account.limits.text_bytes)
+        self.subjects.append(TextSubject(location=location, read=blob.read, size=size, format=found))
 
     # Plain formats
 
@@ -203,7 +225,9 @@ class Stages:
             self.pickles(location.inside("objects"), body, "npy", self._trace(body))
             self.covered(location, "npy", blob.size, inspected=blob.size)
             return
-        self.covered(location, "npy", blob.size, inspected=header.data, tensor=min(header.size, blob.size - header.data))
+        self.covered(
+            location, "npy", blob.size, inspected=header.data, tensor=min(header.size, blob.size - header.data)
+        )
 
     def _safetensors(self, location: Location, blob: Blob, identity: Identity) -> None:
         from weighbridge.formats.safetensors import read_safetensors  # noqa: PLC0415
@@ -222,11 +246,17 @@ class Stages:
             reason = Reason.LIMIT if too_long else Reason.MALFORMED
             self.skipped(location, blob.size, reason, message, "safetensors")
             return
-        text = blob.read(8, min(facts.header, self.account.limits.text_bytes)) if facts.metadata else b""
-        if text:
-            self.subjects.append(TextSubject(location=location, data=text, base=8, format="safetensors"))
-        tensor = sum(tensor.end - tensor.start for tensor in facts.tensors if 0 <= tensor.start <= tensor.end <= blob.size)
-        self.covered(location, "safetensors", blob.size, inspected=facts.data, tensor=min(tensor, blob.size - facts.data))
+        if facts.metadata:
+            size = min(facts.header, self.account.limits.text_bytes)
+            self.subjects.append(
+                TextSubject(location=location, read=blob.read, size=size, base=8, format="safetensors")
+            )
+        tensor = sum(
+            tensor.end - tensor.start for tensor in facts.tensors if 0 <= tensor.start <= tensor.end <= blob.size
+        )
+        self.covered(
+            location, "safetensors", blob.size, inspected=facts.data, tensor=min(tensor, blob.size - facts.data)
+        )
 
     # Containers
 
@@ -256,7 +286,9 @@ class Stages:
         if role == "skops":
             self._skops(location, tree, entries)
         self.subjects.append(
-            TreeSubject(location=location, format=tree.format, entries=entries, anomalies=tuple(tree.anomalies()), role=role)
+            TreeSubject(
+                location=location, format=tree.format, entries=entries, anomalies=tuple(tree.anomalies()), role=role
+            )
         )
         cut = next((a for a in tree.anomalies() if a.oddity.name in {"CUT", "TOO_MANY"}), None)
         status = Status.TRUNCATED if cut else Status.INSPECTED
@@ -293,7 +325,13 @@ class Stages:
         except SourceError as error:
             self.skipped(where, entry.size, Reason.UNREADABLE, error.message)
         except MalformedInput as error:
-            reason = Reason.ENCRYPTED if entry.encrypted else Reason.UNSUPPORTED if "reader" in error.message else Reason.MALFORMED
+            reason = (
+                Reason.ENCRYPTED
+                if entry.encrypted
+                else Reason.UNSUPPORTED
+                if "reader" in error.message
+                else Reason.MALFORMED
+            )
             self.skipped(where, entry.size, reason, error.message)
         return None
 
@@ -323,7 +361,9 @@ class Stages:
                 if found is not None:
                     pickled[told.name] = found
                     root = entry.name.rpartition("/")[0]
-                    declared |= {f"{root}/data/{s.key}" if root else f"data/{s.key}" for t in found.streams for s in storages(t)}
+                    declared |= {
+                        f"{root}/data/{s.key}" if root else f"data/{s.key}" for t in found.streams for s in storages(t)
+                    }
             else:
                 later.append((entry, told))
         for entry, told in later:
@@ -334,7 +374,12 @@ class Stages:
                 found = self._pickles_at(location.inside(told.name))
                 if found is not None:
                     pickled[told.name] = found
-                if entry.name.removeprefix(f"{facts.root}/") in {*facts.code, "version", "byteorder", ".format_version"}:
+                if entry.name.removeprefix(f"{facts.root}/") in {
+                    *facts.code,
+                    "version",
+                    "byteorder",
+                    ".format_version",
+                }:
                     texts[told.name] = self._text(tree, entry)
         marks = {name.rpartition("/")[2]: text.strip() for name, text in texts.items()}
         facts = TorchFacts(
@@ -342,7 +387,9 @@ class Stages:
             version=marks.get("version", ""), byteorder=marks.get("byteorder", ""),
         )  # fmt: skip
         self.subjects.append(
-            TorchSubject(location=location, facts=facts, pickles=pickled, sizes=sizes, texts=texts, knowledge=self.knowledge)
+            TorchSubject(
+                location=location, facts=facts, pickles=pickled, sizes=sizes, texts=texts, knowledge=self.knowledge
+            )
         )
 
     def _storage(
@@ -389,7 +436,9 @@ class Stages:
                 except MalformedInput as error:
                     message = error.message
                 self.subjects.append(
-                    SkopsSubject(location=location.inside(entry.name), nodes=nodes, error=message, knowledge=self.knowledge)
+                    SkopsSubject(
+                        location=location.inside(entry.name), nodes=nodes, error=message, knowledge=self.knowledge
+                    )
                 )
 
     # Coverage
@@ -408,7 +457,14 @@ class Stages:
         """A member where a bound was hit: a finding and a coverage entry."""
         self.subjects.append(LimitSubject(location=location, limit=limit, detail=detail))
         self.coverage.append(
-            Coverage(path=location.path, format="unknown", size=size, status=Status.TRUNCATED, reason=Reason.LIMIT, detail=detail)
+            Coverage(
+                path=location.path,
+                format="unknown",
+                size=size,
+                status=Status.TRUNCATED,
+                reason=Reason.LIMIT,
+                detail=detail,
+            )
         )
 
 
@@ -453,5 +509,15 @@ def _told_apart(entries: tuple[Entry, ...]) -> list[Entry]:
         seen[entry.name] = seen.get(entry.name, 0) + 1
         number = seen[entry.name]
         name = entry.name if number == 1 else f"{entry.name} (occurrence {number})"
-        shown.append(Entry(name=name, size=entry.size, kind=entry.kind, at=entry.at, encrypted=entry.encrypted, target=entry.target, handle=entry.handle))
+        shown.append(
+            Entry(
+                name=name,
+                size=entry.size,
+                kind=entry.kind,
+                at=entry.at,
+                encrypted=entry.encrypted,
+                target=entry.target,
+                handle=entry.handle,
+            )
+        )
     return shown

@@ -16,12 +16,21 @@ def to_github(report: Report) -> str:
     """One command for each finding and each member that was not inspected, then the summary as a notice."""
     lines = [_finding(finding) for finding in report.findings]
     missing = (entry for entry in report.coverage if entry.status is not Status.INSPECTED)
-    lines += [f"::warning file={_property(e.path[0])},title=not inspected::{_data(f'{e.member}: {e.detail or e.reason.value}')}" for e in missing]
+    lines += [
+        f"::warning file={_property(e.path[0])},title=not inspected::{_data(f'{e.member}: {e.detail or e.reason.value}')}"
+        for e in missing
+    ]
     return "\n".join([*lines, f"::notice title=weighbridge::{_data(summary(report))}"]) + "\n"
 
 
 def _finding(finding: Finding) -> str:
-    level = "error" if finding.severity.rank <= Severity.HIGH.rank else "warning" if finding.severity is Severity.MEDIUM else "notice"
+    level = (
+        "error"
+        if finding.severity.rank <= Severity.HIGH.rank
+        else "warning"
+        if finding.severity is Severity.MEDIUM
+        else "notice"
+    )
     evidence = "\n".join(line.text for line in finding.evidence)
     text = f"{place(finding.location)}: {finding.message}\n{evidence}\nfix: {finding.fix}"
     title = f"{finding.rule} {finding.severity.value}"

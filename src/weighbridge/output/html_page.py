@@ -114,7 +114,9 @@ def _row(entry: Coverage) -> str:
     outcome = entry.status.value
     if entry.status is not Status.INSPECTED:
         outcome = f"{outcome}: {entry.detail or entry.reason.value}"
-    numbers = "".join(f'<td class="number">{n:,}</td>' for n in (entry.size, entry.inspected, entry.tensor, entry.opaque))
+    numbers = "".join(
+        f'<td class="number">{n:,}</td>' for n in (entry.size, entry.inspected, entry.tensor, entry.opaque)
+    )
     return f'<tr class="{entry.status.value}"><td>{_text(entry.member)}</td><td>{_text(entry.format)}</td>{numbers}<td>{_text(outcome)}</td></tr>'
 
 

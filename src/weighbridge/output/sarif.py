@@ -36,9 +36,15 @@ def to_sarif(report: Report) -> str:
     run = {
         "tool": {"driver": driver},
         "columnKind": "utf16CodeUnits",
-        "invocations": [{"executionSuccessful": True, "toolExecutionNotifications": [_notification(entry) for entry in missing]}],
+        "invocations": [
+            {"executionSuccessful": True, "toolExecutionNotifications": [_notification(entry) for entry in missing]}
+        ],
         "results": [_result(finding, position) for finding in report.findings],
-        "properties": {"verdict": report.verdict.outcome.value, "decidedBy": report.verdict.decided_by, "complete": report.complete},
+        "properties": {
+            "verdict": report.verdict.outcome.value,
+            "decidedBy": report.verdict.decided_by,
+            "complete": report.complete,
+        },
     }
     document = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
@@ -62,14 +68,18 @@ def _result(finding: Finding, position: dict[str, int]) -> dict[str, Any]:
     if where.offset is not None and len(where.path) == 1:
         physical["region"] = {"byteOffset": where.offset, "byteLength": 1}
     logical = {"fullyQualifiedName": where.member, "kind": "member"}
-    evidence = "\n".join(f"{line.offset}: {line.text}" if line.offset is not None else line.text for line in finding.evidence)
+    evidence = "\n".join(
+        f"{line.offset}: {line.text}" if line.offset is not None else line.text for line in finding.evidence
+    )
     return {
         "ruleId": finding.rule,
         "ruleIndex": position[finding.rule],
         "level": _LEVELS[finding.severity],
         "message": {"text": f"{finding.message}\n{evidence}".strip()},
         "locations": [{"physicalLocation": physical, "logicalLocations": [logical]}],
-        "partialFingerprints": {"weighbridge/v1": f"{finding.rule}:{where.member}:{where.offset or 0}:{finding.message}"[:256]},
+        "partialFingerprints": {
+            "weighbridge/v1": f"{finding.rule}:{where.member}:{where.offset or 0}:{finding.message}"[:256]
+        },
         "properties": {"severity": finding.severity.value, "why": finding.why, "fix": finding.fix},
     }
 
@@ -84,4 +94,3 @@ def _notification(entry: Coverage) -> dict[str, Any]:
 
 def _uri(path: str) -> str:
     return quote(path.replace("\\", "/"), safe="/.-_~!$&'()*+,;=@")
-

@@ -40,7 +40,9 @@ def coverage_text(report: Report) -> str:
     for status in (Status.SKIPPED, Status.TRUNCATED):
         reasons = Counter(entry.reason for entry in entries if entry.status is status)
         if reasons:
-            named = ", ".join(reason.value or Reason.UNSUPPORTED.value for reason in sorted(reasons, key=lambda r: r.value))
+            named = ", ".join(
+                reason.value or Reason.UNSUPPORTED.value for reason in sorted(reasons, key=lambda r: r.value)
+            )
             text += f", {sum(reasons.values())} {status.value} ({named})"
     return text
 
@@ -53,5 +55,10 @@ def verdict_text(report: Report) -> str:
 def summary(report: Report, seconds: float | None = None) -> str:
     """The last line of every report."""
     took = f" in {seconds:.2f} s" if seconds is not None else ""
-    parts = (severity_text(report), coverage_text(report), f"{size_text(report.artifact.size)}{took}", verdict_text(report))
+    parts = (
+        severity_text(report),
+        coverage_text(report),
+        f"{size_text(report.artifact.size)}{took}",
+        verdict_text(report),
+    )
     return " · ".join(parts)

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from weighbridge.policy.language import Policy, Statement, Waiver
 from weighbridge.schema import Finding, Outcome, Report, Status, Verdict, Waived
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from weighbridge.policy.language import Policy, Statement, Waiver
 
 _ORDER = (Outcome.BLOCK, Outcome.REVIEW, Outcome.ADMIT)
 
@@ -53,7 +54,9 @@ def _record(finding: Finding, waiver: Waiver) -> Waived:
     )
 
 
-def _by_statement(outcome: Outcome, findings: list[Finding], policy: Policy, waived: tuple[Waived, ...]) -> Verdict | None:
+def _by_statement(
+    outcome: Outcome, findings: list[Finding], policy: Policy, waived: tuple[Waived, ...]
+) -> Verdict | None:
     for statement in policy.statements:
         if statement.outcome is not outcome:
             continue
@@ -63,7 +66,9 @@ def _by_statement(outcome: Outcome, findings: list[Finding], policy: Policy, wai
     return None
 
 
-def _verdict(outcome: Outcome, statement: Statement, held: Finding, policy: Policy, waived: tuple[Waived, ...]) -> Verdict:
+def _verdict(
+    outcome: Outcome, statement: Statement, held: Finding, policy: Policy, waived: tuple[Waived, ...]
+) -> Verdict:
     because = f"{held.rule} in {held.location.member}: {held.message}"
     return Verdict(outcome=outcome, decided_by=statement.name, because=because, policy=policy.name, waived=waived)
 
@@ -75,4 +80,6 @@ def _by_coverage(outcome: Outcome, report: Report, policy: Policy, waived: tuple
     if missing is None:
         return None
     because = f"{missing.member}: {missing.status.value}, {missing.detail or missing.reason.value}"
-    return Verdict(outcome=outcome, decided_by="everything is inspected", because=because, policy=policy.name, waived=waived)
+    return Verdict(
+        outcome=outcome, decided_by="everything is inspected", because=because, policy=policy.name, waived=waived
+    )

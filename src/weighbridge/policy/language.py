@@ -59,7 +59,9 @@ class Waiver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 DEFAULT: Final = (
-    Statement(name="no code in weights", outcome=Outcome.BLOCK, severity=(Severity.CRITICAL, Severity.HIGH), effects="X"),
+    Statement(
+        name="no code in weights", outcome=Outcome.BLOCK, severity=(Severity.CRITICAL, Severity.HIGH), effects="X"
+    ),
     Statement(name="nothing of high severity", outcome=Outcome.BLOCK, severity=(Severity.CRITICAL, Severity.HIGH)),
     Statement(name="medium findings are reviewed", outcome=Outcome.REVIEW, severity=(Severity.MEDIUM,)),
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from weighbridge.rules.build import HIGH, LOW, MEDIUM, rule
-from weighbridge.schema import Rule
+
+if TYPE_CHECKING:
+    from weighbridge.schema import Rule
 
 ARC: Final[tuple[Rule, ...]] = (
     rule("ARC-001", "member path leaves the folder", HIGH, "WX", "CWE-22 CVE-2007-4559 CVE-2024-5187",

@@ -9,7 +9,7 @@ CRITICAL, HIGH, MEDIUM, LOW, INFO = Severity
 _HEURISTIC = "heuristic"
 
 
-def rule(  # noqa: PLR0913  # one row of the catalogue
+def rule(  # one row of the catalogue
     identifier: str,
     name: str,
     severity: Severity,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from weighbridge.rules.build import HIGH, MEDIUM, rule
-from weighbridge.schema import Rule
+
+if TYPE_CHECKING:
+    from weighbridge.schema import Rule
 
 JAX: Final[tuple[Rule, ...]] = (
     rule("JAX-001", "unknown msgpack extension", HIGH, "X", "CWE-502",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from weighbridge.rules.build import CRITICAL, HIGH, MEDIUM, rule
-from weighbridge.schema import Rule
+
+if TYPE_CHECKING:
+    from weighbridge.schema import Rule
 
 JBL: Final[tuple[Rule, ...]] = (
     rule("JBL-001", "dangerous pickle in a joblib file", CRITICAL, "X", "CWE-502 CVE-2024-34997",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from weighbridge.rules.build import CRITICAL, rule
-from weighbridge.schema import Rule
+
+if TYPE_CHECKING:
+    from weighbridge.schema import Rule
 
 KRS: Final[tuple[Rule, ...]] = (
     rule("KRS-001", "Lambda layer with code", CRITICAL, "X", "CVE-2024-3660 CWE-94",

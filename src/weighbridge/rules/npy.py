@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from weighbridge.rules.build import HIGH, LOW, MEDIUM, rule
-from weighbridge.schema import Rule
+
+if TYPE_CHECKING:
+    from weighbridge.schema import Rule
 
 NPY: Final[tuple[Rule, ...]] = (
     rule("NPY-001", "array of Python objects", LOW, "X", "CVE-2019-6446 CWE-502",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from weighbridge.rules.build import CRITICAL, HIGH, MEDIUM, rule
-from weighbridge.schema import Rule
+
+if TYPE_CHECKING:
+    from weighbridge.schema import Rule
 
 _CONVERT = "weighbridge convert, or ask the publisher for safetensors; never load this file outside a sandbox"
 _OPCODES = "the opcodes that import, build the arguments and call, with their offsets"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from weighbridge.rules.build import HIGH, MEDIUM, rule
-from weighbridge.schema import Rule
+
+if TYPE_CHECKING:
+    from weighbridge.schema import Rule
 
 SCN: Final[tuple[Rule, ...]] = (
     rule("SCN-001", "extension contradicts content", HIGH, "EX", "AML.T0074 CWE-436 CWE-434 CVE-2025-10155 CVE-2025-1889",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from weighbridge.rules.build import CRITICAL, HIGH, INFO, rule
-from weighbridge.schema import Rule
+
+if TYPE_CHECKING:
+    from weighbridge.schema import Rule
 
 SEC: Final[tuple[Rule, ...]] = (
     rule("SEC-001", "access token in an artifact", HIGH, "S", "AML.T0055 CWE-798",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from weighbridge.rules.build import CRITICAL, HIGH, INFO, LOW, MEDIUM, rule
-from weighbridge.schema import Rule
+
+if TYPE_CHECKING:
+    from weighbridge.schema import Rule
 
 _SAFE = "weighbridge convert, or ask the publisher for safetensors"
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 from msgspec import Struct
 
 from weighbridge.schema.location import SEPARATOR
 
 
-class Status(str, Enum):
+class Status(StrEnum):
     """What became of one member."""
 
     INSPECTED = "inspected"
@@ -17,7 +17,7 @@ class Status(str, Enum):
     TRUNCATED = "truncated"
 
 
-class Reason(str, Enum):
+class Reason(StrEnum):
     """Why a member was skipped or truncated."""
 
     NONE = ""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 from msgspec import Struct
 
 
-class Severity(str, Enum):
+class Severity(StrEnum):
     """How bad it is when a rule holds on an artifact of unknown origin."""
 
     CRITICAL = "critical"
@@ -25,7 +25,7 @@ class Severity(str, Enum):
 _RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
 
-class Mode(str, Enum):
+class Mode(StrEnum):
     """How the evidence comes about."""
 
     DETERMINISTIC = "deterministic"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 from msgspec import Struct
 
 
-class Outcome(str, Enum):
+class Outcome(StrEnum):
     """What is to happen with the artifact."""
 
     ADMIT = "admit"

@@ -72,7 +72,7 @@ class _Lz4:
 
     def __init__(self) -> None:
         try:
-            import lz4.frame as frame  # noqa: PLC0415  # loaded only for files that need it
+            from lz4 import frame  # noqa: PLC0415  # loaded only for files that need it
         except ImportError as error:  # pragma: no cover - part of the base install
             raise Unavailable("lz4 is not installed", hint="pip install lz4") from error
         self._inner: Any = frame.LZ4FrameDecompressor()
@@ -127,7 +127,7 @@ CODECS = (*_DECODERS, "zstd")
 _CONCATENATES = {"gzip", "bz2", "xz", "lz4"}
 
 
-class Trailing(Exception):  # noqa: N818  # a fact about the stream, not a failure
+class Trailing(Exception):  # a fact about the stream, not a failure
     """Bytes follow the compressed stream; `at` is their offset in the blob."""
 
     def __init__(self, at: int) -> None:
@@ -147,7 +147,9 @@ def decompressed(codec: str, blob: Blob, start: int = 0, end: int | None = None)
     yield from _stream(codec, _DECODERS[codec](), blob, start, end)
 
 
-def _stream(codec: str, decoder: Decoder, blob: Blob, start: int, end: int | None) -> Iterator[tuple[bytes, int]]:
+def _stream(  # noqa: C901  # one loop over pieces, members and the end
+    codec: str, decoder: Decoder, blob: Blob, start: int, end: int | None
+) -> Iterator[tuple[bytes, int]]:
     consumed = 0
     for read in chunks(blob, start, end):
         consumed += len(read)

@@ -41,7 +41,9 @@ def name_anomalies(entries: Iterable[Entry]) -> Iterator[Anomaly]:
     links: set[str] = set()
     for entry in entries:
         if escapes(entry.name):
-            yield Anomaly(oddity=Oddity.TRAVERSAL, name=entry.name, detail="written outside the folder", offset=entry.at)
+            yield Anomaly(
+                oddity=Oddity.TRAVERSAL, name=entry.name, detail="written outside the folder", offset=entry.at
+            )
         yield from _link(entry, links)
         if entry.kind is Kind.FOLDER:
             continue
@@ -52,7 +54,9 @@ def name_anomalies(entries: Iterable[Entry]) -> Iterator[Anomaly]:
         seen[entry.name] = entry.at
         key = unicodedata.normalize("NFKC", entry.name).casefold()
         if key in folded:
-            yield Anomaly(oddity=Oddity.COLLISION, name=entry.name, detail=f"collides with {folded[key]}", offset=entry.at)
+            yield Anomaly(
+                oddity=Oddity.COLLISION, name=entry.name, detail=f"collides with {folded[key]}", offset=entry.at
+            )
         folded.setdefault(key, entry.name)
 
 
@@ -66,4 +70,6 @@ def _link(entry: Entry, links: set[str]) -> Iterator[Anomaly]:
         links.add(entry.name)
         base = entry.name if entry.kind is Kind.LINK else ""
         if link_escapes(base, entry.target):
-            yield Anomaly(oddity=Oddity.LINK_ESCAPE, name=entry.name, detail=f"points to {entry.target}", offset=entry.at)
+            yield Anomaly(
+                oddity=Oddity.LINK_ESCAPE, name=entry.name, detail=f"points to {entry.target}", offset=entry.at
+            )

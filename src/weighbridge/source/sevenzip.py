@@ -247,7 +247,9 @@ class SevenZipTree:
             name = names[number] if number < len(names) else f"member {number}"
             handle = -1 if empty[number] else next(streams, -1)
             size = self._streams[handle][2] if handle >= 0 else 0
-            encrypted = handle >= 0 and any(method == b"\x06\xf1\x07\x01" for method, _ in self._folders[self._streams[handle][0]].coders)
+            encrypted = handle >= 0 and any(
+                method == b"\x06\xf1\x07\x01" for method, _ in self._folders[self._streams[handle][0]].coders
+            )
             kind_of = Kind.FOLDER if handle < 0 and name.endswith("/") else Kind.FILE
             self._entries.append(Entry(name=name, size=size, kind=kind_of, handle=handle, encrypted=encrypted))
 
@@ -277,7 +279,11 @@ class SevenZipTree:
                 pending = b""
                 left -= len(produced)
                 yield produced, consumed
-                if decoder.eof or (decoder.needs_input and not produced) or (decoder.needs_input and len(produced) < _PIECE):
+                if (
+                    decoder.eof
+                    or (decoder.needs_input and not produced)
+                    or (decoder.needs_input and len(produced) < _PIECE)
+                ):
                     break
 
     def _note(self, oddity: Oddity, name: str, detail: str, offset: int) -> None:
@@ -343,7 +349,13 @@ def _filter(method: bytes, properties: bytes) -> dict[str, int] | None:
     if method == b"\x03\x01\x01" and len(properties) >= 5:
         packed = properties[0]
         size = int.from_bytes(properties[1:5], "little")
-        return {"id": lzma.FILTER_LZMA1, "dict_size": max(4096, size), "lc": packed % 9, "lp": packed // 9 % 5, "pb": packed // 45}
+        return {
+            "id": lzma.FILTER_LZMA1,
+            "dict_size": max(4096, size),
+            "lc": packed % 9,
+            "lp": packed // 9 % 5,
+            "pb": packed // 45,
+        }
     if method in {b"\x03\x03\x01\x03", b"\x04"}:
         return {"id": lzma.FILTER_X86}
     if method == b"\x03":

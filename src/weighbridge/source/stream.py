@@ -62,7 +62,10 @@ class StreamTree:
             return
         if isinstance(error, LimitExceeded):
             raise error
-        known = isinstance(error, (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError)) or "zstd" in type(error).__name__.lower()
+        known = (
+            isinstance(error, (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError))
+            or "zstd" in type(error).__name__.lower()
+        )
         if not known:
             raise error
         if not self.spool.size:

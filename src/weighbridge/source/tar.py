@@ -80,7 +80,9 @@ class TarTree:
             kind = block[156:157]
             data = position + BLOCK
             if size < 0 or size > self._blob.size - data:
-                self._note(Oddity.CUT, _text(block[:100]), f"claims {size} bytes, {self._blob.size - data} are left", position)
+                self._note(
+                    Oddity.CUT, _text(block[:100]), f"claims {size} bytes, {self._blob.size - data} are left", position
+                )
                 size = max(0, self._blob.size - data)
             position = data + -(-size // BLOCK) * BLOCK
             if kind in b"LKxXg":
@@ -125,7 +127,9 @@ class TarTree:
             found[_text(key)] = value.decode("utf-8", "replace")
             body = body[int(length) :]
             del rest
-        return {key: value for key, value in found.items() if key in {"path", "linkpath", "size"}} if kind == b"x" else {}
+        return (
+            {key: value for key, value in found.items() if key in {"path", "linkpath", "size"}} if kind == b"x" else {}
+        )
 
     def _finish(self, position: int, *, complete: bool) -> None:
         if not complete:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from weighbridge.source.blob import Blob
 
 
-class Kind(str, Enum):
+class Kind(StrEnum):
     """What an entry of a tree is."""
 
     FILE = "file"
@@ -23,7 +23,7 @@ class Kind(str, Enum):
     SPECIAL = "device or pipe"
 
 
-class Oddity(str, Enum):
+class Oddity(StrEnum):
     """A way in which a container's own structure is not what its writer should have produced."""
 
     TRAVERSAL = "path leaves the folder"

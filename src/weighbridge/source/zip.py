@@ -79,7 +79,9 @@ class ZipTree:
         codec = _METHODS.get(record.method)
         if codec is None:
             self._note(Oddity.METHOD, record, f"method {record.method}")
-            raise MalformedInput(f"{record.name}: compression method {record.method} has no reader here", offset=record.header)
+            raise MalformedInput(
+                f"{record.name}: compression method {record.method} has no reader here", offset=record.header
+            )
         if not codec:
             blob: Blob = Slice(self._blob, record.data, record.packed)
         else:
@@ -162,12 +164,20 @@ class ZipTree:
                 break
             position = self._central_entry(data, position)
         if len(self._records) != count and count != 0xFFFF:
-            self._note_at(Oddity.HEADERS_DIFFER, "", f"directory says {count} members and lists {len(self._records)}", at)
+            self._note_at(
+                Oddity.HEADERS_DIFFER, "", f"directory says {count} members and lists {len(self._records)}", at
+            )
 
     def _central_entry(self, data: bytes, position: int) -> int:
         fields = _CENTRAL.unpack_from(data, position)
         flags, method, crc, packed, size = fields[3], fields[4], fields[7], fields[8], fields[9]
-        name_length, extra_length, comment_length, external, header = fields[10], fields[11], fields[12], fields[15], fields[16]
+        name_length, extra_length, comment_length, external, header = (
+            fields[10],
+            fields[11],
+            fields[12],
+            fields[15],
+            fields[16],
+        )
         start = position + _CENTRAL.size
         raw = data[start : start + name_length]
         extra = data[start + name_length : start + name_length + extra_length]
@@ -176,7 +186,18 @@ class ZipTree:
         self._add(name, raw, flags, method, crc, packed, size, header + self._shift, external)
         return int(start + name_length + extra_length + comment_length)
 
-    def _add(self, name: str, raw: bytes, flags: int, method: int, crc: int, packed: int, size: int, header: int, external: int) -> None:  # noqa: PLR0913  # the fields of one record
+    def _add(
+        self,
+        name: str,
+        raw: bytes,
+        flags: int,
+        method: int,
+        crc: int,
+        packed: int,
+        size: int,
+        header: int,
+        external: int,
+    ) -> None:  # the fields of one record
         local = self._blob.read(header, _LOCAL.size)
         if len(local) < _LOCAL.size or local[:4] != b"PK\x03\x04":
             record = _Record(name, flags, method, crc, packed, size, header, header, external)
@@ -186,9 +207,26 @@ class ZipTree:
         data = header + _LOCAL.size + l_name + l_extra
         record = _Record(name, flags | l_flags, method, crc, packed, size, header, data, external)
         self._records.append(record)
-        self._compare(record, raw, self._blob.read(header + _LOCAL.size, l_name), l_method, (l_crc, l_packed, l_size), flags, l_flags)
+        self._compare(
+            record,
+            raw,
+            self._blob.read(header + _LOCAL.size, l_name),
+            l_method,
+            (l_crc, l_packed, l_size),
+            flags,
+            l_flags,
+        )
 
-    def _compare(self, record: _Record, raw: bytes, local_raw: bytes, method: int, sizes: tuple[int, int, int], flags: int, local_flags: int) -> None:  # noqa: PLR0913  # both headers, field by field
+    def _compare(
+        self,
+        record: _Record,
+        raw: bytes,
+        local_raw: bytes,
+        method: int,
+        sizes: tuple[int, int, int],
+        flags: int,
+        local_flags: int,
+    ) -> None:  # both headers, field by field
         if raw != local_raw:
             self._note(Oddity.HEADERS_DIFFER, record, f"local name is {local_raw.decode('utf-8', 'replace')!r}")
         if method != record.method:
@@ -240,7 +278,9 @@ class ZipTree:
             packed = min(packed, end - data) if packed or not flags & _DESCRIPTOR else end - data
             if data > end:
                 return
-            self._records.append(_Record(raw.decode("utf-8", "replace"), flags, method, crc, packed, size, start, data, 0))
+            self._records.append(
+                _Record(raw.decode("utf-8", "replace"), flags, method, crc, packed, size, start, data, 0)
+            )
             start = data + packed
 
     # One member
@@ -268,13 +308,15 @@ class ZipTree:
         if len(head) < 9:
             raise EOFError("the LZMA properties are cut off")
         properties, dictionary = head[4], int.from_bytes(head[5:9], "little")
-        filters = [{
-            "id": lzma.FILTER_LZMA1,
-            "dict_size": max(4096, min(dictionary, 64 << 20)),
-            "lc": properties % 9,
-            "lp": properties // 9 % 5,
-            "pb": properties // 45,
-        }]
+        filters = [
+            {
+                "id": lzma.FILTER_LZMA1,
+                "dict_size": max(4096, min(dictionary, 64 << 20)),
+                "lc": properties % 9,
+                "lp": properties // 9 % 5,
+                "pb": properties // 45,
+            }
+        ]
         decoder = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=filters)
         consumed = 9
         for piece in chunks(self._blob, record.data + 9, record.end):

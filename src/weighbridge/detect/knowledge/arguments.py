@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LARGEST_BUFFER: Final = 1 << 28
-_BASES: Final = frozenset({"object", "list", "dict", "set", "tuple", "int", "float", "str", "bytes", "frozenset", "complex"})
+_BASES: Final = frozenset(
+    {"object", "list", "dict", "set", "tuple", "int", "float", "str", "bytes", "frozenset", "complex"}
+)
 _GENERATORS: Final = frozenset({"MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64", "RandomState", "Generator"})
 
 
@@ -41,7 +43,12 @@ def _getattr(arguments: tuple[Value, ...], knowledge: Knowledge) -> Grade | None
         owner = arguments[0]
         plain = attribute.isidentifier() and not attribute.startswith("__" if isinstance(owner, Made) else "_")
         owner = owner.target if isinstance(owner, Made) else owner
-        if isinstance(owner, Name) and plain and _is_class(owner) and knowledge.grade(owner, Use.REFERENCE).standing is Standing.HARMLESS:
+        if (
+            isinstance(owner, Name)
+            and plain
+            and _is_class(owner)
+            and knowledge.grade(owner, Use.REFERENCE).standing is Standing.HARMLESS
+        ):
             return None
     return _bad("PKL-003", "takes an attribute of another object, chosen by a string")
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from weighbridge.detect.knowledge.dangerous import BY_MODULE, BY_NAME, INDIRECT, PYTHON2, PYTHON2_NAMES, STANDARD_LIBRARY
+from weighbridge.detect.knowledge.dangerous import (
+    BY_MODULE,
+    BY_NAME,
+    INDIRECT,
+    PYTHON2,
+    PYTHON2_NAMES,
+    STANDARD_LIBRARY,
+)
 from weighbridge.schema import Severity
 
 if TYPE_CHECKING:
@@ -18,7 +25,7 @@ if TYPE_CHECKING:
 _DATA: Final = Path(__file__).parent / "data"
 
 
-class Use(str, Enum):
+class Use(StrEnum):
     """What a stream does with a name; the letter is the one in the data files."""
 
     CALL = "r"
@@ -27,7 +34,7 @@ class Use(str, Enum):
     REFERENCE = "i"
 
 
-class Standing(str, Enum):
+class Standing(StrEnum):
     """How much is known."""
 
     HARMLESS = "known harmless"
@@ -52,6 +59,8 @@ class Knowledge:
 
     def __init__(self, own: frozenset[str] = frozenset()) -> None:
         self._own = own
+        # What was worked out for a trace, by the trace's identity; the trace is kept so that it stays unique.
+        self.judged: dict[int, tuple[Any, tuple[Any, ...]]] = {}
 
     def grade(self, name: Name, use: Use) -> Grade:
         """The grade of `name` in this use."""
@@ -74,6 +83,10 @@ class Knowledge:
         """Whether calls of a name need no look at their arguments, so that counting them is enough."""
         letters = uses(dotted)
         return dotted in self._own or "a" in letters or ("n" in letters and "b" in letters and "r" not in letters)
+
+    def indifferent(self, dotted: str) -> bool:
+        """Whether neither the arguments nor the state of what a name makes can matter."""
+        return "a" in uses(dotted)
 
 
 def canonical(module: str) -> str:
@@ -120,7 +133,9 @@ def _attribute_chain(module: str, name: str) -> Grade | None:
     """Names that walk through attributes of a module or class (protocol 4), or name its internals."""
     parts = name.split(".")
     if any(part.startswith("__") for part in parts):
-        return Grade(Standing.DANGEROUS, "PKL-003", "reaches the internals of a module, class or function", Severity.CRITICAL)
+        return Grade(
+            Standing.DANGEROUS, "PKL-003", "reaches the internals of a module, class or function", Severity.CRITICAL
+        )
     if len(parts) > 1 and (parts[0][:1].islower() or parts[0][:1] == "_"):
         ability = f"walks from {module} through {parts[0]} to {parts[-1]}"
         return Grade(Standing.DANGEROUS, "PKL-003", ability, Severity.CRITICAL)
@@ -131,7 +146,21 @@ def _attribute_chain(module: str, name: str) -> Grade | None:
 
 
 _MODULE_ATTRIBUTES: Final = frozenset(
-    {"os", "sys", "subprocess", "posix", "builtins", "importlib", "pickle", "shutil", "socket", "_sys", "_os", "pty", "runpy"}
+    {
+        "os",
+        "sys",
+        "subprocess",
+        "posix",
+        "builtins",
+        "importlib",
+        "pickle",
+        "shutil",
+        "socket",
+        "_sys",
+        "_os",
+        "pty",
+        "runpy",
+    }
 )
 
 
@@ -162,5 +191,7 @@ def _unknown(module: str, name: str, use: Use) -> Grade:
         ability = f"is a function of {package} that {package} itself never puts in a file"
         return Grade(Standing.UNKNOWN, "PKL-002", ability, Severity.HIGH)
     if acts and function:
-        return Grade(Standing.UNKNOWN, "PKL-002", f"is a function of {package}, which is not known here", Severity.MEDIUM)
+        return Grade(
+            Standing.UNKNOWN, "PKL-002", f"is a function of {package}, which is not known here", Severity.MEDIUM
+        )
     return Grade(Standing.UNKNOWN, "PKL-018", f"is a class of {package} that is not known here", Severity.MEDIUM)

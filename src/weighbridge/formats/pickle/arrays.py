@@ -86,3 +86,30 @@ def doubled(old: vec[i64], count: i64) -> vec[i64]:
         made[at] = old[at]
         at += 1
     return made
+
+
+def has_high_byte(data: bytes, start: i64, end: i64) -> bool:
+    """Whether a byte above 0x7F lies in data[start:end]."""
+    if not COMPILED:
+        return not data[start:end].isascii()
+    at = start
+    while at < end:
+        if data[at] > 0x7F:
+            return True
+        at += 1
+    return False
+
+
+def i64_of(value: int) -> i64:
+    """A byte as a native number."""
+    return value
+
+
+def clamp(value: int) -> i64:
+    """A memo index of any size as one that fits; too large and negative ones name no entry."""
+    return value if -1 < value < 1 << 62 else -1
+
+
+def build_kind() -> str:
+    """`compiled` or `pure`."""
+    return "compiled" if COMPILED else "pure"

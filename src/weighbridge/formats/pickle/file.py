@@ -65,12 +65,19 @@ def read_pickles(read: Callable[[int, int], bytes], size: int, limits: Limits, b
         position = found_trace.end
         if not found_trace.finished:
             break
-    return PickleFile(streams=tuple(kept), count=count, tail=position, legacy_torch=legacy, after_junk=junk, limit=limit)
+    return PickleFile(
+        streams=tuple(kept), count=count, tail=position, legacy_torch=legacy, after_junk=junk, limit=limit
+    )
 
 
 def plausible(head: bytes, *, legacy: bool) -> bool:
     """Whether another pickle may begin here, behind one that ended."""
-    return looks_like_pickle(head) or (legacy and head[:1] == b"\x80") or head[:2] == b"\x80\x00" or head[:2] == b"\x80\x01"
+    return (
+        looks_like_pickle(head)
+        or (legacy and head[:1] == b"\x80")
+        or head[:2] == b"\x80\x00"
+        or head[:2] == b"\x80\x01"
+    )
 
 
 def _resync(read: Callable[[int, int], bytes], position: int, size: int) -> int:
@@ -78,7 +85,9 @@ def _resync(read: Callable[[int, int], bytes], position: int, size: int) -> int:
     window = read(position, min(_RESYNC, size - position))
     at = 0
     while (at := window.find(b"\x80", at)) >= 0:
-        if looks_like_pickle(window[at : at + 2]) and (window[at + 2 : at + 3] in {b"\x95", b"c", b"}", b"]", b"("} or window[at + 1] < 4):
+        if looks_like_pickle(window[at : at + 2]) and (
+            window[at + 2 : at + 3] in {b"\x95", b"c", b"}", b"]", b"("} or window[at + 1] < 4
+        ):
             return position + at
         at += 1
     return -1

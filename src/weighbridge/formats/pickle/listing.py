@@ -30,7 +30,7 @@ def opcode_line(read: Callable[[int, int], bytes], offset: int) -> str:
         argument = read(offset + 1 + size, min(length, 4 * _SHOWN))
         text = literals.utf8(argument) if opcodes.PUSHES[head[0]] == opcodes.STR else argument.decode("latin-1")
         return f"{name} {_quoted(text)}"
-    if size and name not in {"BINFLOAT"}:
+    if size and name != "BINFLOAT":
         return f"{name} {int.from_bytes(head[1 : 1 + size], 'little')}"
     return name
 

@@ -18,7 +18,9 @@ ONLY_PYTHON: Final = 2
 NEITHER: Final = 3
 
 _STRTOL = re.compile(rb"[ \t\v\f\r]*[+-]?(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)(?=\Z|\x00)")
-_C_FLOAT = re.compile(rb"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf(inity)?|nan)(?=\Z|\x00)", re.IGNORECASE)
+_C_FLOAT = re.compile(
+    rb"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf(inity)?|nan)(?=\Z|\x00)", re.IGNORECASE
+)
 _HEAD = 4096
 
 

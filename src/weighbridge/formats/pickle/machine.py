@@ -12,23 +12,21 @@ Compiled with mypyc; runs unchanged without it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from weighbridge.formats.pickle import literals
-from weighbridge.formats.pickle.arrays import COMPILED
+from weighbridge.formats.pickle.arrays import clamp, has_high_byte, i64_of
 from weighbridge.formats.pickle.opcodes import (
     ATOM,
     BOOL,
     BUFFER,
     BYTEARRAY,
-    BYTES,
     CALL,
     CODE,
     COUNTED1,
     COUNTED4,
     COUNTED8,
     DICT,
-    EMPTY,
     FILL,
     FROZEN,
     GET,
@@ -44,20 +42,21 @@ from weighbridge.formats.pickle.opcodes import (
     PERSISTENT,
     PUSHES,
     PUT,
-    SET,
     SHAPE,
     SIZE,
     STR,
     TUP,
     TUPLE,
 )
-from weighbridge.formats.pickle.store import RING_MASK, Store
+from weighbridge.formats.pickle.store import Store
 from weighbridge.formats.pickle.window import ENDLESS, LINE_KEPT, Break, Exhausted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mypy_extensions import i64
+
+    from weighbridge.formats.pickle.sink import Sink
 
 _STOP: Final = CODE["STOP"]
 _APPEND: Final = CODE["APPEND"]
@@ -79,35 +78,12 @@ _INST: Final = CODE["INST"]
 _SNIFF: Final[bytes] = bytes(1 if byte in b"\x80\x78\x1fc(g8eHYK" else 0 for byte in range(256))
 
 
-class Sink(Protocol):
-    """What wants to hear of a stream: imports, calls, and constants that look like more pickles."""
-
-    def imported(self, number: int, op: int, offset: int) -> None:
-        """A name was imported for the first time."""
-
-    def unresolved(self, module: int, name: int, op: int, offset: int) -> None:
-        """STACK_GLOBAL took a name that only exists at run time."""
-
-    def called(self, target: int, arguments: int, op: int, offset: int) -> bool:
-        """A callable is called; True asks for no further calls of this callable by this opcode."""
-
-    def built(self, instance: int, state: int, offset: int, end: int) -> int:
-        """BUILD sets state; returns where reading goes on (`end`, or beyond raw bytes that follow)."""
-
-    def filled(self, target: int, items: int, op: int, offset: int) -> None:
-        """Items are put into something that is no plain list, dict or set."""
-
-    def persistent(self, identifier: int, offset: int) -> None:
-        """A persistent id is loaded."""
-
-    def constant(self, handle: int, start: int, length: int) -> None:
-        """A string begins like a pickle."""
-
-
 class Machine(Store):
     """Runs one stream. Make a new one for each."""
 
-    def __init__(self, read: Callable[[int, int], bytes], size: int, sink: Sink, limits: tuple[int, int, int, int]) -> None:
+    def __init__(
+        self, read: Callable[[int, int], bytes], size: int, sink: Sink, limits: tuple[int, int, int, int]
+    ) -> None:
         max_ops, max_memo, max_stack, max_imports = limits
         super().__init__(read, size, max_memo, max_stack)
         self.sink = sink
@@ -181,7 +157,9 @@ class Machine(Store):
                     if end - pos < 3:
                         break
                     length: i64 = data[pos + 1]
-                    if length + 2 > end - pos or (op == _SHORT_BINUNICODE and has_high_byte(data, pos + 2, pos + 2 + length)):
+                    if length + 2 > end - pos or (
+                        op == _SHORT_BINUNICODE and has_high_byte(data, pos + 2, pos + 2 + length)
+                    ):
                         break
                     if _SNIFF[data[pos + 2]] and length > 5 and op != _LONG1 and self.suspicious(pos + 2, length):
                         break
@@ -235,7 +213,7 @@ class Machine(Store):
         elif shape == MEMOIZE:
             self.put(self.memo.count)
             self.skip(1)
-        elif shape == COUNTED1 or shape == COUNTED4 or shape == COUNTED8:
+        elif shape in (COUNTED1, COUNTED4, COUNTED8):
             self.counted(op, start)
         elif MARK <= shape and shape <= TUPLE:
             self.gather(op, shape)
@@ -252,7 +230,7 @@ class Machine(Store):
         """Go on behind an opcode of `count` bytes, and notice when it straddles the end of a frame."""
         start = self.base + self.pos
         if start < self.frame_end and start + count > self.frame_end:
-            self.straddle(start, count)
+            self.straddle(start)
         self.pos += count
         if self.pos > self.end:
             self.seek(self.base + self.pos)
@@ -268,7 +246,7 @@ class Machine(Store):
         else:
             self.empty(PUSHES[op])
 
-    def straddle(self, start: i64, count: i64) -> None:
+    def straddle(self, start: i64) -> None:
         """The pure-Python reader refuses an argument that is cut by a frame, unless it begins there."""
         width: i64 = SIZE[self.data[self.pos]]
         if self.frame_end != start + 1 and self.frame_end != start + 1 + width:
@@ -311,7 +289,7 @@ class Machine(Store):
         kind = target & 31
         wanted: i64 = PUSHES[op]
         if kind != wanted:
-            if kind < BYTEARRAY or kind == TUP or kind == FROZEN:
+            if kind < BYTEARRAY or kind in (TUP, FROZEN):
                 raise Break(f"{NAME[op]} on something that holds no items")
             self.sink.filled(target, (self.collect(bottom, count) << 5) | TUP, op, start)
             self.sp = bottom
@@ -322,11 +300,11 @@ class Machine(Store):
             self.stack[bottom - 1] = (at << 5) | kind
         chunk = self.collect(bottom, count)
         self.note_repeats(at, bottom, count)
-        link = self.ring[at & RING_MASK]
-        self.ring[self.head & RING_MASK] = link
+        link = self.ring[at & self.mask]
+        self.ring[self.head & self.mask] = link
         self.head += 1
-        self.ring[at & RING_MASK] = chunk
-        self.ring[(at + 1) & RING_MASK] += count
+        self.ring[at & self.mask] = chunk
+        self.ring[(at + 1) & self.mask] += count
         self.sp = bottom
 
     def counted(self, op: i64, start: i64) -> None:
@@ -334,7 +312,7 @@ class Machine(Store):
         width: i64 = SIZE[op]
         self.need(1 + width)
         length = self.number(self.pos + 1, width)
-        if (op == _LONG4 or op == _BINSTRING) and length > 0x7FFFFFFF:
+        if (op in (_LONG4, _BINSTRING)) and length > 0x7FFFFFFF:
             raise Break(f"{NAME[op]} has a negative length")
         if length > self.size - start - 1 - width:
             raise Break(f"{NAME[op]} claims {length} bytes and {self.size - start - 1 - width} are left")
@@ -360,7 +338,7 @@ class Machine(Store):
         """Opcodes whose argument is text up to a newline."""
         line = self.line(start + 1)
         after = self.line_end
-        if op == _GLOBAL or op == _INST:
+        if op in (_GLOBAL, _INST):
             name = self.line(after)
             after = self.line_end
             self.text_global(op, start, line, name)
@@ -412,7 +390,10 @@ class Machine(Store):
     def text_global(self, op: i64, start: i64, module: bytes, name: bytes) -> None:
         """GLOBAL and INST."""
         try:
-            text = (module.decode("ascii" if op == _INST else "utf-8"), name.decode("ascii" if op == _INST else "utf-8"))
+            text = (
+                module.decode("ascii" if op == _INST else "utf-8"),
+                name.decode("ascii" if op == _INST else "utf-8"),
+            )
         except UnicodeDecodeError:
             raise Break("a global has a name that is not text") from None
         if not module or not name:
@@ -522,7 +503,7 @@ class Machine(Store):
             if name == "FROZENSET":
                 self.push(chunk, FROZEN)
                 return
-            self.ring[self.head & RING_MASK] = -1
+            self.ring[self.head & self.mask] = -1
             self.head += 1
             self.push(self.node(chunk, count), LIST if name == "LIST" else DICT)
 
@@ -554,8 +535,8 @@ class Machine(Store):
         target = self.pop()
         if keywords:
             packed = self.node(2, 2)
-            self.ring[self.head & RING_MASK] = arguments
-            self.ring[(self.head + 1) & RING_MASK] = keywords
+            self.ring[self.head & self.mask] = arguments
+            self.ring[(self.head + 1) & self.mask] = keywords
             self.head += 2
             arguments = (packed << 5) | TUP
         self.call(target, arguments, op, start)
@@ -613,33 +594,3 @@ class Machine(Store):
             self.c_stops(start)
         else:
             self.frame_end = start + 9 + length
-
-
-def has_high_byte(data: bytes, start: i64, end: i64) -> bool:
-    """Whether a byte above 0x7F lies in data[start:end]."""
-    if not COMPILED:
-        return not data[start:end].isascii()
-    at = start
-    while at < end:
-        if data[at] > 0x7F:
-            return True
-        at += 1
-    return False
-
-
-def i64_of(value: int) -> i64:
-    """A byte as a native number."""
-    return value
-
-
-def clamp(value: int) -> i64:
-    """A memo index of any size as one that fits; too large and negative ones name no entry."""
-    return value if -1 < value < ENDLESS else -1
-
-
-def build_kind() -> str:
-    """`compiled` or `pure`."""
-    return "compiled" if COMPILED else "pure"
-
-
-__all__ = ["BUFFER", "BYTES", "Break", "Exhausted", "Machine", "Sink", "build_kind"]

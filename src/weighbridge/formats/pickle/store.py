@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mypy_extensions import i64
 
 RING: Final = 1 << 18
-RING_MASK: Final = RING - 1
+LEAST_RING: Final = 1 << 12
 KEPT: Final = 64
 _LAST_NODE: Final = 0x7FFF0000
 _LAST_SPARSE: Final = 4_000_000
@@ -24,7 +24,7 @@ _LAST_SPARSE: Final = 4_000_000
 class Store(Window):
     """Stack and memo of handles.
 
-    The ring keeps the latest 262,144 words of container contents and call arguments. What it has
+    The ring keeps the latest words (262,144 for a large stream) of container contents and call arguments. What it has
     overwritten is *forgotten*, and whoever asks is told so; it is never taken for empty.
     """
 
@@ -41,7 +41,11 @@ class Store(Window):
         self.mark_count: i64 = 0
         self.depth: i64 = 0
         self.memo = Memo()
-        self.ring = zeros64(RING)
+        room: i64 = LEAST_RING
+        while room < RING and room < 4 * self.size:
+            room *= 2
+        self.mask: i64 = room - 1
+        self.ring = zeros64(room)
         self.head: i64 = 0
         self.levels: dict[int, int] = {}
         self.doublings: i64 = 0
@@ -75,8 +79,7 @@ class Store(Window):
         self.marks[self.mark_count] = self.sp
         self.mark_count += 1
         self.fence = self.sp
-        if self.mark_count > self.depth:
-            self.depth = self.mark_count
+        self.depth = max(self.depth, self.mark_count)
 
     def pop_mark(self) -> i64:
         """Drop the last mark and return the stack height where it was."""
@@ -110,22 +113,22 @@ class Store(Window):
         at = self.head
         if at > _LAST_NODE:
             raise Exhausted("nodes")
-        self.ring[at & RING_MASK] = first
-        self.ring[(at + 1) & RING_MASK] = second
+        self.ring[at & self.mask] = first
+        self.ring[(at + 1) & self.mask] = second
         self.head = at + 2
         return at
 
     def fresh(self, at: i64) -> bool:
         """Whether the node at `at` has not been overwritten yet."""
-        return at >= 0 and self.head - at <= RING
+        return at >= 0 and self.head - at <= self.mask
 
     def collect(self, bottom: i64, count: i64) -> i64:
         """Write a node [total, kept] with the first stack entries from `bottom` on."""
-        kept: i64 = count if count < KEPT else KEPT
+        kept: i64 = min(KEPT, count)
         at = self.node(count, kept)
         done: i64 = 0
         while done < kept:
-            self.ring[self.head & RING_MASK] = self.stack[bottom + done]
+            self.ring[self.head & self.mask] = self.stack[bottom + done]
             self.head += 1
             done += 1
         return at
@@ -134,7 +137,7 @@ class Store(Window):
         """Count how often containers hold the same container twice, level upon level (billion laughs)."""
         first: i64 = 0
         done: i64 = 0
-        kept: i64 = count if count < KEPT else KEPT
+        kept: i64 = min(KEPT, count)
         while done < kept:
             item = self.stack[bottom + done]
             kind = item & 31
@@ -147,14 +150,13 @@ class Store(Window):
                         level += self.levels.get(item >> 5, 0)
                     if len(self.levels) < _LAST_SPARSE:
                         self.levels[owner] = level
-                    if level > self.doublings:
-                        self.doublings = level
+                    self.doublings = max(self.doublings, level)
                     return
             done += 1
 
     def words(self, place: i64, count: i64) -> list[int]:
         """`count` words of the ring from `place` on."""
-        return [self.ring[(place + i) & RING_MASK] for i in range(count)]
+        return [self.ring[(place + i) & self.mask] for i in range(count)]
 
     def items(self, handle: i64) -> tuple[list[int], int]:
         """The kept items of a tuple, list, dict, set or frozenset, and how many there are in all.
@@ -165,7 +167,7 @@ class Store(Window):
         at = handle >> 5
         if not self.fresh(at):
             return [], -1
-        if kind == TUP or kind == FROZEN:
+        if kind in (TUP, FROZEN):
             total, kept = self.words(at, 2)
             return self.words(at + 2, kept), total
         link, total = self.words(at, 2)

@@ -14,7 +14,13 @@ from weighbridge.formats.pickle.values import Blob, Items, Made, Name, Persisten
 if TYPE_CHECKING:
     from weighbridge.schema import Limits
 
-_CONTAINERS = {opcodes.TUP: "tuple", opcodes.LIST: "list", opcodes.DICT: "dict", opcodes.SET: "set", opcodes.FROZEN: "frozenset"}
+_CONTAINERS = {
+    opcodes.TUP: "tuple",
+    opcodes.LIST: "list",
+    opcodes.DICT: "dict",
+    opcodes.SET: "set",
+    opcodes.FROZEN: "frozenset",
+}
 _ATOM_KEPT = 4096
 _VALUES = 512
 _DEPTH = 12
@@ -117,10 +123,12 @@ class Brief(Struct, frozen=True, kw_only=True):
     """What the caller wants to know less of, and which loader is at work.
 
     `settled` says of a dotted name that its calls need be told once, whatever their arguments.
+    `indifferent` says that the state that such an object gets does not matter either.
     `joblib` says that arrays follow their wrapper in the stream.
     """
 
     settled: Callable[[str], bool] = never
+    indifferent: Callable[[str], bool] = never
     joblib: bool = True
 
 
@@ -154,7 +162,9 @@ class Tracer:
         """Keep a name that is computed by the stream."""
         if len(self.unresolved_names) < self.limits.nested:
             arguments = Items("tuple", (self.value(module), self.value(name)), 2)
-            self.unresolved_names.append(self.invocation(Unknown("a name computed at run time"), arguments, op, offset, ()))
+            self.unresolved_names.append(
+                self.invocation(Unknown("a name computed at run time"), arguments, op, offset, ())
+            )
 
     def called(self, target: int, arguments: int, op: int, offset: int) -> bool:
         """Keep the call, unless the same call is kept already; settle callables the brief knows."""
@@ -185,7 +195,8 @@ class Tracer:
         target = self.target_of(instance)
         if self.brief.joblib and target == nested.JOBLIB_WRAPPER:
             return self.array(state, offset, end)
-        self.assign(instance, state, "BUILD", offset)
+        if not (isinstance(target, Name) and instance & 31 == opcodes.CALL and self.brief.indifferent(target.dotted)):
+            self.assign(instance, state, "BUILD", offset)
         return end
 
     def filled(self, target: int, items: int, op: int, offset: int) -> None:
@@ -228,13 +239,17 @@ class Tracer:
         if items[0] & 31 not in {opcodes.BYTES, opcodes.BYTEARRAY, opcodes.CALL}:
             return
         if items[0] & 31 == opcodes.CALL:
-            content = nested.latin1_bytes(self.value(items[0]), self.machine.text, self.machine.items(self.machine.result_of(items[0])[1])[0])
+            content = nested.latin1_bytes(
+                self.value(items[0]), self.machine.text, self.machine.items(self.machine.result_of(items[0])[1])[0]
+            )
         else:
             op, _, length = self.machine.argument(offset, 0)
             content = self.read(offset + 1 + opcodes.SIZE[op], min(length, nested.BLOB_READ))
         position = 0
         for _ in range(nested.LEGACY_STREAMS if content else 0):
-            found = trace(lambda o, n: content[o : o + n], len(content), position, self.limits, self.brief, self.level + 1)
+            found = trace(
+                lambda o, n: content[o : o + n], len(content), position, self.limits, self.brief, self.level + 1
+            )
             self.embedded.append(Embedded(encoding=nested.TORCH_BLOB, offset=offset, trace=found))
             position = found.end
             if not found.finished or position >= len(content):
@@ -432,7 +447,9 @@ def _recount(call: Invocation, more: int) -> Invocation:
     )
 
 
-def trace(read: Callable[[int, int], bytes], size: int, start: int, limits: Limits, brief: Brief, level: int = 0) -> Trace:
+def trace(
+    read: Callable[[int, int], bytes], size: int, start: int, limits: Limits, brief: Brief, level: int = 0
+) -> Trace:
     """Run the pickle at `start` of a blob of `size` bytes without importing or calling anything."""
     tracer = Tracer(read, size, limits, brief, level)
     tracer.start = start

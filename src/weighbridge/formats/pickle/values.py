@@ -69,7 +69,7 @@ class Unknown(Struct, frozen=True):
     why: str
 
 
-Value: TypeAlias = None | bool | int | float | str | bytes | Name | Made | Items | Persistent | Blob | Unknown
+Value: TypeAlias = bool | int | float | str | bytes | Name | Made | Items | Persistent | Blob | Unknown | None
 
 
 def printable(text: str) -> str:

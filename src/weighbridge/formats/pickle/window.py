@@ -140,7 +140,7 @@ class Window:
         if first == 0x65 or first == 0x48:  # "eJ", "eN", "H4": base64 of zlib and gzip
             return second == 0x4A or second == 0x4E or second == 0x34 or second == 0x41 or second == 0x46
         if first == 0x63 or first == 0x28:  # "c", "(": protocol 0
-            return data[at : at + (64 if length > 64 else length)].find(b"\n") >= 0
+            return data[at : at + (min(length, 64))].find(b"\n") >= 0
         return (first == 0x59 or first == 0x4B) and length >= 16  # base64 of those two
 
     def argument(self, offset: i64, limit: i64) -> tuple[int, bytes, int]:

@@ -1,0 +1,75 @@
+# The only tool a fresh machine needs beside Python 3.11 and a C compiler.
+# Every verb builds .venv from hash-locked files when it is missing or out of date.
+
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+BENCH  := .venv-bench
+CASES  ?= 200000
+SEED   ?= 1
+
+export MYPYPATH := src
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test test-pure check bench docs fuzz format lock clean
+
+help:
+	@echo "make demo    build benign and malicious samples, scan them, write the HTML report"
+	@echo "make test    run the tests (compiled build)"
+	@echo "make check   lint, types, layers, sizes, catalogue, links"
+	@echo "make fuzz    long differential and mutation runs (CASES=$(CASES) SEED=$(SEED))"
+	@echo "make bench   measure beside the peers and write docs/explanation/performance.md"
+	@echo "make docs    build the documentation into site/"
+
+$(STAMP): requirements/dev.txt requirements/no-deps.txt pyproject.toml setup.py $(wildcard src/weighbridge/formats/pickle/*.py)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps torch==2.13.0
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/no-deps.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	rm -rf build src/*.so src/weighbridge/formats/pickle/*.so
+	-$(BIN)/python setup.py --quiet build_ext --inplace
+	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/python scripts/demo.py
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n auto tests
+
+test-pure: $(STAMP)
+	$(BIN)/python scripts/pure.py -m pytest -q tests/unit/formats/pickle tests/property
+
+check: $(STAMP)
+	$(BIN)/ruff format --check src tests scripts benchmarks
+	$(BIN)/ruff check src tests scripts benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
+	$(BIN)/python scripts/check.py
+
+format: $(STAMP)
+	$(BIN)/ruff format src tests scripts benchmarks
+	$(BIN)/ruff check --fix src tests scripts benchmarks
+
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.property.differential $(CASES) $(SEED)
+	$(BIN)/python -m tests.fuzz.mutate $(CASES) $(SEED)
+
+$(BENCH)/.installed: requirements/bench.txt
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --require-hashes -r requirements/bench.txt
+	touch $@
+
+bench: $(STAMP) $(BENCH)/.installed
+	$(BIN)/python -m benchmarks.run --peers $(BENCH)/bin
+
+docs: $(STAMP)
+	$(BIN)/python scripts/reference.py
+	$(BIN)/zensical build --clean
+
+lock: $(STAMP)
+	for name in base dev bench; do $(BIN)/python -m uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 requirements/$$name.in -o requirements/$$name.txt; done
+
+clean:
+	rm -rf build dist site demo .bench src/*.so src/weighbridge/formats/pickle/*.so
