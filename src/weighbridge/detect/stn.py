@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from weighbridge.detect.finding import finding
 from weighbridge.formats.pickle import printable
-from weighbridge.schema import Severity
+from weighbridge.schema import Location, Severity
 from weighbridge.source import Kind
 
 if TYPE_CHECKING:
@@ -30,6 +30,22 @@ _CODE: Final = re.compile(
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]{512,}={0,2}")
 _LONG: Final = 1 << 20
 _SHOWN: Final = 20
+_PICKLES: Final = frozenset({"pkl", "pickle", "joblib"})
+_SIDE_PICKLES: Final = frozenset(
+    {
+        "tokenizer",
+        "vocab",
+        "vocabulary",
+        "scaler",
+        "index",
+        "config",
+        "processor",
+        "preprocessor",
+        "feature_extractor",
+        "merges",
+        "labels",
+    }
+)
 _SHARD: Final = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<ending>\.(?:safetensors|bin))\Z")
 
 
@@ -118,11 +134,13 @@ def detect_folder(subject: TreeSubject) -> Iterator[Finding]:
     """Files of one folder against each other: shard sets and needless pickles."""
     names = {entry.name for entry in subject.entries if entry.kind is Kind.FILE}
     yield from _sets(subject, names)
-    safe = {name.rsplit("/", 1)[0] if "/" in name else "" for name in names if name.endswith(".safetensors")}
+    stems = {name.removesuffix(".safetensors") for name in names if name.endswith(".safetensors")}
+    folders = {stem.rpartition("/")[0] for stem in stems}
     for name in sorted(names):
-        folder = name.rsplit("/", 1)[0] if "/" in name else ""
-        if folder in safe and name.endswith((".pkl", ".pickle", ".joblib")):
-            yield finding("PKL-019", subject.place(name), "a pickle beside safetensors")
+        stem, _, ending = name.rpartition(".")
+        folder, _, last = stem.rpartition("/")
+        if ending in _PICKLES and (stem in stems or (folder in folders and last.lower() in _SIDE_PICKLES)):
+            yield finding("PKL-019", subject.place(name), "a pickle where the safe format beside it makes it needless")
 
 
 def _sets(subject: TreeSubject, names: set[str]) -> Iterator[Finding]:
@@ -137,3 +155,18 @@ def _sets(subject: TreeSubject, names: set[str]) -> Iterator[Finding]:
         if missing or extra:
             what = f"shards {missing[:5]} are missing" if missing else f"shards {extra[:5]} lie beyond the set"
             yield finding("SCN-016", subject.place(f"{stem}-*-of-{count}{ending}"), what)
+
+
+def detect_twins(sizes: dict[str, int]) -> Iterator[Finding]:
+    """Torch files that hold another number of tensor bytes than the safetensors file beside them."""
+    for path, size in sorted(sizes.items()):
+        if not path.endswith(".safetensors"):
+            continue
+        stem = path.removesuffix(".safetensors")
+        folder = stem[: stem.rfind("/") + 1]
+        others = [f"{stem}{ending}" for ending in (".bin", ".pt", ".pth", ".ckpt")]
+        others += [f"{folder}pytorch_model.bin"] if stem.endswith("/model") else []
+        for other in others:
+            if other in sizes and sizes[other] != size:
+                message = f"{sizes[other]} bytes of tensors, and {size} in {path.rsplit('/', 1)[-1]}"
+                yield finding("STN-012", Location(path=(other,)), message)

@@ -68,7 +68,7 @@ def torch_kind(names: Iterable[str]) -> TorchFacts | None:
     bare = [n for n in listed if n in {"data.pkl", ".data/version", "archive_format"}]
     if not roots and not bare:
         return None
-    root = min(roots, key=len).removesuffix(".data").removesuffix("/.data") if roots else ""
+    root = min(roots, key=len).removesuffix("/.data") if roots else ""
     inner = tuple(n[len(root) + 1 :] if root and n.startswith(f"{root}/") else n for n in listed)
     kind = _kind(inner)
     if kind is None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 HEAD = 4096
 _TAIL = 1024
 _BLOCK = 512
+_MOSTLY = 0.95
 _SAFETENSORS_HEADER = 100_000_000
 
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
@@ -124,9 +125,20 @@ def _safetensors(head: bytes, size: int) -> bool:
     return len(head) > 8 and begins and (length <= max(size, _SAFETENSORS_HEADER) or head[8:10] == b'{"')
 
 
+def _is_text(head: bytes) -> bool:
+    """UTF-8 (a character may be cut at the end), or an older encoding in which plain letters prevail."""
+    if _TEXT.match(head) is None:
+        return False
+    try:
+        head[: max(0, len(head) - 3)].decode("utf-8")
+    except UnicodeDecodeError:
+        return sum(byte < 0x80 for byte in head) > _MOSTLY * len(head)
+    return True
+
+
 def _by_text(head: bytes) -> str:
     stripped = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if _TEXT.match(head) is None:
+    if not _is_text(head):
         return "unknown"
     if head.startswith(b"#!"):
         return "script"

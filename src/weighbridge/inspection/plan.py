@@ -38,6 +38,7 @@ class Result(Struct, frozen=True):
     findings: tuple[Finding, ...]
     coverage: tuple[Coverage, ...]
     facts: tuple[Fact, ...]
+    tensors: tuple[tuple[str, int], ...] = ()
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -69,6 +70,7 @@ def scan(
         jobs += found
         results += structure
     results += _run(jobs, options, progress)
+    results.append(_twins(results))
     from weighbridge import __version__  # noqa: PLC0415  # the package imports this module
 
     artifact = Artifact(
@@ -133,6 +135,16 @@ def _structure(path: str, source: LocalTree, entries: tuple[Entry, ...], coverag
     return Result(tuple(detect(subject)), coverage, ())
 
 
+def _twins(results: list[Result]) -> Result:
+    """Safetensors files and torch files of the same name, held against each other."""
+    sizes = dict(pair for result in results for pair in result.tensors)
+    if not any(path.endswith(".safetensors") for path in sizes):
+        return Result((), (), ())
+    from weighbridge.detect.stn import detect_twins  # noqa: PLC0415  # only folders with safetensors need it
+
+    return Result(tuple(detect_twins(sizes)), (), ())
+
+
 def _excluded(name: str, patterns: tuple[str, ...]) -> bool:
     if not patterns:
         return False
@@ -179,7 +191,7 @@ def inspect_file(job: Job, options: Options) -> Result:
         stages.member(location, blob)
         findings = [finding for subject in stages.subjects for finding in detect(subject)]
         blob.close()
-        return Result(tuple(findings), tuple(stages.coverage), tuple(stages.facts))
+        return Result(tuple(findings), tuple(stages.coverage), tuple(stages.facts), tuple(stages.tensors.items()))
     return Result((), tuple(stages.coverage), ())
 
 

@@ -58,6 +58,7 @@ class Stages:
         self.subjects: list[Subject] = []
         self.coverage: list[Coverage] = []
         self.facts: list[Fact] = []
+        self.tensors: dict[str, int] = {}
 
     # One member
 
@@ -251,6 +252,8 @@ class Stages:
             self.subjects.append(
                 TextSubject(location=location, read=blob.read, size=size, base=8, format="safetensors")
             )
+        if len(location.path) == 1:
+            self.tensors[location.path[0]] = sum(tensor.end - tensor.start for tensor in facts.tensors)
         tensor = sum(
             tensor.end - tensor.start for tensor in facts.tensors if 0 <= tensor.start <= tensor.end <= blob.size
         )
@@ -381,6 +384,9 @@ class Stages:
                     ".format_version",
                 }:
                     texts[told.name] = self._text(tree, entry)
+        if len(location.path) == 1:
+            known = {storage.key: storage.size for p in pickled.values() for t in p.streams for storage in storages(t)}
+            self.tensors[location.path[0]] = sum(size for size in known.values() if size > 0)
         marks = {name.rpartition("/")[2]: text.strip() for name, text in texts.items()}
         facts = TorchFacts(
             kind=facts.kind, root=facts.root, names=facts.names, code=facts.code, native=facts.native, python=facts.python,

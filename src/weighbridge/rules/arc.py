@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 ARC: Final[tuple[Rule, ...]] = (
     rule("ARC-001", "member path leaves the folder", HIGH, "WX", "CWE-22 CVE-2007-4559 CVE-2024-5187",
-         what="a member's path is absolute or climbs out with ..",
+         what="a member's path is absolute or climbs out of the folder",
          why="unpacking writes over files of the user or the system",
          fix="refuse the archive"),
     rule("ARC-002", "link leaves the folder", HIGH, "W", "CWE-59 CVE-2025-4517",

@@ -9,7 +9,7 @@ from weighbridge.rules.build import CRITICAL, HIGH, MEDIUM, rule
 if TYPE_CHECKING:
     from weighbridge.schema import Rule
 
-_CONVERT = "weighbridge convert, or ask the publisher for safetensors; never load this file outside a sandbox"
+_CONVERT = "do not load this file; ask the publisher for safetensors, or open it in a sandbox without network"
 _OPCODES = "the opcodes that import, build the arguments and call, with their offsets"
 
 PKL: Final[tuple[Rule, ...]] = (

@@ -21,7 +21,7 @@ SCN: Final[tuple[Rule, ...]] = (
     rule("SCN-003", "two formats in one file", HIGH, "EX", "AML.T0074 AML.T0123 CWE-436",
          what="the same bytes are valid in two formats",
          why="the scanner reads one of them and the loader the other",
-         fix="convert to one format: weighbridge convert, or ask the publisher for a plain file"),
+         fix="ask the publisher for a file of one format"),
     rule("SCN-004", "bytes outside the declared structure", MEDIUM, "E", "AML.T0123 CWE-436",
          what="bytes lie before, behind or between the parts that the format declares",
          why="data that no reader of the format looks at can carry a payload for another program",

@@ -9,7 +9,7 @@ from weighbridge.rules.build import CRITICAL, HIGH, INFO, LOW, MEDIUM, rule
 if TYPE_CHECKING:
     from weighbridge.schema import Rule
 
-_SAFE = "weighbridge convert, or ask the publisher for safetensors"
+_SAFE = "do not load this file; ask the publisher for safetensors"
 
 TCH: Final[tuple[Rule, ...]] = (
     rule("TCH-001", "dangerous pickle in a checkpoint", CRITICAL, "X", "CWE-502 AATMF:T13-AT-006",
@@ -20,7 +20,7 @@ TCH: Final[tuple[Rule, ...]] = (
     rule("TCH-003", "legacy checkpoint", LOW, "X", "CWE-502",
          what="a checkpoint in the tar or multi-pickle layout from before torch 1.6",
          why="these layouts are read by older, less guarded code in torch",
-         fix="load it once in a sandbox and save it again, or weighbridge convert"),
+         fix="load it once in a sandbox and save it again with a current torch, or as safetensors"),
     rule("TCH-004", "TorchScript presented as weights", MEDIUM, "XU", "CVE-2025-32434 CWE-502 CWE-94",
          what="the archive holds TorchScript code, and its name promises weights",
          why="torch.load hands it to the JIT, which ignores weights_only before torch 2.6",
@@ -51,7 +51,7 @@ TCH: Final[tuple[Rule, ...]] = (
          why="inference does not need it, and resuming a training loads it as a pickle", fix="leave it out of releases"),
     rule("TCH-015", "distributed checkpoint metadata", INFO, "X", "CWE-502 AATMF:T13-AT-006",
          what="a .metadata file of a distributed checkpoint, which is a pickle",
-         why="torch.distributed.checkpoint unpickles it", fix="consolidate the checkpoint and convert it"),
+         why="torch.distributed.checkpoint unpickles it", fix="consolidate the checkpoint and save it as safetensors"),
     rule("TCH-016", "storage key with path characters", LOW, "W", "CWE-22",
          what="a storage key or tensor name contains path separators or control characters",
          why="tools that write one file for each tensor leave their folder", fix="refuse the file"),

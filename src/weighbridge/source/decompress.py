@@ -127,6 +127,12 @@ CODECS = (*_DECODERS, "zstd")
 _CONCATENATES = {"gzip", "bz2", "xz", "lz4"}
 
 
+def damaged(error: Exception) -> bool:
+    """Whether an error of a decoder means that the stream is damaged or cut off, and not that a bound was hit."""
+    known = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError)
+    return isinstance(error, known) or type(error).__name__ == "ZstdError"
+
+
 class Trailing(Exception):  # a fact about the stream, not a failure
     """Bytes follow the compressed stream; `at` is their offset in the blob."""
 

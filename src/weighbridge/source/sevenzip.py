@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from weighbridge.schema import MalformedInput
 from weighbridge.source.blob import Blob, Budget, BytesBlob, Slice, Spool, chunks
+from weighbridge.source.decompress import damaged
 from weighbridge.source.names import name_anomalies
 from weighbridge.source.tree import Anomaly, Entry, Kind, Oddity
 
@@ -263,7 +264,7 @@ class SevenZipTree:
             self._note(Oddity.METHOD, name, f"7z coders {methods}", folder.start)
             raise MalformedInput(f"7z coders {methods} have no reader here", offset=folder.start)
         spool = Spool(self._pieces(stage, folder), self._budget)
-        if isinstance(spool.error, (lzma.LZMAError, OSError, EOFError, ValueError, zlib.error)):
+        if spool.error is not None and damaged(spool.error):
             self._note(Oddity.CUT, name, f"decompression fails after {spool.size} bytes", folder.start)
         elif spool.error is not None:
             raise spool.error

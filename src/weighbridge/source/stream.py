@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import lzma
-import zlib
 from typing import TYPE_CHECKING
 
 from weighbridge.schema import LimitExceeded, MalformedInput
 from weighbridge.source.blob import Blob, Budget, Slice, Spool
-from weighbridge.source.decompress import Trailing, decompressed
+from weighbridge.source.decompress import Trailing, damaged, decompressed
 from weighbridge.source.tree import Anomaly, Entry, Oddity
 
 if TYPE_CHECKING:
@@ -62,11 +60,7 @@ class StreamTree:
             return
         if isinstance(error, LimitExceeded):
             raise error
-        known = (
-            isinstance(error, (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError))
-            or "zstd" in type(error).__name__.lower()
-        )
-        if not known:
+        if not damaged(error):
             raise error
         if not self.spool.size:
             raise MalformedInput(f"not a {self.format} stream: {error}") from error

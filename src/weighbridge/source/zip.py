@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from weighbridge.schema import MalformedInput
 from weighbridge.source.blob import Blob, Budget, Slice, Spool, chunks
-from weighbridge.source.decompress import Trailing, decompressed
+from weighbridge.source.decompress import Trailing, damaged, decompressed
 from weighbridge.source.names import name_anomalies
 from weighbridge.source.tree import Anomaly, Entry, Kind, Oddity
 
@@ -329,7 +329,7 @@ class ZipTree:
         """Decide what a decoder's error means. What came out before it stays readable."""
         if isinstance(spool.error, Trailing):
             self._note(Oddity.HEADERS_DIFFER, record, str(spool.error))
-        elif isinstance(spool.error, (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError)):
+        elif spool.error is not None and damaged(spool.error):
             self._note(Oddity.CUT, record, f"decompression fails after {spool.size} bytes: {spool.error}")
         elif spool.error is not None:
             raise spool.error

@@ -74,9 +74,13 @@ class Knowledge:
         chain = _attribute_chain(module, name.name)
         if chain is not None:
             return chain
-        kind = BY_NAME.get(dotted) or _by_module(module, name.name)
+        kind = BY_NAME.get(dotted)
         if kind is not None:
             return Grade(Standing.DANGEROUS, kind[0], kind[1], Severity.CRITICAL)
+        kind = _by_module(module, name.name)
+        if kind is not None:
+            part = module not in BY_MODULE and dotted not in BY_MODULE and kind[0] != "TCH-013"
+            return Grade(Standing.DANGEROUS, "PKL-014" if part else kind[0], kind[1], Severity.CRITICAL)
         return _unknown(module, name.name, use)
 
     def settled(self, dotted: str) -> bool:
