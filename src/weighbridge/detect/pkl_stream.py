@@ -29,7 +29,7 @@ _QUIRKS: Final = {
     "array longer than the file": "an array is announced that the file does not hold",
 }
 _LAYOUT_QUIRKS: Final = frozenset(
-    {"protocol stated twice", "protocol stated late", "stack left over", "array of unknown size"}
+    {"protocol stated twice", "protocol stated late", "stack left over", "array of unknown size", "huge memo index"}
 )
 
 
@@ -113,6 +113,15 @@ def _bomb(subject: PickleSubject, trace: Trace) -> Iterator[Finding]:
         yield finding("PKL-016", subject.location.at(trace.start), f"containers are nested {trace.depth} deep")
     if trace.broken and "claims" in trace.broken:
         yield finding("PKL-016", subject.location.at(trace.broken_at), trace.broken, severity=Severity.MEDIUM)
+    if "huge memo index" in trace.quirks:
+        at = trace.quirks["huge memo index"]
+        evidence = [Evidence(text=opcode_line(subject.read, at), offset=at, culprit=True)]
+        yield finding(
+            "PKL-016",
+            subject.location.at(at),
+            "a memo index for which the loader allocates gigabytes",
+            evidence=evidence,
+        )
     if trace.doublings > _DOUBLINGS:
         message = f"containers hold each other twice, {trace.doublings} levels deep: whatever unfolds them never ends"
         yield finding("PKL-016", subject.location.at(trace.start), message)

@@ -107,7 +107,11 @@ def detect_index(subject: TextSubject) -> Iterator[Finding]:
     """`*.index.json`: every shard is a plain name of a weights file."""
     if not subject.location.path[-1].endswith(".index.json"):
         return
-    for shard in sorted(set(shards(subject.whole()))):
+    named = shards(subject.whole())
+    if named is None:
+        yield finding("SCN-002", subject.location, "the index cannot be read as JSON", severity=Severity.MEDIUM)
+        return
+    for shard in sorted(set(named)):
         evil = (
             "://" in shard
             or shard.startswith(("/", "\\"))
@@ -120,12 +124,12 @@ def detect_index(subject: TextSubject) -> Iterator[Finding]:
             yield finding("STN-011", subject.location, f"the index names {printable(shard)!r}")
 
 
-def shards(data: bytes) -> list[str]:
-    """The shard names of an index; empty where it is not one."""
+def shards(data: bytes) -> list[str] | None:
+    """The shard names of an index; None where it is not JSON."""
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
-        return []
+        return None
     table = document.get("weight_map") if isinstance(document, dict) else None
     return [value for value in table.values() if isinstance(value, str)] if isinstance(table, dict) else []
 

@@ -37,16 +37,17 @@ from weighbridge.source import Blob, Entry, Kind, Slice, Tree
 
 if TYPE_CHECKING:
     from weighbridge.detect.knowledge import Knowledge
+    from weighbridge.formats.pickle import Trace
     from weighbridge.formats.skops import SkopsNode
     from weighbridge.inspection.budget import Account
 
 _TEXT: Final = frozenset({"text", "json", "script"})
 _INERT: Final = frozenset({"media", "pdf", "lfs-pointer"})
-_PROBED: Final = 4096
 _HEAD: Final = 512
 _MSGPACK: Final = (".msgpack", ".flax")
 _CODE_LIMIT: Final = 1 << 20
-_RESIDUE: Final = 64
+_PICKLE_NAMES: Final = (".pkl", ".pickle", ".dill")
+_FEW: Final = 4
 
 
 class Stages:
@@ -181,7 +182,7 @@ class Stages:
         if first and SHAPE[first[0]] != INVALID:
             pickles = self._trace(blob)
             trace = pickles.streams[0] if pickles.streams else None
-            if trace is not None and ((trace.finished and trace.active) or trace.calls):
+            if trace is not None and (trace.calls or _is_pickle(location.path[-1], trace, pickles.tail, blob.size)):
                 self.pickles(location, blob, carrier or "pickle", pickles, signature=False)
                 return
         name = location.path[-1].lower()
@@ -482,6 +483,13 @@ def _outcome(pickles: PickleFile) -> tuple[Status, Reason, str]:
     if broken is not None:
         return Status.TRUNCATED, Reason.MALFORMED, f"{broken.broken} at byte {broken.broken_at}"
     return Status.INSPECTED, Reason.NONE, ""
+
+
+def _is_pickle(name: str, trace: Trace, tail: int, size: int) -> bool:
+    """Whether bytes without a signature are a pickle: by what they do, by filling the file, or by their name."""
+    if name.lower().endswith(_PICKLE_NAMES):
+        return True
+    return trace.finished and (trace.active or (tail == size and trace.opcodes > _FEW))
 
 
 def _is_map(first: bytes) -> bool:

@@ -19,6 +19,7 @@ LEAST_RING: Final = 1 << 12
 KEPT: Final = 64
 _LAST_NODE: Final = 0x7FFF0000
 _LAST_SPARSE: Final = 4_000_000
+_SUSPICIOUS_INDEX: Final = 1 << 24
 
 
 class Store(Window):
@@ -98,6 +99,9 @@ class Store(Window):
             raise Exhausted("memo")
         if index >= ENDLESS or (index > 0x7FFFFFFF and len(self.memo.sparse) > _LAST_SPARSE):
             raise Exhausted("memo")
+        if index > _SUSPICIOUS_INDEX and index > 64 * self.memo.count:
+            # The C unpickler allocates a memo of twice this many pointers.
+            self.quirk("huge memo index", self.base + self.pos)
         self.memo.put(index, self.stack[self.sp - 1])
 
     def get(self, index: i64) -> None:

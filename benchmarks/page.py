@@ -1,0 +1,168 @@
+"""Writes the performance page from what was measured; a part that was not measured is said to be missing."""
+
+from __future__ import annotations
+
+import json
+
+ORDER = ("weighbridge", "picklescan", "modelscan", "fickling", "modelaudit")
+
+
+def write(store, target, machine, every):
+    parts = {name: _read(store / f"{name}.json") for name in ("detection", "noise", "speed", "hostile", "hashing")}
+    lines = [
+        "# Performance",
+        "",
+        f"Written by `make bench` (`python -m benchmarks.run`). Python 3.11, {machine}, two shared cores: read ratios, not seconds.",
+        "Peers: picklescan 1.0.5, modelscan 0.8.8, fickling 0.1.12, modelaudit 0.2.54, default command lines, in the same run.",
+        f"Peers were given every {every}th file of each corpus; Weighbridge was given all files, and the same subset for comparison.",
+        "",
+    ]
+    for name, section in (
+        ("detection", _detection),
+        ("noise", _noise),
+        ("speed", _speed),
+        ("hashing", _hashing),
+        ("hostile", _hostile),
+    ):
+        lines += (
+            section(parts[name]) if parts[name] else [f"## {name}", "", "Not measured in this state of the code.", ""]
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text("\n".join(lines))
+
+
+def _read(path):
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def _row(*cells):
+    return f"| {' | '.join(str(cell) for cell in cells)} |"
+
+
+def _header(*cells):
+    return [_row(*cells), _row(*("---" for _ in cells))]
+
+
+def _detection(data):
+    total = sum(data["all"].values())
+    lines = [
+        "## Attacks",
+        "",
+        f"{total} files from `tests/corpus/techniques.py`. {data['fired']} of them were loaded by the real library in a locked child",
+    ]
+    lines += [
+        "and wrote their marker; the others are malicious by construction (network, denial of service, format attacks).",
+        "",
+    ]
+    if data["unproven"]:
+        lines += [f"Expected to fire and did not in this run: {', '.join(data['unproven'])}.", ""]
+    lines += _header("group", "files", "fired", "block", "review", "silently clean")
+    for group, row in sorted(data["groups"].items()):
+        lines.append(
+            _row(group, row["files"], row["fired"], row.get("block", 0), row.get("review", 0), row.get("admit", 0))
+        )
+    lines += [
+        "",
+        f"Fired and not blocked: {', '.join(data['fired_not_blocked']) or 'none'}.",
+        "",
+        f"The same {data['subset']} files given to each scanner (exit codes):",
+        "",
+    ]
+    lines += _header(
+        "scanner",
+        "fired: flagged / review / clean / error or skipped",
+        "by construction: flagged / review / clean / error or skipped",
+    )
+    for name in ORDER:
+        cells = [_counts(data["peers"][name].get(kind, {})) for kind in ("True", "False")]
+        lines.append(_row(name, *cells))
+    return [*lines, ""]
+
+
+def _counts(row):
+    other = sum(count for key, count in row.items() if key not in {"flagged", "review", "clean"})
+    return f"{row.get('flagged', 0)} / {row.get('review', 0)} / {row.get('clean', 0)} / {other}"
+
+
+def _noise(data):
+    lines = [
+        "## Benign files",
+        "",
+        "Saved by the real libraries (`tests/corpus/benign.py`). The tuned list was looked at while the knowledge was built;",
+    ]
+    lines += ["the held-out list (every second sample of each family) was not.", ""]
+    lines += _header("list", "files", "admit", "review", "block", "incomplete", "slowest file, CPU s")
+    for which in ("tuned", "held-out"):
+        row, outcomes = data[which], data[which]["outcomes"]
+        lines.append(
+            _row(
+                which,
+                row["files"],
+                outcomes.get("admit", 0),
+                outcomes.get("review", 0),
+                outcomes.get("block", 0),
+                row["incomplete"],
+                f"{row['slowest']:.2f}",
+            )
+        )
+    for which in ("tuned", "held-out"):
+        lines += ["", *(f"- {which}, not admitted: {text}" for text in data[which]["stopped"])]
+    lines += ["", f"The same {data['subset']} benign files given to each scanner:", ""]
+    lines += _header(
+        "scanner", "flagged", "review", "clean", "error, skipped or timeout", "slowest file, CPU s (whole process)"
+    )
+    for name in ORDER:
+        row = data["peers"][name]
+        other = sum(count for key, count in row.items() if key not in {"flagged", "review", "clean"})
+        lines.append(
+            _row(
+                name,
+                row.get("flagged", 0),
+                row.get("review", 0),
+                row.get("clean", 0),
+                other,
+                f"{data['peer_slowest'][name]:.1f}",
+            )
+        )
+    return [*lines, ""]
+
+
+def _speed(data):
+    lines = [
+        "## Speed",
+        "",
+        "CPU seconds / peak memory in MB / exit code of the whole process; median of three for Weighbridge, of nine for the tiny file.",
+    ]
+    lines += [
+        f"The object pickle has {data['bytes'] / 1e6:.0f} MB and {data['opcodes'] / 1e6:.1f} million opcodes. An empty Python process costs {data['python']:.3f} s.",
+        "",
+    ]
+    names = [*ORDER, "weighbridge, not compiled", "pickle.load"]
+    lines += _header("", *names)
+    for label, row in data["rows"].items():
+        cells = [
+            f"{row[n][1]:.2f} / {row[n][2]:.0f} / {'timeout' if row[n][0] is None else row[n][0]}" if n in row else "–"
+            for n in names
+        ]
+        if "tiny" in label:
+            cells = [f"{row[n][1]:.3f} / {row[n][2]:.0f} / {row[n][0]}" if n in row else "–" for n in names]
+        lines.append(_row(label, *cells))
+    return [*lines, ""]
+
+
+def _hashing(data):
+    ratio = data["hashlib"] / data["ours"] if data["ours"] else 0
+    return [
+        "## Hashing",
+        "",
+        f"`--hash` on 1 GiB costs {data['ours']:.2f} CPU s; hashlib alone {data['hashlib']:.2f} s: {100 * ratio:.0f} % of its rate.",
+        "",
+    ]
+
+
+def _hostile(data):
+    lines = ["## Hostile input", "", "Exit 1 is block, 3 is review or incomplete; never 0.", ""]
+    lines += _header("input", "exit", "CPU s", "MB", "rules", "not inspected because")
+    for label, (code, cpu, memory, rules, reasons) in data.items():
+        lines.append(_row(label, "timeout" if code is None else code, f"{cpu:.2f}", f"{memory:.0f}", rules, reasons))
+    return [*lines, ""]
