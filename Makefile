@@ -6,6 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 BENCH  := .venv-bench
+BASE   := .venv-base
 CASES  ?= 200000
 SEED   ?= 1
 
@@ -30,6 +31,7 @@ $(STAMP): requirements/dev.txt requirements/no-deps.txt pyproject.toml setup.py 
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	rm -rf build src/*.so src/weighbridge/formats/pickle/*.so
 	-$(BIN)/python setup.py --quiet build_ext --inplace
+	$(BIN)/python -m compileall -q src
 	touch $(STAMP)
 
 demo: $(STAMP)
@@ -61,8 +63,15 @@ $(BENCH)/.installed: requirements/bench.txt
 	$(BENCH)/bin/python -m pip install --quiet --require-hashes -r requirements/bench.txt
 	touch $@
 
-bench: $(STAMP) $(BENCH)/.installed
-	$(BIN)/python -m benchmarks.run --peers $(BENCH)/bin
+# What a user gets: the base dependencies and nothing else.
+$(BASE)/.installed: $(STAMP) requirements/base.txt
+	$(PYTHON) -m venv $(BASE)
+	$(BASE)/bin/python -m pip install --quiet --require-hashes -r requirements/base.txt
+	$(BASE)/bin/python -m pip install --quiet --no-deps .
+	touch $@
+
+bench: $(STAMP) $(BENCH)/.installed $(BASE)/.installed
+	$(BIN)/python -m benchmarks.run --peers $(BENCH)/bin --ours $(BASE)/bin/weighbridge
 
 docs: $(STAMP)
 	$(BIN)/python scripts/reference.py

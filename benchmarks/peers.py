@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks.measure import run
 
+# Replaced by the command of a base install where one is given (`--ours`).
 OURS = [sys.executable, "-m", "weighbridge", "scan"]
 FLAGGED, CLEAN, ERROR, SKIPPED = "flagged", "clean", "error", "skipped"
 _CODES = {

@@ -268,7 +268,10 @@ def main():
     parser.add_argument("--peers", type=Path, required=True)
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--every", type=int, default=4)
+    parser.add_argument("--ours", help="the weighbridge command of a base install")
     given = parser.parse_args()
+    if given.ours:
+        OURS[:] = [given.ours, "scan"]
     STORE.mkdir(exist_ok=True)
     for name in given.parts.split(","):
         started = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -24,6 +25,8 @@ _EPILOG: Final = "A bare path means scan: weighbridge model.pt"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code. A user never sees a traceback."""
+    # Imports make no garbage worth looking for; a long scan still collects, only less often.
+    gc.set_threshold(50_000, 20, 50)
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = _run(given)

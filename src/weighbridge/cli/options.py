@@ -26,7 +26,8 @@ def parser(verb: str, what: str, example: str, epilog: str = "") -> Parser:
         prog=f"weighbridge {verb}",
         description=f"{what}\n\nexample:\n  {example}",
         epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        # A fixed width: asking the terminal for its own imports shutil on every start.
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=100),
         allow_abbrev=False,
     )
 

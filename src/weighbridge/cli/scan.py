@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -124,6 +123,8 @@ def _write(given: argparse.Namespace, report: Report, seconds: float) -> None:
     if given.output is None:
         sys.stdout.write(text)
         return
+    from pathlib import Path  # noqa: PLC0415  # only where the report goes to a file
+
     target = Path(given.output)
     try:
         # Written beside and renamed: a report is never half there.

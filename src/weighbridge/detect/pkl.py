@@ -17,6 +17,8 @@ from weighbridge.formats.pickle import (
     Made,
     Name,
     Trace,
+    code_arguments,
+    code_lines,
     mapping,
     opcode_line,
     render,
@@ -48,6 +50,8 @@ class Charge(Struct, frozen=True, kw_only=True):
     number: int | None = None
     steps: tuple[int, ...] = ()
     says: str = ""
+    imports: str = ""
+    bytecode: tuple[str, ...] = ()
 
 
 def detect_pickle(subject: PickleSubject) -> Iterator[Finding]:
@@ -58,11 +62,12 @@ def detect_pickle(subject: PickleSubject) -> Iterator[Finding]:
 
 
 def _finding(charge: Charge, location: Location, read: Callable[[int, int], bytes]) -> Finding:
-    lines = [Evidence(text=opcode_line(read, at), offset=at) for at in charge.steps[:-1]]
+    lines = [Evidence(text=_line(charge, read, at), offset=at) for at in charge.steps[:-1]]
     if charge.steps:
         last = charge.steps[-1]
         says = f"  <- {charge.says}" if charge.says else ""
-        lines.append(Evidence(text=f"{opcode_line(read, last)}{says}", offset=last, culprit=True))
+        lines.append(Evidence(text=f"{_line(charge, read, last)}{says}", offset=last, culprit=True))
+    lines += [Evidence(text=line) for line in charge.bytecode]
     return finding(
         charge.rule,
         location.at(charge.offset, charge.number),
@@ -71,6 +76,12 @@ def _finding(charge: Charge, location: Location, read: Callable[[int, int], byte
         severity=charge.severity,
         why=charge.why,
     )
+
+
+def _line(charge: Charge, read: Callable[[int, int], bytes], at: int) -> str:
+    """The opcode; STACK_GLOBAL takes its name from the stack, so the name is put beside it."""
+    line = opcode_line(read, at)
+    return f"{line}  = {charge.imports}" if line == "STACK_GLOBAL" and charge.imports else line
 
 
 def charges(trace: Trace, knowledge: Knowledge) -> tuple[Charge, ...]:
@@ -124,7 +135,14 @@ def _call(call: Invocation, knowledge: Knowledge) -> Iterator[Charge]:
         number=call.number,
         steps=call.steps,
         says=f"runs {says}" if use is Use.CALL else f"makes {says}",
+        imports=render(call.target),
+        bytecode=_bytecode(call),
     )
+
+
+def _bytecode(call: Invocation) -> tuple[str, ...]:
+    code = code_arguments(Made(call.target, call.arguments))
+    return tuple(code_lines(code)) if code is not None else ()
 
 
 def _says(call: Invocation) -> str:
@@ -146,6 +164,7 @@ def _computed_call(call: Invocation) -> Iterator[Charge]:
         number=call.number,
         steps=call.steps,
         says=f"runs {_says(call)}",
+        bytecode=_bytecode(call),
     )
 
 
@@ -164,6 +183,7 @@ def _reference(name: Name, offset: int, knowledge: Knowledge) -> Iterator[Charge
         else f"{render(name)} {grade.ability}",
         offset=offset,
         steps=(offset,),
+        imports=render(name),
     )
 
 

@@ -8,7 +8,6 @@ from weighbridge.detect.finding import finding
 from weighbridge.detect.knowledge import Standing, Use
 from weighbridge.detect.pkl import charges
 from weighbridge.formats.pickle import Name, Persistent, Value, arguments_of, opcode_line
-from weighbridge.formats.torch import storage_of
 from weighbridge.schema import Evidence, Severity
 
 if TYPE_CHECKING:
@@ -138,6 +137,8 @@ def _persistent(subject: PickleSubject, trace: Trace) -> Iterator[Finding]:
 
 
 def _known_identifier(subject: PickleSubject, identifier: Value) -> bool:
+    from weighbridge.formats.torch import storage_of  # noqa: PLC0415  # only pickles with persistent ids need it
+
     if storage_of(identifier) is not None:
         return True
     parts = arguments_of(identifier)

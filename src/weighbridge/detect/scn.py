@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from weighbridge.detect.finding import finding
@@ -98,6 +97,10 @@ def _contradiction(subject: MemberSubject, name: str, found: str) -> Iterator[Fi
 
 def _name(subject: MemberSubject, name: str) -> Iterator[Finding]:
     last = name.rsplit("/", 1)[-1]
+    if name.isascii() and name.isprintable() and last == last.rstrip(" ."):
+        return
+    import unicodedata  # noqa: PLC0415  # most names are plain
+
     odd = sorted({f"U+{ord(c):04X}" for c in name if unicodedata.category(c) in _DECEPTIVE})
     if odd or last != last.rstrip(" ."):
         detail = f"holds {', '.join(odd)}" if odd else "ends in a blank or dot"

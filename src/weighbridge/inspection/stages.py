@@ -20,7 +20,6 @@ from weighbridge.detect.subjects import (
 )
 from weighbridge.formats.pickle import Brief, PickleFile, looks_like_pickle, read_pickles
 from weighbridge.formats.pickle.opcodes import INVALID, SHAPE
-from weighbridge.formats.torch import TorchFacts, storages, torch_kind
 from weighbridge.identify import Identity, identify, open_container
 from weighbridge.schema import (
     Coverage,
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from weighbridge.detect.knowledge import Knowledge
     from weighbridge.formats.pickle import Trace
     from weighbridge.formats.skops import SkopsNode
+    from weighbridge.formats.torch import TorchFacts
     from weighbridge.inspection.budget import Account
 
 _TEXT: Final = frozenset({"text", "json", "script"})
@@ -159,6 +159,8 @@ class Stages:
     def _legacy_tail(self, pickles: PickleFile, size: int) -> int:
         if not pickles.legacy_torch:
             return 0
+        from weighbridge.formats.torch import storages  # noqa: PLC0415
+
         known = {storage.key: storage.size for trace in pickles.streams for storage in storages(trace)}
         return min(size - pickles.tail, sum(8 + max(0, length) for length in known.values()))
 
@@ -278,6 +280,8 @@ class Stages:
 
     def tree(self, location: Location, tree: Tree, size: int, depth: int) -> None:
         """Every member of a container, then the container itself."""
+        from weighbridge.formats.torch import torch_kind  # noqa: PLC0415
+
         entries = tuple(tree.entries())
         names = [entry.name for entry in entries if entry.kind is Kind.FILE]
         torch = torch_kind(names) if tree.format == "zip" else None
@@ -352,6 +356,8 @@ class Stages:
     # Torch and skops
 
     def _torch(self, location: Location, tree: Tree, entries: tuple[Entry, ...], facts: TorchFacts, depth: int) -> None:
+        from weighbridge.formats.torch import TorchFacts, storages  # noqa: PLC0415
+
         pickled: dict[str, PickleFile] = {}
         texts: dict[str, str] = {}
         declared: set[str] = set()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from datetime import date
-from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -17,6 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FILES: Final = ("weighbridge.toml", "pyproject.toml")
+
+
+def matches(text: str, pattern: str) -> bool:
+    """Whether text fits a shell pattern, by case."""
+    from fnmatch import fnmatchcase  # noqa: PLC0415  # most policies name no pattern
+
+    return fnmatchcase(text, pattern)
 
 
 class Statement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,7 +41,7 @@ class Statement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Whether a finding falls under this statement."""
         if self.severity and finding.severity not in self.severity:
             return False
-        if self.rules and not any(fnmatchcase(finding.rule, pattern) for pattern in self.rules):
+        if self.rules and not any(matches(finding.rule, pattern) for pattern in self.rules):
             return False
         return not self.effects or any(effect in find_rule(finding.rule).effects for effect in self.effects)
 
@@ -54,7 +60,7 @@ class Waiver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return (
             finding.rule == self.rule
             and today <= self.expires
-            and (fnmatchcase(finding.location.member, self.path) or fnmatchcase(finding.location.path[0], self.path))
+            and (matches(finding.location.member, self.path) or matches(finding.location.path[0], self.path))
         )
 
 
@@ -105,31 +111,32 @@ def find_settings(explicit: str | None, folder: str = ".") -> Settings:
     The artifact under inspection is never searched for configuration. Raises UsageError for a broken file.
     """
     if explicit is not None:
-        if not Path(explicit).is_file():
+        if not os.path.isfile(explicit):
             raise UsageError(f"{explicit}: no such policy file", hint="check the path given with --policy")
-        return read_settings(Path(explicit))
+        return read_settings(explicit)
     for name in FILES:
-        path = Path(folder) / name
-        if path.is_file():
+        path = os.path.join(folder, name)
+        if os.path.isfile(path):
             settings = read_settings(path)
             if settings.source:
                 return settings
     return Settings()
 
 
-def read_settings(path: Path) -> Settings:
+def read_settings(path: str) -> Settings:
     """Settings of one TOML file."""
     import tomllib  # noqa: PLC0415  # only where a file exists
 
     try:
-        document = tomllib.loads(path.read_text("utf-8"))
+        with open(path, "rb") as file:
+            document = tomllib.load(file)
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: {error}", hint="correct the file") from error
-    if path.name == "pyproject.toml":
+    if os.path.basename(path) == "pyproject.toml":
         document = document.get("tool", {}).get("weighbridge")
         if document is None:
             return Settings()
-    return parse_settings(document, str(path))
+    return parse_settings(document, path)
 
 
 def parse_settings(document: Mapping[str, Any], source: str) -> Settings:

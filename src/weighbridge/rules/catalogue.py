@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from functools import cache
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from weighbridge.schema import UsageError
@@ -55,5 +55,6 @@ def ruleset_version() -> str:
     """A short checksum over the catalogue's own text, so that a report says what it was made with."""
     checksum = 0
     for name in FAMILIES:
-        checksum = zlib.crc32(Path(__file__).with_name(f"{name.lower()}.py").read_bytes(), checksum)
+        with open(os.path.join(os.path.dirname(__file__), f"{name.lower()}.py"), "rb") as file:
+            checksum = zlib.crc32(file.read(), checksum)
     return f"{checksum:08x}"

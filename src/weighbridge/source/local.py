@@ -29,7 +29,7 @@ class LocalTree:
         while waiting:
             folder = waiting.pop()
             try:
-                with os.scandir(os.path.join(self.root, folder)) as found:  # noqa: PTH118  # hot on large trees
+                with os.scandir(os.path.join(self.root, folder)) as found:  # hot on large trees
                     items = sorted(found, key=lambda item: item.name)
             except OSError as error:
                 name = folder or "."
@@ -59,7 +59,7 @@ class LocalTree:
         return Entry(name=name, size=status.st_size)
 
     def _link(self, path: str, name: str) -> Entry:
-        target = os.readlink(path)  # noqa: PTH115  # hot on large trees
+        target = os.readlink(path)  # hot on large trees
         resolved = os.path.realpath(path)
         root = os.path.realpath(self.root)
         inside = resolved == root or resolved.startswith(root + os.sep)
@@ -69,7 +69,7 @@ class LocalTree:
 
     def open(self, entry: Entry) -> Blob:
         """See `Tree.open`."""
-        return FileBlob(os.path.join(self.root, entry.name), follow=False)  # noqa: PTH118
+        return FileBlob(os.path.join(self.root, entry.name), follow=False)
 
     def verify(self, entry: Entry, blob: Blob) -> None:
         """See `Tree.verify`; this container states no checksum that is read here."""
@@ -85,7 +85,7 @@ class LocalTree:
 def local(path: str) -> LocalTree | FileBlob:
     """A folder as a tree, a file as a blob. Raises SourceError for anything else."""
     try:
-        mode = os.stat(path).st_mode  # noqa: PTH116
+        mode = os.stat(path).st_mode
     except OSError as error:
         raise unreadable(path, error) from error
     if stat.S_ISDIR(mode):

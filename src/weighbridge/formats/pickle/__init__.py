@@ -1,5 +1,6 @@
 """Reads pickles without unpickling: what each would import, call and build, with the bytes that say so."""
 
+from weighbridge.formats.pickle.bytecode import code_arguments, code_lines
 from weighbridge.formats.pickle.file import PickleFile, read_pickles
 from weighbridge.formats.pickle.listing import opcode_line
 from weighbridge.formats.pickle.nested import looks_like_pickle
@@ -36,6 +37,8 @@ __all__ = [
     "Unknown",
     "Value",
     "arguments_of",
+    "code_arguments",
+    "code_lines",
     "looks_like_pickle",
     "mapping",
     "opcode_line",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from array import array
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from librt.vecs import append, vec
-from mypy_extensions import i32, i64, u8
+
+if TYPE_CHECKING:
+    # Compiled, these are native types and conversions; uncompiled, nothing of them is evaluated.
+    from mypy_extensions import i32, i64, u8
 
 COMPILED: Final = not __file__.endswith(".py")
 
