@@ -13,11 +13,11 @@ SEED   ?= 1
 export MYPYPATH := src
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-pure check bench docs fuzz format lock clean
+.PHONY: help demo test check bench docs fuzz format lock clean
 
 help:
 	@echo "make demo    build benign and malicious samples, scan them, write the HTML report"
-	@echo "make test    run the tests (compiled build)"
+	@echo "make test    run the tests: the pickle machine uncompiled, then everything"
 	@echo "make check   lint, types, layers, sizes, catalogue, links"
 	@echo "make fuzz    long differential and mutation runs (CASES=$(CASES) SEED=$(SEED))"
 	@echo "make bench   measure beside the peers and write docs/explanation/performance.md"
@@ -38,10 +38,8 @@ demo: $(STAMP)
 	$(BIN)/python scripts/demo.py
 
 test: $(STAMP)
+	$(BIN)/python scripts/pure.py -m pytest tests/unit/formats/pickle tests/property
 	$(BIN)/python -m pytest -n auto tests
-
-test-pure: $(STAMP)
-	$(BIN)/python scripts/pure.py -m pytest -q tests/unit/formats/pickle tests/property
 
 check: $(STAMP)
 	$(BIN)/ruff format --check src tests scripts benchmarks

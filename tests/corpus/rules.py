@@ -212,6 +212,7 @@ SAMPLES: dict[str, tuple] = {
     "SCN-013": ({"model\u202egpj.pkl": PLAIN}, DATA),
     "SCN-014": ({"a.zip": t.zip_bytes([("A.txt", b"x"), ("a.txt", b"y")], root="")}, {"a.zip": t.zip_bytes([("a.txt", b"x"), ("b.txt", b"y")], root="")}),
     "SCN-016": ({"model-00001-of-00002.safetensors": SAFE, "x.txt": b"x"}, {"model-00001-of-00001.safetensors": SAFE, "x.txt": b"x"}),
+    "SCN-017": ("changing", DATA),
     "ARC-001": (lambda: named("F-path-traversal"), {"a.zip": t.zip_bytes([("a/b.txt", b"x")], root="")}),
     "ARC-002": (lambda: named("F-tar-symlink-escape"), {"a.tar": t._tar([("a.txt", b"x")])}),
     "ARC-003": (lambda: {"model.pkl.gz": bomb()}, {"model.pkl.gz": gzip.compress(PLAIN)}),
@@ -305,7 +306,7 @@ SAMPLES: dict[str, tuple] = {
     "SEC-002": ({"key.txt": KEY}, {"key.txt": b"-----BEGIN PUBLIC KEY-----\nMIIB\n"}),
     "SEC-010": ({"a.txt": b"WEIGHBRIDGE-SELF-TEST-7d1f0b1e"}, {"a.txt": b"hello"}),
 }  # fmt: skip
-SPECIAL = {"link", "claims", "twin"}
+SPECIAL = {"link", "claims", "twin", "changing"}
 
 
 def claims():

@@ -52,6 +52,8 @@ def detect_tree(subject: TreeSubject) -> Iterator[Finding]:
             yield finding("SCN-010", subject.place(entry.name), f"{entry.target} among the files")
         if entry.name.count("/") > _DEEP_PATH:
             yield finding("ARC-011", subject.place(entry.name[:200]), f"a path of {entry.name.count('/')} folders")
+    if subject.role == "torch-tar":
+        yield finding("TCH-003", subject.location, "a checkpoint in the tar layout of the first torch versions")
     yield from _bomb(subject)
 
 

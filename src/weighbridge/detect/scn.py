@@ -24,6 +24,7 @@ _COMPRESSED: Final = frozenset({"gzip", "xz", "bz2", "zlib", "lz4", "zstd", "lzm
 _TORCH_NAMES: Final = (".pt", ".pth", ".ckpt", ".bin")
 _EXECUTABLE_NAMES: Final = (".exe", ".dll", ".scr", ".msi", ".lnk", ".com", ".jar")
 _SIDE_FILES: Final = re.compile(r"(?:^|/)(?:optimizer|scheduler|scaler|rng_state[\w]*|training_args)\.(?:pt|pth|bin)$")
+_SPECIAL_RULES: Final = {"encrypted": "SCN-006", "unchanged": "SCN-017"}
 _LFS_SIZE: Final = 1024
 _LIMIT_RULES: Final = {
     "depth": "SCN-005", "ratio": "ARC-003", "unpacked_bytes": "ARC-003", "members": "ARC-011", "header": "STN-001",
@@ -131,6 +132,6 @@ def detect_side_file(subject: MemberSubject) -> Iterator[Finding]:
 def detect_limit(subject: LimitSubject) -> Iterator[Finding]:
     """A bound that was hit is a finding that names the bound."""
     rule = _LIMIT_RULES.get(subject.limit, "SCN-007")
-    if subject.limit == "encrypted":
-        rule = "SCN-006"
+    if subject.limit in _SPECIAL_RULES:
+        rule = _SPECIAL_RULES[subject.limit]
     yield finding(rule, subject.location, subject.detail)

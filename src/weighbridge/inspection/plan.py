@@ -189,10 +189,23 @@ def inspect_file(job: Job, options: Options) -> Result:
         stages.skipped(location, job.size, Reason.UNREADABLE, error.message)
     else:
         stages.member(location, blob)
-        findings = [finding for subject in stages.subjects for finding in detect(subject)]
+        if blob.changed:
+            stages.bounded(location, blob.size, "unchanged", "the file changed while it was inspected")
+        findings = _opinions(stages)
         blob.close()
         return Result(tuple(findings), tuple(stages.coverage), tuple(stages.facts), tuple(stages.tensors.items()))
     return Result((), tuple(stages.coverage), ())
+
+
+def _opinions(stages: Stages) -> list[Finding]:
+    """What the detectors say. A fault in one of them costs the member it was about, and nothing else."""
+    findings: list[Finding] = []
+    for subject in stages.subjects:
+        try:
+            findings += detect(subject)
+        except Exception as error:  # noqa: BLE001  # reported as not inspected, never swallowed
+            stages.skipped(subject.location, 0, Reason.INTERNAL, f"{type(error).__name__}: {error}")
+    return findings
 
 
 def _digest(jobs: list[Job]) -> str:

@@ -503,6 +503,8 @@ def _is_map(first: bytes) -> bool:
 
 
 def _role(form: str, names: list[str], name: str) -> str:
+    if form == "tar" and {"pickle", "storages", "tensors"} <= set(names):
+        return "torch-tar"
     if form != "zip":
         return ""
     if "schema.json" in names:

@@ -66,4 +66,8 @@ SCN: Final[tuple[Rule, ...]] = (
          what="the index names a shard that is absent, or leaves out a shard that is present",
          why="a loader reads what the index says, and what it does not name may be loaded by hand",
          fix="complete the set, or remove the stray shard"),
+    rule("SCN-017", "changed while it was inspected", HIGH, "E", "CWE-345 AATMF:T13-AT-012",
+         what="the file has another size or modification time after the inspection than before",
+         why="what was inspected is not what lies there now; a scan holds for the bytes it saw",
+         fix="scan a copy that nobody writes to, with --hash, and load the bytes of that digest"),
 )  # fmt: skip

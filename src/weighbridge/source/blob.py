@@ -43,7 +43,9 @@ class FileBlob:
             self._descriptor = os.open(path, flags)
         except OSError as error:
             raise unreadable(path, error) from error
-        self.size = os.fstat(self._descriptor).st_size
+        status = os.fstat(self._descriptor)
+        self.size = status.st_size
+        self._opened = (status.st_size, status.st_mtime_ns)
 
     def read(self, offset: int, length: int) -> bytes:
         """See `Blob.read`."""
@@ -51,6 +53,12 @@ class FileBlob:
             return os.pread(self._descriptor, length, offset)
         except OSError as error:
             raise unreadable(self.path, error) from error
+
+    @property
+    def changed(self) -> bool:
+        """Whether the file has another size or modification time than when it was opened."""
+        status = os.fstat(self._descriptor)
+        return (status.st_size, status.st_mtime_ns) != self._opened
 
     def close(self) -> None:
         """Give the descriptor back."""

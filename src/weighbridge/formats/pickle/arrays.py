@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from librt.vecs import append, vec
-
-if TYPE_CHECKING:
-    # Compiled, these are native types and conversions; uncompiled, nothing of them is evaluated.
-    from mypy_extensions import i32, i64, u8
+from mypy_extensions import i32, i64, u8
 
 COMPILED: Final = not __file__.endswith(".py")
 
