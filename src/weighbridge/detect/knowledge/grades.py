@@ -17,7 +17,7 @@ from weighbridge.detect.knowledge.dangerous import (
     PYTHON2_NAMES,
     STANDARD_LIBRARY,
 )
-from weighbridge.schema import Severity
+from weighbridge.schema import Severity, Unavailable
 
 if TYPE_CHECKING:
     from weighbridge.formats.pickle import Name
@@ -59,6 +59,8 @@ class Knowledge:
     """What is known about names; `own` are names that the organisation vouches for."""
 
     def __init__(self, own: frozenset[str] = frozenset()) -> None:
+        if not _is_known("builtins"):
+            raise Unavailable("the lists of known names are missing", hint="install weighbridge again")
         self._own = own
         # What was worked out for a trace, by the trace's identity; the trace is kept so that it stays unique.
         self.judged: dict[int, tuple[Any, tuple[Any, ...]]] = {}
@@ -188,7 +190,7 @@ def _unknown(module: str, name: str, use: Use) -> Grade:
     package = module.partition(".")[0]
     function = not name.rpartition(".")[2][:1].isupper()
     acts = use is Use.CALL
-    if package in STANDARD_LIBRARY:
+    if package in STANDARD_LIBRARY or package.lstrip("_") in STANDARD_LIBRARY:
         severity = Severity.HIGH if acts or use is Use.NEW else Severity.MEDIUM
         return Grade(Standing.UNKNOWN, "PKL-002", "belongs to the standard library and to no model", severity)
     if use is Use.REFERENCE:

@@ -10,12 +10,12 @@ from weighbridge.formats.pickle.opcodes import FAR
 if TYPE_CHECKING:
     from mypy_extensions import i64
 
-PAGE: Final = 4096
+PAGE: Final = 1024
 _PAYLOAD_END: Final = 0x7FFFFFFF
 
 
 class Page:
-    """4096 memo slots: the kind of each value (0 where the slot is free) and its payload."""
+    """1024 memo slots: the kind of each value (0 where the slot is free) and its payload."""
 
     def __init__(self) -> None:
         self.kinds = zeros8(PAGE)
@@ -39,7 +39,7 @@ class Memo:
 
     def put(self, index: i64, handle: i64) -> None:
         """Set `index`; a page is added when `index` is next to the dense part."""
-        page_number: i64 = index >> 12
+        page_number: i64 = index >> 10
         payload: i64 = handle >> 5
         if page_number != self.recent_number:
             pages: i64 = len(self.pages)
@@ -51,7 +51,7 @@ class Memo:
             self.recent = self.pages[page_number]
             self.recent_number = page_number
         page = self.recent
-        slot: i64 = index & 4095
+        slot: i64 = index & 1023
         old = wide8(page.kinds[slot])
         if old == 0:
             if self.sparse and index in self.sparse:
@@ -77,11 +77,11 @@ class Memo:
 
     def get(self, index: i64) -> i64:
         """The handle at `index`, or 0 where nothing was put."""
-        page_number: i64 = index >> 12
+        page_number: i64 = index >> 10
         pages: i64 = len(self.pages)
         if index >= 0 and page_number < pages:
             page = self.pages[page_number]
-            slot: i64 = index & 4095
+            slot: i64 = index & 1023
             kind = wide8(page.kinds[slot])
             if kind != 0 and kind != FAR:
                 payload = wide32(page.payloads[slot])

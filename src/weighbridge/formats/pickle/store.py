@@ -43,7 +43,7 @@ class Store(Window):
         self.depth: i64 = 0
         self.memo = Memo()
         room: i64 = LEAST_RING
-        while room < RING and room < 4 * self.size:
+        while room < RING and room < 2 * self.size:
             room *= 2
         self.mask: i64 = room - 1
         self.ring = zeros64(room)
