@@ -78,6 +78,7 @@ def test_an_empty_folder_is_no_clean_scan(tmp_path):
     done = weighbridge("scan", "empty", cwd=tmp_path)
     assert done.returncode == 4
     assert "nothing to inspect" in done.stderr
+    assert "ADMIT" not in done.stdout
 
 
 def test_an_empty_file_is_inspected(tmp_path):

@@ -28,6 +28,8 @@ TABLE: Final = """exit codes:
 
 def exit_code(report: Report, *, allow_incomplete: bool = False) -> int:
     """The code for one report."""
+    if not report.artifact.files:
+        return BLOCKED if report.verdict.outcome is Outcome.BLOCK else NOTHING
     codes = []
     if report.verdict.outcome is Outcome.BLOCK:
         codes.append(BLOCKED)
@@ -36,8 +38,6 @@ def exit_code(report: Report, *, allow_incomplete: bool = False) -> int:
     only_coverage = report.verdict.decided_by == "everything is inspected"
     if report.verdict.outcome is Outcome.REVIEW and not (allow_incomplete and only_coverage):
         codes.append(INCOMPLETE)
-    if not report.artifact.files:
-        codes.append(NOTHING)
     return strongest(codes)
 
 

@@ -130,9 +130,10 @@ def _is_text(head: bytes) -> bool:
     if _TEXT.match(head) is None:
         return False
     try:
-        head[: max(0, len(head) - 3)].decode("utf-8")
-    except UnicodeDecodeError:
-        return sum(byte < 0x80 for byte in head) > _MOSTLY * len(head)
+        head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        cut_at_the_end = len(head) == HEAD and error.start >= HEAD - 3
+        return cut_at_the_end or sum(byte < 0x80 for byte in head) > _MOSTLY * len(head)
     return True
 
 

@@ -76,6 +76,9 @@ def _verdict(
 def _by_coverage(outcome: Outcome, report: Report, policy: Policy, waived: tuple[Waived, ...]) -> Verdict | None:
     if policy.incomplete is not outcome or outcome is Outcome.ADMIT:
         return None
+    if not report.artifact.files:
+        because = "there was nothing to inspect"
+        return Verdict(outcome=outcome, decided_by="everything is inspected", because=because, policy=policy.name)
     missing = next((entry for entry in report.coverage if entry.status is not Status.INSPECTED), None)
     if missing is None:
         return None
