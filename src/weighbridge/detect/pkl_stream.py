@@ -34,6 +34,7 @@ _LAYOUT_QUIRKS: Final = frozenset(
 
 def detect_stream(subject: PickleSubject) -> Iterator[Finding]:
     """Structure of each stream, then of the member as a whole."""
+    junk = ", behind bytes that are none," if subject.pickles.after_junk else ""
     for number, trace in enumerate(subject.pickles.streams):
         yield from _broken(subject, trace)
         yield from _quirks(subject, trace)
@@ -43,7 +44,7 @@ def detect_stream(subject: PickleSubject) -> Iterator[Finding]:
             yield finding(
                 "PKL-010",
                 subject.location.at(trace.start),
-                f"pickle number {number + 1} in this file does something of its own",
+                f"pickle number {number + 1} in this file{junk} does something of its own",
                 evidence=[Evidence(text=opcode_line(subject.read, trace.start), offset=trace.start)],
             )
     if (

@@ -24,8 +24,6 @@ _TOKEN = re.compile(
 _FIELDS: Final = 1000
 _DEPTH: Final = 16
 
-Literal = object
-
 
 class NpyHeader(Struct, frozen=True, kw_only=True):
     """An npy header. `data` is where the items begin, `size` how many bytes they need (-1 for objects)."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from weighbridge.formats.pickle import Items, Made, Name, Persistent, Trace, Value, arguments_of, walk
+from weighbridge.formats.pickle import Items, Made, Name, Persistent, Trace, Value, arguments_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -152,13 +152,3 @@ def _reach(offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> int:
     if any(side == 0 for side in shape):
         return 0
     return offset + 1 + sum((side - 1) * step for side, step in zip(shape, stride, strict=True))
-
-
-def names_in(trace: Trace) -> Iterator[Name]:
-    """Every name that the trace imports, and names used inside arguments."""
-    for item in trace.imports:
-        yield item.name
-    for call in trace.calls:
-        for value in walk(call.arguments):
-            if isinstance(value, Name):
-                yield value

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 ATLAS_VERSION: Final = "5.6.0"
-ATLAS_ALIASES: Final = {"AML.T0019": "AML.T0115.000", "AML.T0058": "AML.T0115.001", "AML.T0104": "AML.T0115.002"}
 
 NAMES: Final[dict[str, str]] = {
     "AML.T0010": "AI Supply Chain Compromise",

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from weighbridge.schema import SourceError
 from weighbridge.source.blob import Blob, FileBlob, unreadable
-from weighbridge.source.tree import Anomaly, Entry, Kind, Oddity
+from weighbridge.source.tree import Anomaly, Entry, Kind, Oddity, Unchecked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class LocalTree:
+class LocalTree(Unchecked):
     """A folder. Links are never followed; one that stays inside the folder is followed by its target's turn."""
 
     format = "folder"
@@ -70,12 +70,6 @@ class LocalTree:
     def open(self, entry: Entry) -> Blob:
         """See `Tree.open`."""
         return FileBlob(os.path.join(self.root, entry.name), follow=False)
-
-    def verify(self, entry: Entry, blob: Blob) -> None:
-        """See `Tree.verify`; this container states no checksum that is read here."""
-
-    def flag_is_false(self, entry: Entry) -> None:
-        """See `Tree.flag_is_false`; this container has no such flag."""
 
     def anomalies(self) -> list[Anomaly]:
         """See `Tree.anomalies`."""

@@ -18,7 +18,7 @@ from weighbridge.schema import MalformedInput
 from weighbridge.source.blob import Blob, Budget, BytesBlob, Slice, Spool, chunks
 from weighbridge.source.decompress import damaged
 from weighbridge.source.names import name_anomalies
-from weighbridge.source.tree import Anomaly, Entry, Kind, Oddity
+from weighbridge.source.tree import Anomaly, Entry, Kind, Oddity, Unchecked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +79,7 @@ class _Reader:
         return [True] * count if self.byte() else self.bits(count)
 
 
-class SevenZipTree:
+class SevenZipTree(Unchecked):
     """A 7z archive over a blob."""
 
     format = "7z"
@@ -97,12 +97,6 @@ class SevenZipTree:
     def entries(self) -> Iterator[Entry]:
         """See `Tree.entries`."""
         yield from self._entries
-
-    def verify(self, entry: Entry, blob: Blob) -> None:
-        """See `Tree.verify`; this container states no checksum that is read here."""
-
-    def flag_is_false(self, entry: Entry) -> None:
-        """See `Tree.flag_is_false`; this container has no such flag."""
 
     def anomalies(self) -> list[Anomaly]:
         """See `Tree.anomalies`."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from weighbridge.schema import LimitExceeded, MalformedInput
 from weighbridge.source.blob import Blob, Budget, Slice, Spool
 from weighbridge.source.decompress import Trailing, damaged, decompressed
-from weighbridge.source.tree import Anomaly, Entry, Oddity
+from weighbridge.source.tree import Anomaly, Entry, Oddity, Unchecked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _SUFFIXES = (".gz", ".gzip", ".bz2", ".xz", ".lzma", ".zst", ".lz4", ".z", ".zlib")
 
 
-class StreamTree:
+class StreamTree(Unchecked):
     """A file that is one compressed stream, with perhaps something behind it."""
 
     def __init__(self, blob: Blob, codec: str, name: str, budget: Budget) -> None:
@@ -32,12 +32,6 @@ class StreamTree:
         yield Entry(name=self._name, size=self.spool.size)
         if self._after is not None:
             yield Entry(name="bytes after the stream", size=self._blob.size - self._after, handle=1)
-
-    def verify(self, entry: Entry, blob: Blob) -> None:
-        """See `Tree.verify`; this container states no checksum that is read here."""
-
-    def flag_is_false(self, entry: Entry) -> None:
-        """See `Tree.flag_is_false`; this container has no such flag."""
 
     def anomalies(self) -> list[Anomaly]:
         """See `Tree.anomalies`."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from weighbridge.schema import MalformedInput
 from weighbridge.source.blob import Blob, Budget, Slice
 from weighbridge.source.names import name_anomalies
-from weighbridge.source.tree import Anomaly, Entry, Kind, Oddity
+from weighbridge.source.tree import Anomaly, Entry, Kind, Oddity, Unchecked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ def is_header(block: bytes) -> bool:
     return stated == unsigned
 
 
-class TarTree:
+class TarTree(Unchecked):
     """A tar archive over a blob."""
 
     format = "tar"
@@ -49,12 +49,6 @@ class TarTree:
     def entries(self) -> Iterator[Entry]:
         """See `Tree.entries`."""
         yield from self._entries
-
-    def verify(self, entry: Entry, blob: Blob) -> None:
-        """See `Tree.verify`; this container states no checksum that is read here."""
-
-    def flag_is_false(self, entry: Entry) -> None:
-        """See `Tree.flag_is_false`; this container has no such flag."""
 
     def anomalies(self) -> list[Anomaly]:
         """See `Tree.anomalies`."""

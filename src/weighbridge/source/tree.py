@@ -93,3 +93,13 @@ class Tree(Protocol):
     def anomalies(self) -> list[Anomaly]:
         """What was odd so far; complete once every member has been listed and opened."""
         ...
+
+
+class Unchecked:
+    """What a container answers that states no checksum and no flag that is read here."""
+
+    def verify(self, entry: Entry, blob: Blob) -> None:
+        """See `Tree.verify`."""
+
+    def flag_is_false(self, entry: Entry) -> None:
+        """See `Tree.flag_is_false`."""

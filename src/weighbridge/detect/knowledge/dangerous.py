@@ -16,7 +16,6 @@ FILES = ("PKL-006", "reads, writes or removes files")
 STALLS = ("PKL-016", "stops or stalls the process")
 REMOTE = ("TCH-013", "calls functions on other machines")
 STORED = ("JBL-003", "rebuilds a function from stored bytecode")
-PATCHES = ("PKL-007", "changes attributes of other objects")
 
 _MODULES: Final[dict[tuple[str, str], str]] = {
     RUNS: """

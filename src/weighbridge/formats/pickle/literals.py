@@ -21,7 +21,6 @@ _STRTOL = re.compile(rb"[ \t\v\f\r]*[+-]?(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)
 _C_FLOAT = re.compile(
     rb"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf(inity)?|nan)(?=\Z|\x00)", re.IGNORECASE
 )
-_HEAD = 4096
 
 
 def agreement(c_accepts: bool, python_accepts: bool) -> int:
@@ -104,11 +103,6 @@ def check_index(line: bytes) -> int:
 def index(line: bytes) -> int:
     """The memo index that a line accepted by `check_index` names."""
     return int(line.partition(b"\0")[0], 10)
-
-
-def long_number(argument: bytes) -> int | None:
-    """The value of a LONG1/LONG4 argument; None where it is too long to be worth showing."""
-    return int.from_bytes(argument, "little", signed=True) if len(argument) <= _HEAD else None
 
 
 def text_number(line: bytes) -> int | bool | None:

@@ -142,7 +142,6 @@ class Tracer:
         self.imports: list[Import] = []
         self.calls: list[Invocation] = []
         self.settled: dict[int, int] = {}
-        self.distinct: dict[tuple[str, str], set[int]] = {}
         self.repeats: dict[int, int] = {}
         self.assignments: list[Assignment] = []
         self.unresolved_names: list[Invocation] = []
