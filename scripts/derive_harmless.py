@@ -89,6 +89,9 @@ TREES = {
         "torch.ao.quantization.qconfig",
         "torch.ao.quantization.stubs",
         "torch.amp.grad_scaler",
+        "torch.distributed.checkpoint.metadata",
+        "torch.nn.qat",
+        "torch.nn.quantizable",
     ],
     "scipy": [
         "scipy.sparse",

@@ -593,6 +593,39 @@ def archives():
     yield "readme", "README.md", lambda: b"# Model\n\nRun `pip install x`.\n"
 
 
+def torch_states():
+    """What training and deployment leave behind: distributed checkpoints, quantised and reparametrised modules."""
+    import torch
+    import torch.distributed.checkpoint as dcp
+
+    with tempfile.TemporaryDirectory() as folder:
+        dcp.save({"w": torch.ones(3), "step": 3, "optim": {"m": torch.zeros(3)}}, checkpoint_id=folder)
+        metadata = Path(folder, ".metadata").read_bytes()
+    yield "dcp-metadata", ".metadata", lambda: metadata
+    linear = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU())
+    dynamic = torch.ao.quantization.quantize_dynamic(linear, {torch.nn.Linear}, torch.qint8)
+    yield "quantised-dynamic-module", "q.pt", lambda: _torch(dynamic)
+    yield "quantised-dynamic-state", "q.pt", lambda: _torch(dynamic.state_dict())
+    prepared = torch.ao.quantization.QuantWrapper(torch.nn.Linear(4, 4))
+    prepared.qconfig = torch.ao.quantization.get_default_qconfig("fbgemm")
+    torch.ao.quantization.prepare(prepared, inplace=True)(torch.ones(2, 4))
+    yield "quantised-observed-module", "q.pt", lambda: _torch(prepared)
+    converted = torch.ao.quantization.convert(prepared)
+    yield "quantised-static-module", "q.pt", lambda: _torch(converted)
+    yield "quantised-static-state", "q.pt", lambda: _torch(converted.state_dict())
+    encoder = torch.nn.TransformerEncoder(torch.nn.TransformerEncoderLayer(8, 2, batch_first=True), 2)
+    yield "encoder-module", "e.pt", lambda: _torch(encoder)
+    yield "ema-module", "ema.pt", lambda: _torch(torch.optim.swa_utils.AveragedModel(torch.nn.Linear(2, 2)))
+    yield (
+        "weight-norm-state",
+        "w.pt",
+        lambda: _torch(torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(2, 2)).state_dict()),
+    )
+    yield "scaler-state", "scaler.pt", lambda: _torch(torch.amp.GradScaler("cpu").state_dict())
+    yield "dataset", "data.pt", lambda: _torch(torch.utils.data.TensorDataset(torch.ones(3, 2), torch.zeros(3)))
+    yield "distribution", "d.pt", lambda: _torch(torch.distributions.Normal(torch.zeros(1), torch.ones(1)))
+
+
 FAMILIES = (
     estimators,
     pipelines,
@@ -606,6 +639,7 @@ FAMILIES = (
     safe_files,
     transformers_files,
     archives,
+    torch_states,
 )
 
 

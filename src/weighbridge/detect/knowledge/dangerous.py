@@ -38,8 +38,8 @@ _MODULES: Final[dict[tuple[str, str], str]] = {
     """,
     LOADS: """
         pickle _pickle cPickle dill cloudpickle joblib joblib.externals shelve jsonpickle yaml ruamel oyaml hickle
-        klepto compress_pickle pandas.io.pickle pandas.compat.pickle_compat torch.serialization torch.jit torch.package
-        torch.distributed.checkpoint torch.export torch._export torch.ao numpy.lib.npyio numpy.lib.format numpy.lib._npyio_impl
+        klepto compress_pickle pandas.io.pickle pandas.compat.pickle_compat torch.serialization torch.jit torch.package.package_importer
+        torch.distributed.checkpoint.state_dict_loader torch._export.serde numpy.lib.npyio numpy.lib.format numpy.lib._npyio_impl
         numpy.lib._format_impl keras.saving keras.models tensorflow keras.src torch.utils.data.datapipes torch._weights_only_unpickler
         torch._ops torch._classes site sysconfig skops.io plistlib srsly
     """,
@@ -82,7 +82,7 @@ _NAMES: Final[dict[tuple[str, str], str]] = {
         itertools.starmap itertools.accumulate string.Formatter types.FunctionType types.CodeType types.MethodType
     """,
     LOADS: """
-        torch.load torch.storage._load_from_bytes numpy.load numpy.loads joblib.load joblib.numpy_pickle.load
+        torch.load torch.export.load torch.package.PackageImporter torch.distributed.checkpoint.load torch.storage._load_from_bytes numpy.load numpy.loads joblib.load joblib.numpy_pickle.load
         pandas.read_pickle pandas.io.pickle.read_pickle torch.utils.data.datapipes.utils.decoder.basichandlers
         sklearn.utils._joblib.load keras.models.load_model torch.jit.load torch.jit._serialization.load xgboost.core.XGBModel.load_model
         numpy.core.multiarray.fromfile

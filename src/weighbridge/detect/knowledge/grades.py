@@ -81,7 +81,7 @@ class Knowledge:
         if kind is not None:
             return Grade(Standing.DANGEROUS, kind[0], kind[1], Severity.CRITICAL)
         kind = _by_module(module, name.name)
-        if kind is not None:
+        if kind is not None and not _plain_object(module, name.name, use):
             part = module not in BY_MODULE and dotted not in BY_MODULE and kind[0] != "TCH-013"
             return Grade(Standing.DANGEROUS, "PKL-014" if part else kind[0], kind[1], Severity.CRITICAL)
         return _unknown(module, name.name, use)
@@ -94,6 +94,12 @@ class Knowledge:
     def indifferent(self, dotted: str) -> bool:
         """Whether neither the arguments nor the state of what a name makes can matter."""
         return "a" in uses(dotted)
+
+
+def _plain_object(module: str, name: str, use: Use) -> bool:
+    """An object of a class of somebody's library, made without its constructor: unknown, and not yet dangerous."""
+    standard = module.partition(".")[0].lstrip("_") in STANDARD_LIBRARY
+    return not standard and use in {Use.NEW, Use.BUILD} and name.lstrip("_")[:1].isupper()
 
 
 def canonical(module: str) -> str:
