@@ -71,7 +71,9 @@ def _confusion(subject: SkopsSubject, node: SkopsNode) -> Iterator[Finding]:
     dotted = f"{node.module}.{node.name}"
     evidence = [f"__module__ {node.module!r}, __class__ {node.name!r}, __loader__ {node.loader!r}"]
     allowed = _FIXED.get(node.loader)
-    if allowed is not None and dotted not in allowed and not (node.loader == "JsonNode" and node.module == "builtins"):
+    scalar = node.loader == "NdArrayNode" and node.module == "numpy"
+    plain = scalar or (node.loader == "JsonNode" and node.module == "builtins")
+    if allowed is not None and dotted not in allowed and not plain:
         yield finding("JBL-005", subject.location, f"{node.loader} is given {printable(dotted)}", evidence=evidence)
     elif node.loader == "OperatorFuncNode" and (node.module != "operator" or node.name not in _OPERATORS):
         yield finding("JBL-005", subject.location, f"an operator node names {printable(dotted)}", evidence=evidence)

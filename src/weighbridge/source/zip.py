@@ -62,6 +62,7 @@ class ZipTree:
         self._records: list[_Record] = []
         self._shift = 0
         self._zip64_gap = 0
+        self._other_ends: list[int] = []
         self._read_directory()
 
     def entries(self) -> Iterator[Entry]:
@@ -122,6 +123,7 @@ class ZipTree:
         self._read_central(offset + self._shift, directory_end, count)
         self._anomalies += name_anomalies(self.entries())
         self._compare_layout(offset + self._shift)
+        self._compare_ends()
 
     def _find_end(self) -> int:
         tail_size = min(self._blob.size, 65557 + 4096)
@@ -134,10 +136,9 @@ class ZipTree:
                 comment = _END.unpack_from(tail, at)[-1]
                 found.append((at, at + _END.size + comment <= len(tail)))
             at = tail.rfind(b"PK\x05\x06", 0, at)
-        fitting = [at for at, fits in found if fits]
-        if len(fitting) > 1:
-            self._note_at(Oddity.SECOND_DIRECTORY, "", f"{len(fitting)} ends of directory", start + fitting[-1])
-        return start + fitting[0] if fitting else -1
+        fitting = [start + at for at, fits in found if fits]
+        self._other_ends = fitting[1:]
+        return fitting[0] if fitting else -1
 
     def _read_end(self, at: int) -> tuple[int, int, int, int]:
         _, _, _, _, count, size, offset, comment = _END.unpack(self._blob.read(at, _END.size))
@@ -252,6 +253,12 @@ class ZipTree:
             self._gap(position, directory)
         elif position > directory:
             self._note_at(Oddity.OVERLAP, "", "members run into the directory", directory)
+
+    def _compare_ends(self) -> None:
+        """Note ends of directory other than the one that was used, unless they belong to a zip stored as a member."""
+        for at in self._other_ends:
+            if not any(record.data <= at < record.end for record in self._records):
+                self._note_at(Oddity.SECOND_DIRECTORY, "", f"another end of directory at {at}", at)
 
     def _gap(self, start: int, end: int) -> None:
         before = len(self._records)

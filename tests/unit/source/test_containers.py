@@ -181,3 +181,14 @@ def test_any_bytes_behind_a_magic_end_in_a_tree_or_a_refusal(magic, body):
             contents(tree)
     except WeighbridgeError:
         pass
+
+
+def test_a_zip_stored_in_a_zip_is_no_second_directory():
+    inner, outer = io.BytesIO(), io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("a.txt", "x")
+    with zipfile.ZipFile(outer, "w") as archive:
+        archive.writestr("inner.zip", inner.getvalue())
+    assert opened(outer.getvalue()).anomalies() == []
+    appended = outer.getvalue() + inner.getvalue()
+    assert {Oddity.PREFIX, Oddity.SECOND_DIRECTORY} & {anomaly.oddity for anomaly in opened(appended).anomalies()}

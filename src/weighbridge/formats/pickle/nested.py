@@ -20,6 +20,7 @@ BLOB_LOADERS: Final = frozenset({"torch.storage._load_from_bytes"})
 BLOB_READ: Final = 16 << 20
 TORCH_BLOB: Final = "torch.save"
 LEGACY_STREAMS: Final = 5
+_MODULE_PARTS: Final = 4
 _INFLATED: Final = 1 << 20
 _LEAST: Final = 6
 _TEXT_PICKLE: Final = re.compile(rb"[(\]}ld]{0,4}[ci][A-Za-z_][\w.]{0,80}\n[A-Za-z_][\w.]{0,80}\n")
@@ -70,6 +71,13 @@ def latin1_bytes(value: Value, text: Callable[[int], str], handles: list[int]) -
     if not isinstance(value, Made) or value.target != Name("_codecs", "encode") or not handles:
         return b""
     return text(handles[0]).encode("latin-1", "replace")
+
+
+def legacy_class(identifier: Value) -> Name | None:
+    """The class that torch's legacy format stores as `("module", class, source file, source)`; torch.load returns it."""
+    parts = arguments_of(identifier)
+    is_class = len(parts) == _MODULE_PARTS and parts[0] == "module" and isinstance(parts[1], Name)
+    return parts[1] if is_class and isinstance(parts[1], Name) else None
 
 
 def joblib_array(state: Value, read: Callable[[int, int], bytes], end: int) -> tuple[int, int | None] | None:

@@ -387,7 +387,8 @@ class Resolver:
         if not first:
             return Unknown("forgotten")
         if kind == opcodes.PERSISTENT:
-            return Persistent(self.resolve(first, depth + 1))
+            identifier = self.resolve(first, depth + 1)
+            return nested.legacy_class(identifier) or Persistent(identifier)
         if not second:
             return Unknown("a name computed at run time")
         return Made(self.resolve(first, depth + 1), self.resolve(second, depth + 1))

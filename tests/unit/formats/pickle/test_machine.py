@@ -185,3 +185,19 @@ def test_unknown_values_are_rendered_as_such():
 def test_control_and_direction_characters_never_reach_the_reader():
     assert "\u202e" not in render(Name("os\u202e", "system\x1b"))
     assert stack_name("a", "b").code.endswith(b"\x93")
+
+
+def test_classes_of_legacy_torch_modules_are_named():
+    identifier = Raw(value(("module", name("os", "system"), "a.py", "source")) + b"Q")
+    found = run(stream(call(identifier, "id"), protocol=2))
+    assert found.calls[0].target == Name("os", "system")
+
+
+def test_stored_bytecode_is_shown_and_not_made():
+    from tests.corpus.techniques import _cloudpickle
+    from weighbridge.formats.pickle import code_arguments, code_lines
+
+    codes = [code_arguments(Made(made.target, made.arguments)) for made in run(_cloudpickle()).calls]
+    lines = [line for code in codes if code for line in code_lines(code)]
+    assert "names: open, close" in lines
+    assert any("LOAD_GLOBAL" in line and "(open)" in line for line in lines)
