@@ -124,29 +124,29 @@ class Machine(Store):
             if self.pos >= self.end:
                 raise Break("the stream ends without STOP")
             data = self.data
+            base = self.base
             pos = self.pos
             end = self.end
             sp = self.sp
             stack = self.stack
             room = self.room - 4
-            near_frame_end = self.frame_end - self.base - 260
-            limit = end - 32 if self.base + end < self.size else end - 1
+            near_frame_end = self.frame_end - base - 260
+            limit = end - 32 if base + end < self.size else end - 1
             ops: i64 = 0
             while pos <= limit and sp <= room and pos <= near_frame_end:
                 op: i64 = data[pos]
                 shape: i64 = SHAPE[op]
+                size: i64 = SIZE[op]
                 if shape == ATOM:
-                    size: i64 = SIZE[op]
                     kind: i64 = PUSHES[op]
                     if size >= end - pos:
                         break
-                    stack[sp] = ((self.base + pos) << 5) | kind
+                    stack[sp] = ((base + pos) << 5) | kind
                     sp += 1
                     pos += size + 1
                 elif shape == GET:
                     if end - pos < 5:
                         break
-                    size = SIZE[op]
                     handle = self.memo.get(data[pos + 1] if size == 1 else self.number(pos + 1, 4))
                     if handle == 0:
                         break
@@ -164,7 +164,7 @@ class Machine(Store):
                     if _SNIFF[data[pos + 2]] and length > 5 and op != _LONG1 and self.suspicious(pos + 2, length):
                         break
                     kind = PUSHES[op]
-                    stack[sp] = ((self.base + pos) << 5) | kind
+                    stack[sp] = ((base + pos) << 5) | kind
                     sp += 1
                     pos += length + 2
                 elif shape == MEMOIZE:
