@@ -24,6 +24,7 @@ _QUIRKS: Final = {
     "frame": "frames overlap, lie about their length or cut an argument",
     "unterminated line": "the last line has no newline; one reader takes it, the other does not",
     "arguments are no tuple": "the arguments of a call are no tuple; one reader unpacks them, the other refuses",
+    "nothing added": "nothing is added to something that may not take it; one reader refuses, the other goes on",
     "empty name": "a name to import is empty",
     "array longer than the file": "an array is announced that the file does not hold",
 }

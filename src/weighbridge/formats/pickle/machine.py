@@ -282,6 +282,9 @@ class Machine(Store):
             raise Break("the stack underflows")
         count = self.sp - bottom
         if count == 0:
+            if self.stack[bottom - 1] & 31 != PUSHES[op]:
+                # The Python reader looks for the method before it sees that there is nothing to add.
+                self.quirk("nothing added", start)
             return
         if (op == _SETITEMS) and count & 1:
             raise Break("SETITEMS has a key without a value")
