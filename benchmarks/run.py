@@ -280,7 +280,7 @@ def main():
         print(f"{name}: {time.perf_counter() - started:.0f} s", flush=True)
     from benchmarks.page import write
 
-    write(STORE, ROOT / "docs/explanation/performance.md", platform.machine(), given.every)
+    write(STORE, ROOT / "docs/explanation/performance.md", platform.machine())
 
 
 if __name__ == "__main__":

@@ -588,7 +588,8 @@ class Machine(Store):
     def frame(self, start: i64) -> None:
         """FRAME: the C reader wants the bytes to be there, the Python one wants frames not to overlap."""
         length = self.number(self.pos + 1, 8)
-        if self.frame_end != ENDLESS and start + 9 <= self.frame_end and start != self.frame_end:
+        ends_well = self.frame_end in (start + 1, start + 9)
+        if self.frame_end != ENDLESS and start < self.frame_end and not ends_well:
             self.quirk("frame", start)
         self.frame_end = ENDLESS
         self.skip(9)
