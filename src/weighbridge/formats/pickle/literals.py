@@ -46,7 +46,8 @@ def check_int(line: bytes) -> int:
         return NEITHER
     if line in {b"00", b"01"}:
         return BOTH
-    c_accepts = _STRTOL.match(line) is not None or _is_int(line.partition(b"\0")[0], 0)
+    # A NUL right at the start ends strtol before any digit, and `load_int` takes that for zero.
+    c_accepts = line[0] == 0 or _STRTOL.match(line) is not None or _is_int(line.partition(b"\0")[0], 0)
     return agreement(c_accepts, _is_int(line, 0) and (_is_int(line, 10)))
 
 

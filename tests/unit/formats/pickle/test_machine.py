@@ -103,7 +103,7 @@ def test_what_ran_before_a_break_is_kept():
     assert not found.finished
 
 
-@pytest.mark.parametrize("text", [b"0x10", b"0o17", b"017", b"1\x00zz"])
+@pytest.mark.parametrize("text", [b"0x10", b"0o17", b"017", b"1\x00zz", b"\x00", b"\x00zz"])
 def test_numbers_that_only_the_c_reader_takes_are_a_quirk(text):
     found = run(b"I" + text + b"\n.")
     assert found.finished
