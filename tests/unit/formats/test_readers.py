@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from tests.corpus import rules
 from tests.corpus.techniques import _safetensors
-from weighbridge.formats.msgpack import read_msgpack
-from weighbridge.formats.numpy import parse_literal, read_npy
-from weighbridge.formats.safetensors import read_safetensors
+from weighbridge.formats.msgpack import MsgpackFacts, read_msgpack
+from weighbridge.formats.numpy import NpyHeader, parse_literal, read_npy
+from weighbridge.formats.safetensors import SafetensorsFacts, read_safetensors
 from weighbridge.formats.skops import read_skops
 from weighbridge.schema import LimitExceeded, MalformedInput, WeighbridgeError
 from weighbridge.source import BytesBlob
@@ -107,22 +107,21 @@ def test_flax_trees_are_understood_to_the_last_byte():
     assert (facts.end, facts.broken, facts.extensions[0].dtype) == (len(rules.TREE), "", "float32")
 
 
+def outcome(read, *arguments):
+    try:
+        return read(*arguments)
+    except WeighbridgeError as refusal:
+        return refusal
+
+
 @given(st.binary(max_size=400))
 def test_any_bytes_end_in_facts_or_a_refusal(data):
-    for read in (read_safetensors, read_msgpack):
-        try:
-            read(BytesBlob(data))
-        except WeighbridgeError:
-            pass
-    for head in (b"\x93NUMPY\x01\x00", struct.pack("<Q", len(data))):
-        try:
-            (read_npy if head[:1] == b"\x93" else read_safetensors)(BytesBlob(head + data))
-        except WeighbridgeError:
-            pass
-    try:
-        read_skops(data)
-    except WeighbridgeError:
-        pass
+    framed = struct.pack("<Q", len(data)) + data
+    assert isinstance(outcome(read_safetensors, BytesBlob(data)), (SafetensorsFacts, WeighbridgeError))
+    assert isinstance(outcome(read_safetensors, BytesBlob(framed)), (SafetensorsFacts, WeighbridgeError))
+    assert isinstance(outcome(read_msgpack, BytesBlob(data)), MsgpackFacts)
+    assert isinstance(outcome(read_npy, BytesBlob(b"\x93NUMPY\x01\x00" + data)), (NpyHeader, MalformedInput))
+    assert isinstance(outcome(read_skops, data), (tuple, MalformedInput))
 
 
 @pytest.mark.parametrize(
