@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from weighbridge.source import Blob, Budget, Tree
 
-_STREAMS = frozenset({"gzip", "zlib", "bz2", "xz", "lzma", "lz4", "zstd"})
+CONTAINERS = frozenset({"zip", "tar", "7z", "gzip", "zlib", "bz2", "xz", "lzma", "lz4", "zstd"})
 
 
-def open_container(found: str, blob: Blob, name: str, budget: Budget) -> Tree | None:
-    """The tree inside a blob of format `found`, None where it is no container.
+def open_container(found: str, blob: Blob, name: str, budget: Budget) -> Tree:
+    """The tree inside a blob of format `found`, one of CONTAINERS.
 
     Raises MalformedInput where its structure cannot be read at all, LimitExceeded for bombs.
     """
@@ -28,8 +28,6 @@ def open_container(found: str, blob: Blob, name: str, budget: Budget) -> Tree | 
         from weighbridge.source.sevenzip import SevenZipTree  # noqa: PLC0415
 
         return SevenZipTree(blob, budget)
-    if found in _STREAMS:
-        from weighbridge.source.stream import StreamTree  # noqa: PLC0415
+    from weighbridge.source.stream import StreamTree  # noqa: PLC0415
 
-        return StreamTree(blob, found, name, budget)
-    return None
+    return StreamTree(blob, found, name, budget)

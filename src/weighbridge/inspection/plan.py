@@ -14,7 +14,7 @@ from weighbridge.inspection.stages import Stages
 from weighbridge.policy import Policy, decide
 from weighbridge.rules import ruleset_version
 from weighbridge.schema import Artifact, Coverage, Fact, Finding, Limits, Location, Reason, Report, SourceError, Status
-from weighbridge.source import Entry, FileBlob, Kind, LocalTree, local
+from weighbridge.source import Entry, FileBlob, Kind, LocalTree, Oddity, local
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -126,11 +126,9 @@ def _structure(path: str, source: LocalTree, entries: tuple[Entry, ...], coverag
     from weighbridge.detect.subjects import TreeSubject  # noqa: PLC0415  # only folders need it
     from weighbridge.source.names import name_anomalies  # noqa: PLC0415
 
-    anomalies = tuple(
-        a
-        for a in (*source.anomalies(), *name_anomalies(entries))
-        if a.oddity.name != "LINK_ESCAPE" or a in source.anomalies()
-    )
+    # The folder itself has resolved its links on the disk; their text alone says less.
+    by_name = (a for a in name_anomalies(entries) if a.oddity is not Oddity.LINK_ESCAPE)
+    anomalies = (*source.anomalies(), *by_name)
     subject = TreeSubject(location=Location(path=(path,)), format="folder", entries=entries, anomalies=anomalies)
     return Result(tuple(detect(subject)), coverage, ())
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from weighbridge.detect.subjects import (
     LimitSubject,
     MemberSubject,
@@ -20,7 +22,7 @@ from weighbridge.detect.subjects import (
 )
 from weighbridge.formats.pickle import Brief, PickleFile, looks_like_pickle, read_pickles
 from weighbridge.formats.pickle.opcodes import INVALID, SHAPE
-from weighbridge.identify import Identity, identify, open_container
+from weighbridge.identify import CONTAINERS, Identity, identify, open_container
 from weighbridge.schema import (
     Coverage,
     Fact,
@@ -92,8 +94,6 @@ class Stages:
         for other in identity.also:
             if other == "zip" and identity.format != "zip":
                 self.container(location, blob, "zip", depth)
-            elif other == "pickle" and identity.format not in _TEXT | {"unknown"}:
-                self.pickles(location, blob, carrier or "pickle", self._trace(blob))
 
     def _dispatch(self, location: Location, blob: Blob, identity: Identity, depth: int, carrier: str) -> None:
         found = identity.format
@@ -268,13 +268,11 @@ class Stages:
 
     def container(self, location: Location, blob: Blob, found: str, depth: int) -> bool:
         """Go inside a container; False where the format is none."""
+        if found not in CONTAINERS:
+            return False
         if depth >= self.account.limits.depth:
-            if found in {"zip", "tar", "7z"} or open_container(found, blob, "", self.account.bytes) is not None:
-                raise LimitExceeded(f"containers are nested deeper than {depth}", limit="depth")
-            return False
+            raise LimitExceeded(f"containers are nested deeper than {depth}", limit="depth")
         tree = open_container(found, blob, location.path[-1].rsplit("/", 1)[-1], self.account.bytes)
-        if tree is None:
-            return False
         self.tree(location, tree, blob.size, depth)
         return True
 
@@ -356,7 +354,7 @@ class Stages:
     # Torch and skops
 
     def _torch(self, location: Location, tree: Tree, entries: tuple[Entry, ...], facts: TorchFacts, depth: int) -> None:
-        from weighbridge.formats.torch import TorchFacts, storages  # noqa: PLC0415
+        from weighbridge.formats.torch import storages  # noqa: PLC0415
 
         pickled: dict[str, PickleFile] = {}
         texts: dict[str, str] = {}
@@ -378,7 +376,7 @@ class Stages:
                 later.append((entry, told))
         for entry, told in later:
             if entry.name in declared or _is_storage(entry.name, facts):
-                self._storage(location, tree, entry, told.name, pickled, declared=entry.name in declared)
+                self._storage(location, tree, entry, told.name, pickled)
             else:
                 self._entry(location, tree, entry, told.name, depth, "torch")
                 found = self._pickles_at(location.inside(told.name))
@@ -395,19 +393,14 @@ class Stages:
             known = {storage.key: storage.size for p in pickled.values() for t in p.streams for storage in storages(t)}
             self.tensors[location.path[0]] = sum(size for size in known.values() if size > 0)
         marks = {name.rpartition("/")[2]: text.strip() for name, text in texts.items()}
-        facts = TorchFacts(
-            kind=facts.kind, root=facts.root, names=facts.names, code=facts.code, native=facts.native, python=facts.python,
-            version=marks.get("version", ""), byteorder=marks.get("byteorder", ""),
-        )  # fmt: skip
+        facts = replace(facts, version=marks.get("version", ""), byteorder=marks.get("byteorder", ""))
         self.subjects.append(
             TorchSubject(
                 location=location, facts=facts, pickles=pickled, sizes=sizes, texts=texts, knowledge=self.knowledge
             )
         )
 
-    def _storage(
-        self, location: Location, tree: Tree, entry: Entry, name: str, pickled: dict[str, PickleFile], *, declared: bool
-    ) -> None:
+    def _storage(self, location: Location, tree: Tree, entry: Entry, name: str, pickled: dict[str, PickleFile]) -> None:
         """Raw numbers of a tensor: sniffed, not parsed, unless they are something else."""
         where = location.inside(name)
         blob = self._open(where, tree, entry)
@@ -424,7 +417,6 @@ class Stages:
                 pickled[name] = pickles
                 self.pickles(where, blob, "torch", pickles)
                 return
-        del declared
         self.covered(where, "tensor", blob.size, tensor=blob.size)
 
     def _pickles_at(self, location: Location) -> PickleFile | None:
@@ -530,16 +522,5 @@ def _told_apart(entries: tuple[Entry, ...]) -> list[Entry]:
     for entry in entries:
         seen[entry.name] = seen.get(entry.name, 0) + 1
         number = seen[entry.name]
-        name = entry.name if number == 1 else f"{entry.name} (occurrence {number})"
-        shown.append(
-            Entry(
-                name=name,
-                size=entry.size,
-                kind=entry.kind,
-                at=entry.at,
-                encrypted=entry.encrypted,
-                target=entry.target,
-                handle=entry.handle,
-            )
-        )
+        shown.append(entry if number == 1 else replace(entry, name=f"{entry.name} (occurrence {number})"))
     return shown

@@ -123,7 +123,6 @@ _DECODERS: dict[str, Callable[[], Decoder]] = {
     "lzma": lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_LZMA_MEMORY),
     "lz4": _Lz4,
 }
-CODECS = (*_DECODERS, "zstd")
 _CONCATENATES = {"gzip", "bz2", "xz", "lz4"}
 
 

@@ -10,8 +10,6 @@ from weighbridge.source.tree import Anomaly, Entry, Kind, Oddity
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-DEEP = 64
-
 
 def escapes(name: str) -> bool:
     """Whether a member of this name would be written outside the folder it is unpacked in."""

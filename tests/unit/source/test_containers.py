@@ -18,7 +18,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weighbridge.identify import identify, open_container
+from weighbridge.identify import CONTAINERS, identify, open_container
 from weighbridge.schema import LimitExceeded, Limits, MalformedInput, WeighbridgeError
 from weighbridge.source import Budget, BytesBlob, LocalTree, Oddity
 from weighbridge.source.names import escapes, link_escapes
@@ -28,7 +28,8 @@ CONTENT = {"a.txt": b"hello", "folder/b.bin": bytes(range(256)) * 300, "empty": 
 
 def opened(data, name="x", limits=None):
     blob = BytesBlob(data)
-    return open_container(identify(blob).format, blob, name, Budget(limits or Limits()))
+    found = identify(blob).format
+    return open_container(found, blob, name, Budget(limits or Limits())) if found in CONTAINERS else None
 
 
 def contents(tree):

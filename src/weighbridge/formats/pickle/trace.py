@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable  # noqa: TC003  # msgspec reads the annotation of Brief
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from weighbridge.formats.pickle import literals, nested, opcodes
 from weighbridge.formats.pickle.machine import Machine
@@ -434,17 +434,7 @@ def _digest(value: Value) -> int:
 
 
 def _recount(call: Invocation, more: int) -> Invocation:
-    if not more:
-        return call
-    return Invocation(
-        target=call.target,
-        arguments=call.arguments,
-        opcode=call.opcode,
-        offset=call.offset,
-        number=call.number,
-        count=call.count + more,
-        steps=call.steps,
-    )
+    return structs.replace(call, count=call.count + more) if more else call
 
 
 def trace(
