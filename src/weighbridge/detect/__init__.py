@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from weighbridge.detect.subjects import Subject
     from weighbridge.schema import Finding
 
-# (subject, module, function). Modules are loaded when the first subject of their kind turns up.
+# (subject, module, function). Modules are loaded when the first subject of their kind turns up. A role behind a colon
+# narrows the kind: documents of that role, lines or facts of that kind.
 DETECTORS: Final[tuple[tuple[str, str, str], ...]] = (
     ("MemberSubject", "scn", "detect_member"),
     ("MemberSubject", "scn", "detect_side_file"),
@@ -36,21 +37,86 @@ DETECTORS: Final[tuple[tuple[str, str, str], ...]] = (
     ("TextSubject", "jax", "detect_orbax"),
     ("TextSubject", "krs", "detect_lambda"),
     ("TextSubject", "sec", "detect_secrets"),
+    ("MemberSubject", "nbk", "detect_files"),
+    ("DocumentSubject", "hfr", "detect_syntax"),
+    ("DocumentSubject", "nmo", "detect_document"),
+    ("DocumentSubject", "nmo", "detect_yaml"),
+    ("DocumentSubject", "tpl", "detect_stray"),
+    ("DocumentSubject:hub", "hfr", "detect_config"),
+    ("DocumentSubject:adapter", "hfr", "detect_config"),
+    ("DocumentSubject:hub", "hfr", "detect_modules"),
+    ("DocumentSubject:adapter", "adp", "detect_adapter"),
+    ("DocumentSubject:merge", "adp", "detect_merge"),
+    ("DocumentSubject:launcher", "nmo", "detect_launcher"),
+    ("DocumentSubject", "nmo", "detect_evaluated"),
+    ("DocumentSubject:workflow", "cic", "detect_workflow"),
+    ("DocumentSubject:precommit", "cic", "detect_hooks"),
+    ("DocumentSubject:dvc", "cic", "detect_stages"),
+    ("DocumentSubject:compose", "oci", "detect_manifest"),
+    ("DocumentSubject:kubernetes", "oci", "detect_manifest"),
+    ("DocumentSubject:kustomize", "oci", "detect_remote_bases"),
+    ("DocumentSubject:helm", "oci", "detect_remote_bases"),
+    ("DocumentSubject:oci", "oci", "detect_layout"),
+    ("DocumentSubject:mlmodel", "mlo", "detect_mlmodel"),
+    ("DocumentSubject:conda", "mlo", "detect_environment"),
+    ("DocumentSubject:mar", "mlo", "detect_archive_manifest"),
+    ("DocumentSubject:kubernetes", "mlo", "detect_serving"),
+    ("DocumentSubject:bento", "mlo", "detect_serving"),
+    ("DocumentSubject:ray", "mlo", "detect_serving"),
+    ("DocumentSubject:compose", "mlo", "detect_exposure"),
+    ("DocumentSubject:kubernetes", "mlo", "detect_exposure"),
+    ("DocumentSubject:kubernetes", "mlo", "detect_pipeline"),
+    ("DocumentSubject:agent", "agt", "detect_servers"),
+    ("DocumentSubject:agent", "agt", "detect_descriptions"),
+    ("DocumentSubject:oauth", "agt", "detect_sign_in"),
+    ("DocumentSubject:package", "agt", "detect_package_scripts"),
+    ("SourceSubject", "cod", "detect_source"),
+    ("SourceSubject", "hfr_code", "detect_harm"),
+    ("SourceSubject", "nbk", "detect_cell"),
+    ("NotebookSubject", "nbk", "detect_notebook"),
+    ("TemplateSubject", "tpl", "detect_template"),
+    ("TokenizerSubject", "tok", "detect_tokenizer"),
+    ("SafetensorsSubject", "nmo", "detect_metadata"),
+    ("TreeSubject", "nmo", "detect_archive"),
+    ("TreeSubject", "oci", "detect_tree"),
+    ("LinesSubject:prose", "hfr", "detect_prose"),
+    ("LinesSubject:prose", "agt", "detect_rules"),
+    ("LinesSubject:text", "agt", "detect_rules"),
+    ("LinesSubject:text", "hfr", "detect_requirements"),
+    ("LinesSubject:git", "hfr", "detect_git"),
+    ("LinesSubject:dockerfile", "oci", "detect_dockerfile"),
+    ("LinesSubject:ini", "mlo", "detect_settings"),
+    ("LinesSubject:prototxt", "mlo", "detect_settings"),
+    ("LinesSubject:shell", "mlo", "detect_script"),
+    ("LinesSubject:shell", "agt", "detect_scripts"),
+    ("RepositorySubject", "hfr_code", "detect_repository"),
+    ("RepositorySubject", "tok", "detect_repository"),
+    ("RepositorySubject", "stn", "detect_repository"),
+    ("RepositorySubject", "adp", "detect_repository"),
+    ("RepositorySubject", "tpl", "detect_copies"),
 )
 
 
 @cache
-def _detectors(kind: str) -> tuple[Callable[[Any], Iterator[Finding]], ...]:
+def _detectors(kind: str, roles: tuple[str, ...]) -> tuple[Callable[[Any], Iterator[Finding]], ...]:
+    wanted = {kind, *(f"{kind}:{role}" for role in roles)}
     return tuple(
         getattr(import_module(f"weighbridge.detect.{module}"), function)
-        for subject, module, function in DETECTORS
-        if subject == kind
+        for module, function in dict.fromkeys(
+            (module, function) for subject, module, function in DETECTORS if subject in wanted
+        )
     )
+
+
+def _roles(subject: Subject) -> tuple[str, ...]:
+    """What narrows a subject down: the roles of a document, the kind of lines or facts."""
+    found: tuple[str, ...] = getattr(subject, "roles", None) or (getattr(subject, "kind", ""),)
+    return found
 
 
 def detect(subject: Subject) -> Iterator[Finding]:
     """Everything that the detectors have to say about one subject."""
-    for detector in _detectors(type(subject).__name__):
+    for detector in _detectors(type(subject).__name__, _roles(subject)):
         yield from detector(subject)
 
 

@@ -75,3 +75,10 @@ def entropy(text: bytes) -> float:
     """Bits a character."""
     total = len(text)
     return -sum(count / total * math.log2(count / total) for count in Counter(text).values()) if total else 0.0
+
+
+def find_secrets(text: str) -> Iterator[str]:
+    """The secrets of a text in words, for formats that show them under a rule of their own."""
+    for rule, _, _, message, _ in _secrets(text.encode("utf-8", "replace")):
+        if rule != "SEC-010":
+            yield message

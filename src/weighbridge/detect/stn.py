@@ -15,7 +15,7 @@ from weighbridge.source import Kind
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from weighbridge.detect.subjects import SafetensorsSubject, TextSubject, TreeSubject
+    from weighbridge.detect.subjects import RepositorySubject, SafetensorsSubject, TextSubject, TreeSubject
     from weighbridge.formats.safetensors import Tensor
     from weighbridge.schema import Finding
 
@@ -46,6 +46,15 @@ _SIDE_PICKLES: Final = frozenset(
         "labels",
     }
 )
+_LAYERS: Final = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+_HIDDEN: Final = ("hidden_size", "n_embd", "d_model", "dim")
+_LAYER: Final = re.compile(r"(?:^|\.)(?:layers|layer|h|blocks?)\.(\d{1,5})\.")
+# Multi-token prediction adds a layer or two of its own; encoders and vision towers count for themselves.
+_SPARE_LAYERS: Final = 4
+_OTHER_STACK: Final = re.compile(
+    r"vision|visual|audio|encoder|decoder|image|speech|mtp|draft|talker|tower", re.IGNORECASE
+)
+_EMBEDDING: Final = re.compile(r"(?:^|\.)(?:embed_tokens|wte)\.weight\Z")
 _SHARD: Final = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<ending>\.(?:safetensors|bin))\Z")
 
 
@@ -174,3 +183,38 @@ def detect_twins(sizes: dict[str, int]) -> Iterator[Finding]:
             if other in sizes and sizes[other] != size:
                 message = f"{sizes[other]} bytes of tensors, and {size} in {path.rsplit('/', 1)[-1]}"
                 yield finding("STN-012", Location(path=(other,)), message)
+
+
+def detect_repository(subject: RepositorySubject) -> Iterator[Finding]:
+    """The tensors of a folder against its configuration, where that says what there should be."""
+    config = next((value for name, value in subject.of("config") if name == "config.json"), None)
+    if not isinstance(config, dict):
+        return
+    text = config.get("text_config")
+    sizes = {**config, **text} if isinstance(text, dict) else config
+    layers = next((sizes[key] for key in _LAYERS if type(sizes.get(key)) is int), None)
+    hidden = next((sizes[key] for key in _HIDDEN if type(sizes.get(key)) is int), None)
+    for name, tensors in subject.of("tensors"):
+        if "/" in name or name.startswith("adapter"):
+            continue
+        for tensor, shape in tensors:
+            match = _LAYER.search(tensor)
+            if (
+                match
+                and isinstance(layers, int)
+                and int(match[1]) >= layers + _SPARE_LAYERS
+                and not _OTHER_STACK.search(tensor)
+            ):
+                message = f"{printable(tensor)} lies beyond the {layers} layers of the configuration"
+                yield finding("STN-013", subject.place(name), message)
+                break
+            if (
+                _EMBEDDING.search(tensor)
+                and len(shape) == 2
+                and isinstance(hidden, int)
+                and shape[1] != hidden
+                and hidden not in shape
+            ):
+                message = f"{printable(tensor)} has the shape {list(shape)}, and the configuration a width of {hidden}"
+                yield finding("STN-013", subject.place(name), message, severity=Severity.LOW)
+                break

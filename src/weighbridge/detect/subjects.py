@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct
 
@@ -12,11 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from weighbridge.detect.knowledge import Knowledge
+    from weighbridge.formats.document import Document
     from weighbridge.formats.msgpack import MsgpackFacts
+    from weighbridge.formats.notebook import Notebook
     from weighbridge.formats.numpy import NpyHeader
     from weighbridge.formats.pickle import PickleFile
+    from weighbridge.formats.python_source import PythonModule
     from weighbridge.formats.safetensors import SafetensorsFacts
     from weighbridge.formats.skops import SkopsNode
+    from weighbridge.formats.template import TemplateFacts
+    from weighbridge.formats.tokenizer import TokenizerFacts
     from weighbridge.formats.torch import TorchFacts
     from weighbridge.identify import Identity
     from weighbridge.schema import MalformedInput
@@ -25,6 +30,14 @@ if TYPE_CHECKING:
 
 _WINDOW = 1 << 20
 _OVERLAP = 4096
+
+
+class Note(Struct, frozen=True, kw_only=True):
+    """Something that one member leaves for the look at the artifact as a whole; `value` is plain data."""
+
+    kind: str
+    path: tuple[str, ...]
+    value: object
 
 
 class MemberSubject(Struct, frozen=True, kw_only=True):
@@ -153,8 +166,109 @@ class LimitSubject(Struct, frozen=True, kw_only=True):
     detail: str
 
 
+class DocumentSubject(Struct, frozen=True, kw_only=True):
+    """A JSON, YAML or TOML document. `roles` say what it is for; `error` is set where it could not be parsed."""
+
+    location: Location
+    document: Document
+    roles: tuple[str, ...]
+    text: str
+    error: str = ""
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return self.location.path[-1].rsplit("/", 1)[-1]
+
+
+class SourceSubject(Struct, frozen=True, kw_only=True):
+    """Python source. `first` is the line of `text` that its line 1 stands in (cells of a notebook)."""
+
+    location: Location
+    module: PythonModule
+    text: str
+    notebook: bool = False
+
+
+class NotebookSubject(Struct, frozen=True, kw_only=True):
+    """A Jupyter notebook; its Python is a SourceSubject of its own."""
+
+    location: Location
+    notebook: Notebook
+    metadata: dict[str, object]
+
+
+class LinesSubject(Struct, frozen=True, kw_only=True):
+    """Text that is read by lines or by a grammar of its own; `kind` is one of `identify.text`."""
+
+    location: Location
+    kind: str
+    text: str
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return self.location.path[-1].rsplit("/", 1)[-1]
+
+
+class TemplateSubject(Struct, frozen=True, kw_only=True):
+    """A Jinja template; `origin` is the key it stands under, `error` why it could not be parsed."""
+
+    location: Location
+    origin: str
+    text: str
+    facts: TemplateFacts | None
+    error: str = ""
+
+
+class TokenizerSubject(Struct, frozen=True, kw_only=True):
+    """A `tokenizer.json`."""
+
+    location: Location
+    facts: TokenizerFacts
+
+
+class RepositorySubject(Struct, frozen=True, kw_only=True):
+    """One folder of an artifact with what its members left: `notes` by kind, `names` of all files below it."""
+
+    location: Location
+    names: frozenset[str]
+    notes: tuple[Note, ...]
+
+    def of(self, kind: str) -> Iterator[tuple[str, Any]]:
+        """(name inside the folder, value) of the notes of one kind."""
+        prefix = len(self.location.path) - 1
+        base = f"{self.location.path[-1]}/" if self.location.path[-1] else ""
+        for note in self.notes:
+            if note.kind == kind:
+                yield " » ".join((note.path[prefix].removeprefix(base), *note.path[prefix + 1 :])), note.value
+
+    def place(self, name: str) -> Location:
+        """Where a file of the folder lies."""
+        head, *rest = name.split(" » ")
+        base = self.location.path[-1]
+        return Location(path=(*self.location.path[:-1], f"{base}/{head}" if base else head, *rest))
+
+
+class FactsSubject(Struct, frozen=True, kw_only=True):
+    """Facts of a reader whose format needs nothing beside them. `kind` names the reader."""
+
+    location: Location
+    kind: str
+    facts: Any
+    size: int
+
+
 Subject: TypeAlias = (
     MemberSubject
+    | DocumentSubject
+    | SourceSubject
+    | NotebookSubject
+    | LinesSubject
+    | TemplateSubject
+    | TokenizerSubject
+    | RepositorySubject
+    | FactsSubject
     | PickleSubject
     | TreeSubject
     | TorchSubject

@@ -83,7 +83,7 @@ def _ends_like_zip(tail: bytes) -> bool:
     return at + 22 <= len(tail) and at + 22 + int.from_bytes(tail[at + 20 : at + 22], "little") <= len(tail)
 
 
-def _by_head(head: bytes, size: int) -> str:  # noqa: PLR0911  # one line for each format
+def _by_head(head: bytes, size: int) -> str:  # one line for each format
     if not size:
         return "empty"
     for signature, name in _SIGNATURES:

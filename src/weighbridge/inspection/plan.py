@@ -19,6 +19,8 @@ from weighbridge.source import Entry, FileBlob, Kind, LocalTree, Oddity, local
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from weighbridge.detect.subjects import Note
+
 _SHARED_FROM_BYTES: Final = 512 << 20
 _SHARED_FROM_FILES: Final = 20_000
 _BATCH: Final = 64
@@ -38,7 +40,7 @@ class Result(Struct, frozen=True):
     findings: tuple[Finding, ...]
     coverage: tuple[Coverage, ...]
     facts: tuple[Fact, ...]
-    tensors: tuple[tuple[str, int], ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -70,7 +72,7 @@ def scan(
         jobs += found
         results += structure
     results += _run(jobs, options, progress)
-    results.append(_twins(results))
+    results += [_twins(results), _whole(results)]
     from weighbridge import __version__  # noqa: PLC0415  # the package imports this module
 
     artifact = Artifact(
@@ -135,12 +137,24 @@ def _structure(path: str, source: LocalTree, entries: tuple[Entry, ...], coverag
 
 def _twins(results: list[Result]) -> Result:
     """Safetensors files and torch files of the same name, held against each other."""
-    sizes = dict(pair for result in results for pair in result.tensors)
+    notes = [note for result in results for note in result.notes if note.kind == "tensor bytes"]
+    sizes = {note.path[0]: note.value for note in notes if len(note.path) == 1 and isinstance(note.value, int)}
     if not any(path.endswith(".safetensors") for path in sizes):
         return Result((), (), ())
     from weighbridge.detect.stn import detect_twins  # noqa: PLC0415  # only folders with safetensors need it
 
     return Result(tuple(detect_twins(sizes)), (), ())
+
+
+def _whole(results: list[Result]) -> Result:
+    """What members of one folder say together."""
+    notes = [note for result in results for note in result.notes if note.kind != "tensor bytes"]
+    if not notes:
+        return Result((), (), ())
+    from weighbridge.inspection.whole import repositories  # noqa: PLC0415  # only repositories need it
+
+    findings, failed = repositories(notes, [entry for result in results for entry in result.coverage])
+    return Result(findings, failed, ())
 
 
 def _excluded(name: str, patterns: tuple[str, ...]) -> bool:
@@ -191,7 +205,7 @@ def inspect_file(job: Job, options: Options) -> Result:
             stages.bounded(location, blob.size, "unchanged", "the file changed while it was inspected")
         findings = _opinions(stages)
         blob.close()
-        return Result(tuple(findings), tuple(stages.coverage), tuple(stages.facts), tuple(stages.tensors.items()))
+        return Result(tuple(findings), tuple(stages.coverage), tuple(stages.facts), tuple(stages.notes))
     return Result((), tuple(stages.coverage), ())
 
 

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from weighbridge.schema import Rule
 
 # A family is loaded when one of its rules is needed: building all of them costs a small scan dearly.
-FAMILIES: Final = ("SCN", "ARC", "PKL", "TCH", "JBL", "NPY", "STN", "JAX", "KRS", "SEC")
+FAMILIES: Final = (
+    "SCN", "ARC", "PKL", "TCH", "JBL", "NPY", "KRS", "STN", "TPL", "TOK", "JAX", "NMO",
+    "HFR", "ADP", "MLO", "OCI", "NBK", "COD", "CIC", "AGT", "SEC",
+)  # fmt: skip
 
 
 @cache

@@ -39,6 +39,9 @@ STN: Final[tuple[Rule, ...]] = (
     rule("STN-012", "pickle twin that differs", MEDIUM, "XB", "CWE-502",
          what="a pickle with other tensors lies beside the safetensors file of the same name",
          why="a loader that prefers or falls back to the pickle gets another model", fix="delete the pickle"),
+    rule("STN-013", "tensors that the architecture does not have", MEDIUM, "BE", "AML.T0123", heuristic=True,
+         what="the embedding has another shape than the configuration says, or there are layers beyond the last one",
+         why="the surplus can hide a payload or another head, and the file may belong to another model", fix="compare with the model that the card names"),
     rule("STN-014", "not a safetensors file at all", HIGH, "XE", "CWE-434",
          what="a file called .safetensors is a pickle or something else", why="loaders that look at the content run it", fix="refuse the file"),
 )  # fmt: skip

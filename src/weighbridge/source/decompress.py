@@ -152,7 +152,7 @@ def decompressed(codec: str, blob: Blob, start: int = 0, end: int | None = None)
     yield from _stream(codec, _DECODERS[codec](), blob, start, end)
 
 
-def _stream(  # noqa: C901  # one loop over pieces, members and the end
+def _stream(  # one loop over pieces, members and the end
     codec: str, decoder: Decoder, blob: Blob, start: int, end: int | None
 ) -> Iterator[tuple[bytes, int]]:
     consumed = 0

@@ -1,0 +1,401 @@
+"""Knows Python source as one pass over its syntax tree: what it calls, under the real names, and what runs on import.
+
+Names are followed through imports, plain assignments, constant `getattr` and `__import__`. Nothing is executed. The
+call graph of one module, and of several modules of a package, tells what importing a module sets off.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
+
+from weighbridge.schema import LimitExceeded, MalformedInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+_SIZE: Final = 4 << 20
+_NODES: Final = 2_000_000
+_FOLDED: Final = 1 << 16
+_ORIGINS: Final = 16
+_DOTTED: Final = re.compile(r"[A-Za-z_][\w.]*\Z")
+MODULE: Final = ""
+_IMPORTERS: Final = frozenset({"__import__", "builtins.__import__", "importlib.import_module"})
+
+
+class Keyword(Struct, frozen=True):
+    """A keyword argument: its constant value, or None with `constant` false; `refers` is the name it hands over."""
+
+    name: str
+    value: object
+    constant: bool
+    refers: str = ""
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """One call. `scope` is the function it stands in, empty for module level; `origins` are calls that made its arguments.
+
+    `arguments` are constant positional arguments (None where they are not constant), `refers` the names handed over.
+    """
+
+    name: str
+    line: int
+    scope: str
+    arguments: tuple[object, ...]
+    keywords: tuple[Keyword, ...]
+    origins: tuple[str, ...]
+    refers: tuple[str, ...] = ()
+
+    def keyword(self, name: str) -> Keyword | None:
+        """The keyword argument of this name."""
+        return next((item for item in self.keywords if item.name == name), None)
+
+
+class Text(Struct, frozen=True):
+    """A string constant of some length, with its line."""
+
+    line: int
+    value: str
+
+
+class PythonModule(Struct, frozen=True, kw_only=True):
+    """One file. `functions` maps a function or method to the names it calls, `classes` to their bases."""
+
+    imports: tuple[str, ...]
+    calls: tuple[Call, ...]
+    functions: dict[str, tuple[str, ...]]
+    classes: dict[str, tuple[str, ...]]
+    texts: tuple[Text, ...]
+    lines: int
+
+    @property
+    def at_import(self) -> tuple[Call, ...]:
+        """Calls that happen when the module is imported, directly or through its own functions."""
+        return tuple(call for call in self.calls if call.scope in reachable({"": self})[""])
+
+
+def read_python(source: str) -> PythonModule:
+    """Parse one file. Raises MalformedInput where it is no Python, LimitExceeded where it is too large."""
+    if len(source) > _SIZE:
+        raise LimitExceeded(f"{len(source)} characters of Python", limit="text_bytes")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
+    except SyntaxError as error:
+        raise MalformedInput(f"not Python: {error.msg} in line {error.lineno}") from error
+    except (ValueError, RecursionError, MemoryError, OverflowError) as error:
+        raise MalformedInput(f"not Python: {error}") from error
+    return _Reader().module(tree, source.count("\n") + 1)
+
+
+class _Reader:
+    """The pass: a stack of nodes to visit with the scope each of them runs in."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._made: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._values: dict[tuple[str, str], object] = {}
+        self._imports: list[str] = []
+        self._calls: list[Call] = []
+        self._functions: dict[str, list[str]] = {MODULE: []}
+        self._classes: dict[str, tuple[str, ...]] = {}
+        self._texts: list[Text] = []
+
+    def module(self, tree: ast.Module, lines: int) -> PythonModule:
+        waiting: list[tuple[ast.AST, str]] = [(tree, MODULE)]
+        count = 0
+        while waiting:
+            node, scope = waiting.pop()
+            count += 1
+            if count > _NODES:
+                raise LimitExceeded(f"more than {_NODES} nodes of Python", limit="members")
+            waiting += reversed(list(self._visit(node, scope)))
+        return PythonModule(
+            imports=tuple(dict.fromkeys(self._imports)),
+            calls=tuple(self._calls),
+            functions={name: tuple(dict.fromkeys(calls)) for name, calls in self._functions.items()},
+            classes=self._classes,
+            texts=tuple(self._texts),
+            lines=lines,
+        )
+
+    def _visit(self, node: ast.AST, scope: str) -> Iterator[tuple[ast.AST, str]]:  # one case a kind of node
+        match node:
+            case ast.Import():
+                self._import(node)
+            case ast.ImportFrom():
+                self._import_from(node)
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                inner = f"{scope}.{node.name}" if scope else node.name
+                self._functions.setdefault(inner, [])
+                # Decorators, defaults and annotations run where the function is defined.
+                outside = [*node.decorator_list, *node.args.defaults, *(d for d in node.args.kw_defaults if d)]
+                self._functions[scope] += [name for d in node.decorator_list if (name := self.dotted(d))]
+                yield from ((part, scope) for part in outside)
+                yield from ((part, inner) for part in node.body)
+                return
+            case ast.ClassDef():
+                name = f"{scope}.{node.name}" if scope else node.name
+                self._classes[name] = tuple(filter(None, (self.dotted(base) for base in node.bases)))
+                # A class body runs on definition; its methods are scopes of their own, under the class's name.
+                self._functions.setdefault(name, [])
+                self._functions[scope].append(f"{name}.<body>")
+                self._functions.setdefault(f"{name}.<body>", [])
+                for part in node.body:
+                    is_method = isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)
+                    yield part, name if is_method else f"{name}.<body>"
+                yield from ((part, scope) for part in (*node.decorator_list, *node.bases))
+                return
+            case ast.Lambda():
+                yield node.body, f"{scope}.<lambda>" if scope else "<lambda>"
+                return
+            case ast.Assign() | ast.AnnAssign() | ast.NamedExpr() | ast.AugAssign():
+                self._assign(node, scope)
+            case ast.withitem():
+                if isinstance(node.optional_vars, ast.Name):
+                    self._made[scope, node.optional_vars.id] = self._origins(node.context_expr, scope)
+            case ast.For():
+                if isinstance(node.target, ast.Name):
+                    self._made[scope, node.target.id] = self._origins(node.iter, scope)
+            case ast.Call():
+                self._call(node, scope)
+            case ast.Constant(value=str() as text) if len(text) > 7:
+                self._texts.append(Text(node.lineno, text))
+            case ast.If() if _main_guard(node.test):
+                yield from ((part, "<main>") for part in node.body)
+                self._functions.setdefault("<main>", [])
+                yield from ((part, scope) for part in node.orelse)
+                return
+        yield from ((child, scope) for child in ast.iter_child_nodes(node))
+
+    def _import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            self._imports.append(alias.name)
+            if alias.asname:
+                self._names[alias.asname] = alias.name
+            else:
+                root = alias.name.partition(".")[0]
+                self._names[root] = root
+
+    def _import_from(self, node: ast.ImportFrom) -> None:
+        module = "." * node.level + (node.module or "")
+        self._imports.append(module)
+        joint = "" if module.endswith(".") else "."
+        for alias in node.names:
+            self._names[alias.asname or alias.name] = f"{module}{joint}{alias.name}"
+
+    def _assign(self, node: Any, scope: str) -> None:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        value = node.value
+        if value is None:
+            return
+        dotted, origins, constant = self.dotted(value), self._origins(value, scope), self.constant(value, scope)
+        for target in targets:
+            if not isinstance(target, ast.Name):
+                continue
+            if dotted and not isinstance(node, ast.AugAssign):
+                self._names[target.id] = dotted
+            else:
+                self._names.pop(target.id, None)
+            self._made[scope, target.id] = origins
+            self._values[scope, target.id] = constant
+
+    def _call(self, node: ast.Call, scope: str) -> None:
+        name = self.dotted(node.func) or self._described(node.func)
+        self._functions.setdefault(scope, []).append(name)
+        origins: dict[str, None] = {}
+        for part in (*node.args, *(keyword.value for keyword in node.keywords)):
+            origins.update(dict.fromkeys(self._origins(part, scope)))
+            if isinstance(part, ast.Name | ast.Attribute) and (given := self.dotted(part)):
+                self._functions[scope].append(given)  # a function handed over may be called back
+        keywords = []
+        for keyword in node.keywords:
+            value = self.constant(keyword.value, scope)
+            known = value is not None or _is_none(keyword.value)
+            keywords.append(Keyword(keyword.arg or "**", value, known, self.dotted(keyword.value)))
+        self._calls.append(
+            Call(
+                name=name,
+                line=node.lineno,
+                scope=scope,
+                arguments=tuple(self.constant(argument, scope) for argument in node.args),
+                keywords=tuple(keywords),
+                origins=tuple(origins)[:_ORIGINS],
+                refers=tuple(self._handed_over(node.args)),
+            )
+        )
+
+    def _handed_over(self, arguments: list[ast.expr]) -> Iterator[str]:
+        for argument in arguments:
+            for part in argument.elts if isinstance(argument, ast.List | ast.Tuple) else [argument]:
+                name = self.dotted(part)
+                if name:
+                    yield name
+
+    def dotted(self, node: ast.AST) -> str:
+        """The full name that an expression stands for; empty where it is none."""
+        parts: list[str] = []
+        while True:
+            if isinstance(node, ast.Attribute):
+                parts.append(node.attr)
+                node = node.value
+            elif isinstance(node, ast.Name):
+                parts.append(self._names.get(node.id, node.id))
+                return ".".join(reversed(parts))
+            elif isinstance(node, ast.Call) and (root := self._reflected(node)):
+                parts.append(root)
+                return ".".join(reversed(parts))
+            else:
+                return ""
+
+    def _reflected(self, node: ast.Call) -> str:
+        """`getattr(a, "b")`, `__import__("a")` and the like, as the name they come to."""
+        if not isinstance(node.func, ast.Name | ast.Attribute):
+            return ""
+        name = self.dotted(node.func)
+        first = self.constant(node.args[0], MODULE) if node.args else None
+        if name in _IMPORTERS and isinstance(first, str) and _DOTTED.match(first):
+            return first
+        if name in {"getattr", "builtins.getattr"} and len(node.args) > 1:
+            base, attribute = self.dotted(node.args[0]), self.constant(node.args[1], MODULE)
+            if base and isinstance(attribute, str) and _DOTTED.match(attribute):
+                return f"{base}.{attribute}"
+        return ""
+
+    def _described(self, node: ast.AST) -> str:
+        """A method of a value that a call made: `requests.get().json`."""
+        parts: list[str] = []
+        while isinstance(node, ast.Attribute):
+            parts.append(node.attr)
+            node = node.value
+        if isinstance(node, ast.Call):
+            parts.append(f"{self.dotted(node.func) or '?'}()")
+        elif isinstance(node, ast.Constant):
+            parts.append(type(node.value).__name__)
+        else:
+            parts.append("?")
+        return ".".join(reversed(parts))
+
+    def _origins(self, node: ast.AST, scope: str) -> tuple[str, ...]:
+        """Calls whose results an expression is made of, directly or through variables."""
+        found: dict[str, None] = {}
+        waiting: list[ast.AST] = [node]
+        while waiting and len(found) < _ORIGINS:
+            current = waiting.pop()
+            if isinstance(current, ast.Call):
+                found[self.dotted(current.func) or self._described(current.func)] = None
+                if isinstance(current.func, ast.Attribute):
+                    waiting.append(current.func.value)
+                waiting += [*current.args, *(keyword.value for keyword in current.keywords)]
+                continue
+            if isinstance(current, ast.Name):
+                made = self._made.get((scope, current.id)) or self._made.get((MODULE, current.id))
+                found.update(dict.fromkeys(made or ()))
+                continue
+            waiting += list(ast.iter_child_nodes(current))
+        return tuple(found)
+
+    def constant(self, node: ast.AST, scope: str) -> object:
+        """The constant an expression comes to, strings joined; None where there is none."""
+        if isinstance(node, ast.Constant):
+            return node.value
+        if isinstance(node, ast.Name):
+            return self._values.get((scope, node.id), self._values.get((MODULE, node.id)))
+        if isinstance(node, ast.List | ast.Tuple) and len(node.elts) < 64:
+            return tuple(self.constant(part, scope) if not isinstance(part, ast.List) else None for part in node.elts)
+        if isinstance(node, ast.JoinedStr):
+            return "".join(str(p.value) if isinstance(p, ast.Constant) else "{}" for p in node.values)[:_FOLDED]
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            return self._joined(node, scope)
+        if (
+            isinstance(node, ast.Subscript)
+            and isinstance(node.slice, ast.Slice)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+            and _backwards(node.slice)
+        ):
+            return node.value.value[::-1]
+        return None
+
+    def _joined(self, node: ast.BinOp, scope: str) -> object:
+        parts: list[str] = []
+        waiting: list[ast.AST] = [node]
+        while waiting:
+            current = waiting.pop()
+            if isinstance(current, ast.BinOp) and isinstance(current.op, ast.Add):
+                waiting += [current.left, current.right]
+                continue
+            value = None if isinstance(current, ast.BinOp) else self.constant(current, scope)
+            if not isinstance(value, str) or len(parts) > 256:
+                return None
+            parts.append(value)
+        return "".join(reversed(parts))[:_FOLDED]
+
+
+def _is_none(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _backwards(part: ast.Slice) -> bool:
+    step = part.step
+    return part.lower is None and part.upper is None and isinstance(step, ast.UnaryOp) and isinstance(step.op, ast.USub)
+
+
+def _main_guard(test: ast.AST) -> bool:
+    return (
+        isinstance(test, ast.Compare)
+        and isinstance(test.left, ast.Name)
+        and test.left.id == "__name__"
+        and any(isinstance(c, ast.Constant) and c.value == "__main__" for c in test.comparators)
+    )
+
+
+def reachable(modules: Mapping[str, PythonModule], roots: Iterable[str] = (MODULE,)) -> dict[str, frozenset[str]]:
+    """For each module, the scopes that run when it is imported, or when one of `roots` is called.
+
+    `modules` maps dotted names to modules of one package; calls are followed across them, relative imports included.
+    """
+    found: dict[str, set[str]] = {name: set() for name in modules}
+    waiting = [(name, root) for name in modules for root in roots]
+    while waiting:
+        name, scope = waiting.pop()
+        module = modules[name]
+        if scope in found[name] or scope not in module.functions:
+            continue
+        found[name].add(scope)
+        for called in module.functions[scope]:
+            waiting += [(name, target) for target in _targets(called, scope, module)]
+            owner = _owner(called, name, modules)
+            if owner is not None:
+                waiting.append(owner)
+    return {name: frozenset(scopes) for name, scopes in found.items()}
+
+
+def _targets(called: str, scope: str, module: PythonModule) -> Iterator[str]:
+    """What a name can mean inside its own module: a function, a class that is made, a method of the same class."""
+    yield called
+    if called in module.classes:
+        yield f"{called}.__init__"
+        yield f"{called}.__call__"
+    if called.startswith("self.") and "." in scope:
+        yield f"{scope.rpartition('.')[0]}.{called[5:]}"
+    if scope and "." not in called:
+        yield f"{scope}.{called}"
+
+
+def _owner(called: str, name: str, modules: Mapping[str, PythonModule]) -> tuple[str, str] | None:
+    """The module of the package that defines a called name, and the name in it."""
+    full = called
+    if called.startswith("."):
+        level = len(called) - len(called.lstrip("."))
+        base = name.split(".")[:-level] if level else []
+        full = ".".join([*base, called.lstrip(".")])
+    module, _, function = full.rpartition(".")
+    if module in modules and module != name:
+        return module, function
+    return None

@@ -1,0 +1,78 @@
+"""Knows what is left when no signature matched: text of many kinds, formats without a signature, unknown bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from weighbridge.formats.pickle.opcodes import INVALID, SHAPE
+from weighbridge.inspection.reading import pickles
+from weighbridge.schema import Reason
+
+if TYPE_CHECKING:
+    from weighbridge.inspection.stages import Member, Stages
+
+_MSGPACK: Final = (".msgpack", ".flax")
+_HEAD: Final = 512
+
+
+def read(stages: Stages, member: Member) -> None:
+    """Text, JSON, scripts and bytes without a signature."""
+    first = member.blob.read(0, 1)
+    if first and SHAPE[first[0]] != INVALID and pickles.unsigned(stages, member):
+        return
+    if member.format == "unknown":
+        if _msgpack(stages, member, first):
+            return
+        stages.skipped(
+            member.location,
+            member.blob.size,
+            Reason.UNSUPPORTED,
+            "the content is of no format that is known here",
+            "unknown",
+        )
+        return
+    from weighbridge.inspection.reading.text import read as read_text  # noqa: PLC0415
+
+    read_text(stages, member)
+
+
+def inert(stages: Stages, member: Member) -> None:
+    """Formats that are told by their head alone: media, executables, Git LFS pointers."""
+    stages.covered(member.location, member.format, member.blob.size, inspected=min(member.blob.size, _HEAD))
+
+
+def empty(stages: Stages, member: Member) -> None:
+    """A member without a byte."""
+    stages.covered(member.location, "empty", 0)
+
+
+def unsupported(stages: Stages, member: Member) -> None:
+    """A format that is recognised and has no reader."""
+    stages.skipped(
+        member.location, member.blob.size, Reason.UNSUPPORTED, f"{member.format} has no reader here", member.format
+    )
+
+
+def _msgpack(stages: Stages, member: Member, first: bytes) -> bool:
+    named = member.name.endswith(_MSGPACK)
+    if not named and not _is_map(first):
+        return False
+    from weighbridge.detect.subjects import MsgpackSubject  # noqa: PLC0415
+    from weighbridge.formats.msgpack import read_msgpack  # noqa: PLC0415  # readers load when needed
+
+    facts = read_msgpack(member.blob)
+    if not named and (facts.end != member.blob.size or facts.items <= 1):
+        return False
+    stages.subjects.append(MsgpackSubject(location=member.location, facts=facts, size=member.blob.size))
+    stages.covered(
+        member.location,
+        "msgpack",
+        member.blob.size,
+        inspected=facts.end - facts.tensor_bytes,
+        tensor=facts.tensor_bytes,
+    )
+    return True
+
+
+def _is_map(first: bytes) -> bool:
+    return bool(first) and (0x80 <= first[0] <= 0x8F or first[0] in {0xDE, 0xDF})

@@ -1,0 +1,220 @@
+"""Knows how text of each kind becomes subjects: documents, source, templates, notebooks, lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from weighbridge.detect.subjects import (
+    DocumentSubject,
+    LinesSubject,
+    NotebookSubject,
+    SourceSubject,
+    TemplateSubject,
+    TokenizerSubject,
+)
+from weighbridge.formats.document import Document
+from weighbridge.identify.text import text_kind
+from weighbridge.schema import Coverage, LimitExceeded, MalformedInput, Reason, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from weighbridge.inspection.stages import Member, Stages
+    from weighbridge.schema import Location
+
+_TEMPLATE_KEYS: Final = frozenset(
+    {"chat_template", "tool_use_template", "prompt_template", "template", "system_prompt"}
+)
+_HUB_TEMPLATES: Final = frozenset({"chat_template", "default_chat_template"})
+_LINES: Final = frozenset(
+    {"prose", "shell", "dockerfile", "modelfile", "prototxt", "xml", "ini", "git", "java", "kernel", "javascript",
+     "lightgbm", "torch7", "text", "lua", "path file", "ncnn"}
+)  # fmt: skip
+_NOTED_CONFIG: Final = 1 << 16
+_SNIFFED: Final = 4096
+
+
+def read(stages: Stages, member: Member) -> None:
+    """A member that is text."""
+    limit = stages.account.limits.text_bytes
+    kind = text_kind(member.location.path[-1], member.blob.read(0, _SNIFFED), member.format)
+    stages.secrets(member.location, member.blob, member.format)
+    text = member.blob.read(0, limit).decode("utf-8-sig" if kind not in {"json", "notebook"} else "utf-8", "replace")
+    problem: tuple[Status, Reason, str] = (Status.INSPECTED, Reason.NONE, "")
+    try:
+        _by_kind(stages, member, kind, text)
+    except LimitExceeded as error:
+        problem = (Status.TRUNCATED, Reason.LIMIT, error.message)
+    except MalformedInput as error:
+        problem = _unparsed(stages, member, kind, text, error)
+    if member.blob.size > limit and problem[0] is Status.INSPECTED:
+        problem = (Status.TRUNCATED, Reason.LIMIT, f"text is read up to {limit} bytes")
+    status, reason, detail = problem
+    shown = kind if kind not in {"text", "lines of json"} else member.format
+    stages.coverage.append(
+        Coverage(
+            path=member.location.path, format=shown, size=member.blob.size, inspected=min(member.blob.size, limit),
+            status=status, reason=reason, detail=detail,
+        )
+    )  # fmt: skip
+
+
+def _unparsed(
+    stages: Stages, member: Member, kind: str, text: str, error: MalformedInput
+) -> tuple[Status, Reason, str]:
+    """What breaks its grammar: a loader refuses it as well, but what it holds is still looked at as lines."""
+    if kind in {"json", "yaml", "toml"}:
+        document = Document(carrier=kind, roots=())
+        stages.subjects.append(
+            DocumentSubject(location=member.location, document=document, roles=(), text=text, error=error.message)
+        )
+    stages.subjects.append(LinesSubject(location=member.location, kind="text", text=text))
+    return Status.TRUNCATED, Reason.MALFORMED, error.message
+
+
+def _by_kind(stages: Stages, member: Member, kind: str, text: str) -> None:
+    reader = _READERS.get(kind)
+    if reader is not None:
+        reader(stages, member, text)
+    elif kind == "template":
+        template(stages, member.location, member.name, text)
+    elif kind in _LINES:
+        stages.subjects.append(LinesSubject(location=member.location, kind=kind, text=text))
+
+
+def _json(stages: Stages, member: Member, text: str) -> None:
+    from weighbridge.formats.document import read_json  # noqa: PLC0415
+
+    document(stages, member.location, read_json(text), text)
+
+
+def _yaml(stages: Stages, member: Member, text: str) -> None:
+    from weighbridge.formats.document import read_yaml  # noqa: PLC0415
+
+    document(stages, member.location, read_yaml(text), text)
+
+
+def _toml(stages: Stages, member: Member, text: str) -> None:
+    from weighbridge.formats.document import read_toml  # noqa: PLC0415
+
+    document(stages, member.location, read_toml(text), text)
+
+
+def document(stages: Stages, location: Location, parsed: Document, text: str) -> None:
+    """A parsed document, from a file or from the header of something else, with what stands in it."""
+    from weighbridge.identify.roles import roles  # noqa: PLC0415
+
+    for root in parsed.roots or (None,):
+        one = parsed if len(parsed.roots) < 2 else Document(carrier=parsed.carrier, roots=(root,), tags=parsed.tags)
+        found = roles(location.path[-1], root)
+        stages.subjects.append(DocumentSubject(location=location, document=one, roles=found, text=text))
+        if not isinstance(root, (dict, list)):
+            continue
+        if "notebook" in found and isinstance(root, dict):
+            _notebook(stages, location, root)
+        elif "tokenizer" in found and isinstance(root, dict):
+            _tokenizer(stages, location, root)
+        elif len(text) < _NOTED_CONFIG and (
+            {"hub", "adapter"} & set(found) or location.path[-1].endswith("vocab.json")
+        ):
+            stages.note("config", location, root)
+        if location.path[-1].endswith("vocab.json") and isinstance(root, dict):
+            stages.note("vocab", location, _fingerprint(root))
+        for origin, template_text in templates(location.path[-1], root):
+            template(stages, location, origin, template_text)
+
+
+def templates(name: str, root: object) -> Iterator[tuple[str, str]]:
+    """(key, text) of the templates of a document: chat templates always, other keys where the value is Jinja."""
+    if not isinstance(root, dict):
+        return
+    for key, value in root.items():
+        if key in _HUB_TEMPLATES or (key in _TEMPLATE_KEYS and name.endswith(".json")):
+            yield from _variants(key, value)
+
+
+def _variants(key: str, value: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        if key in _HUB_TEMPLATES or "{%" in value or "{{" in value:
+            yield key, value
+    elif isinstance(value, list):
+        for item in value:
+            if isinstance(item, dict) and isinstance(item.get("template"), str):
+                yield f"{key}[{item.get('name', '')}]", item["template"]
+    elif isinstance(value, dict):
+        for name, text in value.items():
+            if isinstance(text, str):
+                yield f"{key}[{name}]", text
+
+
+def template(stages: Stages, location: Location, origin: str, text: str) -> None:
+    """A Jinja template, wherever it was found."""
+    from weighbridge.formats.template import read_template  # noqa: PLC0415
+
+    facts, message = None, ""
+    try:
+        facts = read_template(text)
+    except (MalformedInput, LimitExceeded) as error:
+        message = error.message
+    stages.subjects.append(TemplateSubject(location=location, origin=origin, text=text, facts=facts, error=message))
+    if len(text) < _NOTED_CONFIG:
+        stages.note("template", location, (origin, text))
+
+
+def _notebook(stages: Stages, location: Location, root: dict[str, Any]) -> None:
+    from weighbridge.formats.notebook import read_notebook  # noqa: PLC0415
+    from weighbridge.formats.python_source import read_python  # noqa: PLC0415
+
+    notebook = read_notebook(root)
+    metadata = root.get("metadata")
+    stages.subjects.append(
+        NotebookSubject(location=location, notebook=notebook, metadata=metadata if isinstance(metadata, dict) else {})
+    )
+    for cell in notebook.cells:
+        place = location.inside(f"cell {cell.number}")
+        try:
+            module = read_python(cell.python)
+        except (MalformedInput, LimitExceeded):
+            continue  # cells of other kernels, or cells that never ran: their commands were read above
+        stages.subjects.append(SourceSubject(location=place, module=module, text=cell.source, notebook=True))
+
+
+def _notebook_file(stages: Stages, member: Member, text: str) -> None:
+    _json(stages, member, text)
+
+
+def _python(stages: Stages, member: Member, text: str) -> None:
+    from weighbridge.formats.python_source import read_python  # noqa: PLC0415
+
+    module = read_python(text)
+    stages.subjects.append(SourceSubject(location=member.location, module=module, text=text))
+    stages.note("python", member.location, (tuple(module.classes), module.functions, module.imports))
+
+
+def _tokenizer(stages: Stages, location: Location, root: dict[str, Any]) -> None:
+    from weighbridge.formats.tokenizer import read_tokenizer  # noqa: PLC0415
+
+    facts = read_tokenizer(root)
+    stages.subjects.append(TokenizerSubject(location=location, facts=facts))
+    vocabulary = root["model"].get("vocab") if isinstance(root.get("model"), dict) else None
+    table = vocabulary if isinstance(vocabulary, dict) else {}
+    stages.note("tokenizer", location, (facts.top + 1, facts.size, _fingerprint(table)))
+
+
+def _fingerprint(table: dict[str, Any]) -> tuple[int, int]:
+    """The size of a vocabulary and a checksum over its pairs, whatever their order."""
+    from zlib import crc32  # noqa: PLC0415
+
+    total = 0
+    for token, number in table.items():
+        total = (total + crc32(f"{number} {token}".encode("utf-8", "surrogatepass"))) & 0xFFFFFFFFFFFF
+    return len(table), total
+
+
+_READERS: Final[dict[str, Callable[[Stages, Member, str], None]]] = {
+    "json": _json,
+    "yaml": _yaml,
+    "toml": _toml,
+    "python": _python,
+    "notebook": _notebook_file,
+}
