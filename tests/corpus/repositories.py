@@ -18,7 +18,9 @@ CHATML = (
 
 
 def config(**more):
-    return {"config.json": json.dumps({"architectures": ["BertModel"], "model_type": "bert", **more}, indent=1).encode()}
+    return {
+        "config.json": json.dumps({"architectures": ["BertModel"], "model_type": "bert", **more}, indent=1).encode()
+    }
 
 
 def template(text):
@@ -31,10 +33,13 @@ def tokenizer(vocab=None, added=(), normalizer=None, kind="BPE", pattern=None):
             {
                 "version": "1.0",
                 "added_tokens": [
-                    {"id": number, "content": text, "special": special, "normalized": False} for number, text, special in added
+                    {"id": number, "content": text, "special": special, "normalized": False}
+                    for number, text, special in added
                 ],
                 "normalizer": normalizer,
-                "pre_tokenizer": {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated"} if pattern else None,
+                "pre_tokenizer": {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated"}
+                if pattern
+                else None,
                 "post_processor": None,
                 "decoder": None,
                 "model": {"type": kind, "vocab": vocab or {"a": 0, "b": 1, "c": 2}, "merges": []},
@@ -81,6 +86,7 @@ def pipeline(**components):
 
 def sentencepiece(piece=b"ab", charsmap=b""):
     """A SentencePiece protobuf: pieces (field 1), and a normalizer (field 3) with its precompiled map (field 2)."""
+
     def field(number, data):
         return bytes([number << 3 | 2, len(data)]) + data
 

@@ -14,7 +14,7 @@ import struct
 import zipfile
 import zlib
 
-from tests.corpus import operations, repositories
+from tests.corpus import binaries, operations, repositories
 from tests.corpus import techniques as t
 from tests.corpus.assemble import COMMAND, Call, Raw, call, name, short, stack_name, stream, value
 
@@ -302,14 +302,13 @@ SAMPLES: dict[str, tuple] = {
         {"_METADATA": json.dumps({"a": {"value_type": "evil.handlers.Run"}}).encode()},
         {"_METADATA": json.dumps({"a": {"value_type": "jax.Array"}}).encode()},
     ),
-    "KRS-001": ({"config.json": LAMBDA}, {"config.json": DENSE}),
     "SEC-001": ({"notes.txt": b"token " + HEX + b"\n"}, {"notes.txt": b"token hf_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n"}),
     "SEC-002": ({"key.txt": KEY}, {"key.txt": b"-----BEGIN PUBLIC KEY-----\nMIIB\n"}),
     "SEC-010": ({"a.txt": b"WEIGHBRIDGE-SELF-TEST-7d1f0b1e"}, {"a.txt": b"hello"}),
 }  # fmt: skip
-for part in (repositories, operations):
+for part in (repositories, operations, binaries):
     SAMPLES.update(part.SAMPLES)
-SPECIAL = {"link", "claims", "twin", "changing"}
+SPECIAL = {"link", "onnx-link", "claims", "twin", "changing"}
 
 
 def claims():

@@ -46,10 +46,36 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"GIF8", "media"),
     (b"%PDF-", "pdf"),
     (b"\x00asm", "wasm"),
+    (b"lmgg", "ggml"),
+    (b"fmgg", "ggml"),
+    (b"tjgg", "ggml"),
+    (b"algg", "ggml"),
+    (b"ftrt", "tensorrt"),
+    (b"ptrt", "tensorrt"),
+    (b"CBM1", "catboost"),
+    (b"\xac\xed\x00\x05", "java"),
+    (b"RDX2\n", "rds"),
+    (b"RDX3\n", "rds"),
+    (b"X\n\x00\x00\x00\x02", "rds"),
+    (b"X\n\x00\x00\x00\x03", "rds"),
+    (b"MATLAB 5.0 MAT-file", "matlab"),
+    (b"xclbin2\x00", "bitstream"),
+    (b"\x00\x09\x0f\xf0\x0f\xf0\x0f\xf0", "bitstream"),
+    (b"\x00\x01\x00\x00\x00\xff\xff\xff\xff\x01\x00\x00\x00", "binaryformatter"),
+    (b"\x04\x00\x00\x00\x01\x00\x00\x00\x03\x00\x00\x00V 1", "torch7"),
+    (b"\xba\x16\x4f\x2f", "fasttext"),
+    (b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner", "ubjson"),
+    (b"{L\x00\x00\x00\x00\x00\x00\x00\x06Config", "ubjson"),
+    (b"{L\x00\x00\x00\x00\x00\x00\x00\x05Model", "ubjson"),
+    (b"{i\x07learner", "ubjson"),
+    (b"binf", "xgboost"),
     (b"version https://git-lfs.github.com/spec/", "lfs-pointer"),
     (b"version https://hawser.github.com/spec/", "lfs-pointer"),
 )
 EXECUTABLE = frozenset({"elf", "pe", "mach-o", "lnk", "wasm"})
+# First bytes of messages whose first field is 1 or 2, and of those that leave them out.
+_TAGS = frozenset({0x08, 0x0A, 0x10, 0x12, 0x1A, 0x22, 0x3A, 0x42, 0x72})
+_BSON = re.compile(rb"[\x01-\x13][\w\x00-]{1,64}\x00")
 _TEXT = re.compile(rb"[\t\n\r\x0c\x1b\x20-\x7e\x80-\xff]*\Z")
 
 
@@ -95,13 +121,16 @@ def _by_head(head: bytes, size: int) -> str:  # one line for each format
         return "safetensors"
     if head[4:6] == b"ET" and head[6:8].isdigit():
         return "executorch"
-    if head[4:8] == b"TFL3":
-        return "tflite"
+    if head[4:8] in {b"TFL3", b"ORTM"}:
+        return "tflite" if head[4:8] == b"TFL3" else "ort"
+    if 5 < int.from_bytes(head[:4], "little") == size and _BSON.match(head[4:]):
+        return "bson"
     if len(head) >= _BLOCK and head[0] and _tar_header(head[:_BLOCK]):
         return "tar"
     if len(head) >= 2 and head[0] == 0x78 and (head[0] * 256 + head[1]) % 31 == 0:
         return "zlib"
-    return _by_text(head)
+    found = _by_text(head)
+    return "protobuf" if found == "unknown" and head[0] in _TAGS else found
 
 
 def _tar_header(block: bytes) -> bool:

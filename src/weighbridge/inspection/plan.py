@@ -125,14 +125,17 @@ def _listed(path: str, options: Options) -> tuple[list[Job], list[Result]]:
 
 def _structure(path: str, source: LocalTree, entries: tuple[Entry, ...], coverage: tuple[Coverage, ...]) -> Result:
     """What the folder itself says: links, devices, colliding names, shard sets."""
-    from weighbridge.detect.subjects import TreeSubject  # noqa: PLC0415  # only folders need it
+    from weighbridge.detect.subjects import Note, TreeSubject  # noqa: PLC0415  # only folders need it
     from weighbridge.source.names import name_anomalies  # noqa: PLC0415
 
     # The folder itself has resolved its links on the disk; their text alone says less.
     by_name = (a for a in name_anomalies(entries) if a.oddity is not Oddity.LINK_ESCAPE)
     anomalies = (*source.anomalies(), *by_name)
     subject = TreeSubject(location=Location(path=(path,)), format="folder", entries=entries, anomalies=anomalies)
-    return Result(tuple(detect(subject)), coverage, ())
+    links = [entry.name for entry in entries if entry.kind in {Kind.LINK, Kind.HARDLINK}]
+    base = path.rstrip("/") or "/"
+    notes = tuple(Note(kind="link", path=(f"{base}/{name}",), value=True) for name in links)
+    return Result(tuple(detect(subject)), coverage, (), notes)
 
 
 def _twins(results: list[Result]) -> Result:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from weighbridge.detect import detect
-from weighbridge.detect.subjects import RepositorySubject
+from weighbridge.detect.subjects import Note, RepositorySubject
 from weighbridge.schema import Coverage, Finding, Location, Reason, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from weighbridge.detect.subjects import Note
 
 Folder: TypeAlias = tuple[str, ...]
 
@@ -26,6 +24,9 @@ def repositories(
     names: dict[Folder, set[str]] = {folder: set() for folder in by_folder}
     for entry in coverage if names else ():
         _file_under(entry.path, names)
+        beside = by_folder.get(_folder(entry.path))
+        if beside is not None:
+            beside.append(Note(kind="size", path=entry.path, value=entry.size))
     findings: list[Finding] = []
     failed: list[Coverage] = []
     for folder, found in sorted(by_folder.items()):

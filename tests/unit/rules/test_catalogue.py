@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.corpus import binaries
 from tests.corpus.rules import PLAIN, SAMPLES, files_of
 from weighbridge import Options, scan
 from weighbridge.rules import FAMILIES, all_rules, find_rule, is_rule
@@ -37,7 +38,10 @@ def found(lay, sample, which, monkeypatch=None):
 
         monkeypatch.setattr(FileBlob, "read", written_to)
         files = {"a.pkl": PLAIN}
-    if files == "link":
+    if files == "onnx-link":
+        folder = target = lay(binaries.m(changes=(binaries.external(location="w.data"),)))
+        os.symlink("/etc/hostname", folder / "w.data")
+    elif files == "link":
         folder = lay({"a.txt": b"x"})
         os.symlink("/etc/hostname", folder / "out.bin")
         target = folder

@@ -21,19 +21,22 @@ def read(stages: Stages, member: Member) -> None:
     if first and SHAPE[first[0]] != INVALID and pickles.unsigned(stages, member):
         return
     if member.format == "unknown":
-        if _msgpack(stages, member, first):
-            return
-        stages.skipped(
-            member.location,
-            member.blob.size,
-            Reason.UNSUPPORTED,
-            "the content is of no format that is known here",
-            "unknown",
-        )
+        if not _msgpack(stages, member, first):
+            unknown(stages, member)
         return
     from weighbridge.inspection.reading.text import read as read_text  # noqa: PLC0415
 
     read_text(stages, member)
+
+
+def unknown(stages: Stages, member: Member) -> None:
+    """Bytes without a known shape; a checkpoint of TensorFlow is told by its end, others are not inspected."""
+    from weighbridge.inspection.reading.models import checkpoint  # noqa: PLC0415
+
+    if not checkpoint(stages, member):
+        stages.skipped(
+            member.location, member.blob.size, Reason.UNSUPPORTED, "the content is of no format that is known here"
+        )
 
 
 def inert(stages: Stages, member: Member) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from weighbridge.detect.subjects import (
     DocumentSubject,
+    FactsSubject,
     LinesSubject,
     NotebookSubject,
     SourceSubject,
@@ -76,6 +77,8 @@ def _by_kind(stages: Stages, member: Member, kind: str, text: str) -> None:
     reader = _READERS.get(kind)
     if reader is not None:
         reader(stages, member, text)
+    elif kind == "xml":
+        _xml(stages, member, text)
     elif kind == "template":
         template(stages, member.location, member.name, text)
     elif kind in _LINES:
@@ -177,6 +180,19 @@ def _notebook(stages: Stages, location: Location, root: dict[str, Any]) -> None:
         except (MalformedInput, LimitExceeded):
             continue  # cells of other kernels, or cells that never ran: their commands were read above
         stages.subjects.append(SourceSubject(location=place, module=module, text=cell.source, notebook=True))
+
+
+def _xml(stages: Stages, member: Member, text: str) -> None:
+    """XML proper; HTML and SVG that are no XML are read like prose."""
+    from weighbridge.formats.markup import read_markup  # noqa: PLC0415
+
+    if member.name.endswith((".html", ".htm", ".svg")) or "<html" in text[:2000].lower():
+        stages.subjects.append(LinesSubject(location=member.location, kind="prose", text=text))
+        return
+    facts = read_markup(member.blob)
+    stages.subjects.append(FactsSubject(location=member.location, kind="markup", facts=facts, size=member.blob.size))
+    if not facts.complete and not facts.entities:
+        raise MalformedInput("the XML breaks off")
 
 
 def _notebook_file(stages: Stages, member: Member, text: str) -> None:
