@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from weighbridge.detect.subjects import (
         FactsSubject,
         LinesSubject,
-        MemberSubject,
         RepositorySubject,
         TemplateSubject,
         TreeSubject,
@@ -100,24 +99,6 @@ def detect_template(subject: TemplateSubject) -> Iterator[Finding]:
             severity = None if found.rule == "TPL-001" else Severity.HIGH
             yield finding("GGF-009", subject.location, message, evidence=found.evidence, severity=severity)
             return
-
-
-def detect_member(subject: MemberSubject) -> Iterator[Finding]:
-    """What lies in front of, behind or instead of a GGUF file."""
-    found = subject.identity.format
-    if found == "gguf" and subject.identity.also:
-        yield finding("GGF-015", subject.location, f"the file is also {' and '.join(subject.identity.also)}")
-    elif found == "ggml":
-        yield finding(
-            "GGF-019",
-            subject.location.at(0),
-            "a container of llama.cpp before GGUF",
-            evidence=[subject.head[:4].hex(" ")],
-        )
-    elif subject.head[:6] == b"MZqFpD" or (
-        subject.identity.executable and subject.location.path[-1].endswith(".llamafile")
-    ):
-        yield finding("GGF-016", subject.location.at(0), "a program for several systems that carries a model")
 
 
 def detect_archive(subject: TreeSubject) -> Iterator[Finding]:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
         DocumentSubject,
         FactsSubject,
         LinesSubject,
-        MemberSubject,
         RepositorySubject,
     )
     from weighbridge.schema import Finding, Location
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 _PYTHON_LAYER: Final = re.compile(r"\btype\s*:\s*[\"']Python[\"']")
 _SOURCE: Final = re.compile(r"\b(?:source|mean_file|module|root_folder)\s*:\s*[\"']([^\"']+)[\"']")
 _LIBRARY: Final = re.compile(r"\.(?:so(?:\.\d+)*|dll|dylib)\Z")
-_COMPILED: Final = re.compile(r"(?:^|/)(?:deploy_lib|mod|model|lib\w*|net)\w*\.(?:so|dylib|dll)\Z|\.vmfb\Z")
 _KERNELS: Final = re.compile(r"\.(?:cu|cuh|ptx|cubin|fatbin|hsaco|metal|metallib|cl)\Z")
 _MODEL_MARKS: Final = frozenset(
     {"config.json", "model_index.json", "modules.json", "adapter_config.json", "model.json"}
@@ -117,15 +115,6 @@ def detect_torch7(subject: FactsSubject) -> Iterator[Finding]:
     """A Torch7 file."""
     for _, offset in subject.facts.found[:3]:
         yield finding("NAT-009", subject.location.at(offset), "compiled Lua, which loading brings to life")
-
-
-def detect_member(subject: MemberSubject) -> Iterator[Finding]:
-    """Compiled models and WebAssembly, by content and name."""
-    name = subject.location.path[-1]
-    if (subject.identity.format in {"elf", "mach-o", "pe"} or name.endswith(".vmfb")) and _COMPILED.search(name):
-        yield finding("NAT-005", subject.location, "a model compiled to a library of native code")
-    elif subject.identity.format == "wasm":
-        yield finding("NAT-014", subject.location, "a WebAssembly module")
 
 
 def detect_repository(subject: RepositorySubject) -> Iterator[Finding]:

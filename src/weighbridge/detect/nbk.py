@@ -17,7 +17,7 @@ from weighbridge.schema import Severity
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from weighbridge.detect.subjects import MemberSubject, NotebookSubject, SourceSubject
+    from weighbridge.detect.subjects import NotebookSubject, SourceSubject
     from weighbridge.formats.notebook import Cell
     from weighbridge.schema import Finding
 
@@ -29,9 +29,6 @@ _LIBRARY_HOSTS: Final = re.compile(
     r"https?://(?:cdn\.(?:plot\.ly|pydata\.org|jsdelivr\.net|bokeh\.org|datatables\.net)|cdnjs\.cloudflare\.com|unpkg\.com|www\.youtube\.com|player\.vimeo\.com|www\.gstatic\.com|colab\.research\.google\.com|localhost|127\.0\.0\.1|d3js\.org|requirejs\.org)"
 )
 _LOADS: Final = frozenset({"COD-001", "COD-002", "COD-003", "COD-005", "COD-006", "COD-007", "COD-011"})
-_FILES: Final = re.compile(
-    r"(?:^|/)(?:\.ipynb_checkpoints/|jupyter_(?:notebook|server|lab)?_?config\.(?:py|json)$|ipython_(?:kernel_)?config\.py$|profile_default/startup/)"
-)
 _BLANKS: Final = re.compile(r"[ \t]{200,}\S")
 
 
@@ -75,10 +72,3 @@ def detect_cell(subject: SourceSubject) -> Iterator[Finding]:
     for found in detect_source(subject):
         if found.rule in _LOADS and found.severity in {Severity.HIGH, Severity.CRITICAL}:
             yield finding("NBK-004", found.location, f"{found.message} ({found.rule})", evidence=found.evidence)
-
-
-def detect_files(subject: MemberSubject) -> Iterator[Finding]:
-    """Files that Jupyter itself picks up."""
-    match = _FILES.search(subject.location.path[-1])
-    if match:
-        yield finding("NBK-008", subject.location, f"Jupyter picks up {printable(match[0].strip('/'))}")

@@ -18,7 +18,7 @@ from weighbridge.schema import Severity
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from weighbridge.detect.subjects import DocumentSubject, FactsSubject, MemberSubject, RepositorySubject
+    from weighbridge.detect.subjects import DocumentSubject, FactsSubject, RepositorySubject
     from weighbridge.formats.graph import Node
     from weighbridge.formats.tensorflow import TensorFlowFacts
     from weighbridge.schema import Finding
@@ -150,13 +150,6 @@ def _node(
         yield "TFL-005", f"{printable(node.op)} is no operator of TensorFlow; a library has to bring it", None
 
 
-def detect_library(subject: MemberSubject) -> Iterator[Finding]:
-    """A shared library beside a SavedModel."""
-    path = subject.location.path[-1]
-    if subject.identity.format == "elf" and "/assets.extra/" in path:
-        yield finding("TFL-005", subject.location, "a library of operators lies in the SavedModel")
-
-
 def detect_tflite(subject: FactsSubject) -> Iterator[Finding]:
     """A TFLite model."""
     facts = subject.facts
@@ -177,12 +170,6 @@ def detect_tflite(subject: FactsSubject) -> Iterator[Finding]:
 def detect_broken_tflite(subject: FactsSubject) -> Iterator[Finding]:
     """A TFLite file whose root cannot be read."""
     yield finding("TFL-012", subject.location, str(subject.facts))
-
-
-def detect_appended(subject: MemberSubject) -> Iterator[Finding]:
-    """A zip behind a TFLite model: metadata files by design, and room for others."""
-    if subject.identity.format == "tflite" and "zip" in subject.identity.also:
-        yield finding("TFL-013", subject.location, "a zip is appended to the model; its members are inspected")
 
 
 def detect_tfjs(subject: DocumentSubject) -> Iterator[Finding]:

@@ -64,6 +64,10 @@ def _unparsed(
     stages: Stages, member: Member, kind: str, text: str, error: MalformedInput
 ) -> tuple[Status, Reason, str]:
     """What breaks its grammar: a loader refuses it as well, but what it holds is still looked at as lines."""
+    if kind == "json" and not member.name.endswith((".json", ".ipynb")):
+        # A word list may begin with a bracket as well; only the name could have promised JSON.
+        stages.subjects.append(LinesSubject(location=member.location, kind="text", text=text))
+        return Status.INSPECTED, Reason.NONE, ""
     if kind in {"json", "yaml", "toml"}:
         document = Document(carrier=kind, roots=())
         stages.subjects.append(
