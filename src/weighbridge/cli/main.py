@@ -18,6 +18,7 @@ VERBS: Final = {
     "scan": "inspect files, folders and archives, and judge them",
     "rule": "explain a rule, or list all of them",
     "policy": "show and check the policy that is in force",
+    "cache": "show or clear what is kept of far artifacts",
     "doctor": "say what this installation can do",
 }
 _EPILOG: Final = "A bare path means scan: weighbridge model.pt"

@@ -46,11 +46,16 @@ def run(arguments: list[str]) -> int:
 def _parse(arguments: list[str]) -> argparse.Namespace:
     made = parser(
         "scan",
-        "Inspect files, folders and archives, and judge them.",
+        "Inspect files, folders, archives and far artifacts, and judge them.",
         "weighbridge scan models/ --format html --output report.html",
         TABLE,
     )
-    made.add_argument("paths", nargs="+", metavar="PATH", help="file or folder")
+    made.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="file, folder or address (hf://owner/name@revision, https://, s3://, oci://)",
+    )
     output = made.add_argument_group("output")
     flag(output, "format", "how to write the report", choices=FORMATS, default="terminal")
     flag(output, "output", "write the report to this file", metavar="FILE")
@@ -75,6 +80,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         metavar="GLOB",
         default=[],
     )
+    flag(scope, "offline", "refuse addresses: the network is not used", action="store_true")
+    flag(scope, "no-cache", "keep nothing of far files on the disk", action="store_true")
+    flag(scope, "connections", "requests at a time for far files (default: 8)", metavar="N")
     flag(scope, "hash", "add the SHA-256 of the artifact to the report", action="store_true")
     flag(scope, "workers", "processes (default: as many as processors, where that pays)", metavar="N")
     flag(scope, "max-seconds", "time for one file", metavar="S")
@@ -98,6 +106,9 @@ def _options(given: argparse.Namespace, settings: Settings) -> Options:
         workers=int(_number(given.workers, "workers", int) or 0),
         excluded=(*settings.exclude, *given.exclude),
         hashing=given.hash,
+        offline=given.offline,
+        cache=not given.no_cache,
+        connections=int(_number(given.connections, "connections", int) or 8),
     )
 
 

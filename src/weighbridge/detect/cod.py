@@ -131,7 +131,9 @@ def _torch_hub(call: Call) -> Iterator[_Result]:
 
 def _pickles(call: Call) -> Iterator[_Result]:
     if call.name in _PICKLE_LOADS:
-        downloaded = [o for o in call.origins if re.search(r"download|requests\.|urlopen|httpx|\.get\b", o)]
+        if any(origin.endswith((".dumps", ".dump")) for origin in call.origins):
+            return  # a copy of one's own object
+        downloaded = [o for o in call.origins if re.search(r"download|requests\.|urlopen|httpx\.", o)]
         message = (
             f"{call.name} of a download ({downloaded[0]})" if downloaded else f"{call.name} runs what a pickle says"
         )

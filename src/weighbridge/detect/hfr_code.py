@@ -27,8 +27,6 @@ _RUNS: Final = frozenset(
         "compile",
         "builtins.compile",
         "types.FunctionType",
-        "marshal.loads",
-        "pickle.loads",
     }
 )
 _COMMANDS: Final = re.compile(
@@ -68,7 +66,8 @@ def _harm(call: Call, *, on_import: bool) -> tuple[str, Severity | None] | None:
     fetched = next((origin for origin in call.origins if _FETCHES.search(origin)), "")
     when = " on import" if on_import else ""
     if call.name in _RUNS and (decoded or fetched):
-        return f"{call.name} runs what {decoded or fetched} gives{when}", None
+        severity = Severity.HIGH if call.name == "types.FunctionType" else None
+        return f"{call.name} runs what {decoded or fetched} gives{when}", severity
     if _COMMANDS.match(call.name):
         text = _words(call)
         doing = shell.fetches_and_runs(text)

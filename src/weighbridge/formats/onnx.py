@@ -68,6 +68,13 @@ def read_onnx(blob: Blob) -> OnnxFacts:
     return reader.facts()
 
 
+def read_tensor(blob: Blob) -> OnnxFacts:
+    """A TensorProto on its own, as test data has it. Raises MalformedInput."""
+    reader = _Reader(Window(blob))
+    reader.tensor(Field(0, LENGTH, 0, 0, blob.size))
+    return reader.facts()
+
+
 class _Reader:
     """Collects from every graph of a model; nested graphs wait in a list, with their depth."""
 
@@ -121,11 +128,11 @@ class _Reader:
             if field.number == 1:
                 self._node(field, scope, depth)
             elif field.number == 5:
-                self._constants.add(self._tensor(field).name)
+                self._constants.add(self.tensor(field).name)
             elif field.number == 15:
                 for part in fields(self._window, field.start, field.end):
                     if part.number in {1, 2} and part.wire == LENGTH:
-                        self._constants.add(self._tensor(part).name)
+                        self._constants.add(self.tensor(part).name)
             elif field.number == 10:
                 self._notes.append(("doc_string", text(self._window, field)))
             elif field.number == 16:
@@ -180,13 +187,13 @@ class _Reader:
             elif field.number in {4, 9} and field.wire == LENGTH:
                 texts.append((name, self._window.text(field.start, field.size, most=_VALUE)))
             elif field.number in {5, 10} and field.wire == LENGTH:
-                tensor = self._tensor(field)
+                tensor = self.tensor(field)
                 if tensor.scalar is not None:
                     numbers.append((name, tensor.scalar))
             elif field.number == 22 and field.wire == LENGTH:
                 for part in fields(self._window, field.start, field.end):
                     if part.number in {1, 2} and part.wire == LENGTH:
-                        self._tensor(part)
+                        self.tensor(part)
             elif field.number in {6, 11} and field.wire == LENGTH:
                 self._scopes += 1
                 scope = f"graph {self._scopes}"
@@ -211,7 +218,7 @@ class _Reader:
             self._node(node, scope, 1)
         self._functions.append(Function(domain, name))
 
-    def _tensor(self, tensor: Field) -> Tensor:
+    def tensor(self, tensor: Field) -> Tensor:
         dims: list[int] = []
         external: list[tuple[str, str]] = []
         name, kind, held, location, typed, scalar = "", 0, 0, 0, False, None

@@ -151,7 +151,9 @@ def _is_pe(head: bytes) -> bool:
 def _safetensors(head: bytes, size: int) -> bool:
     length = int.from_bytes(head[:8], "little")
     begins = head[8:].lstrip()[:1] == b"{" or head[8:9] == b"{"
-    return len(head) > 8 and begins and (length <= max(size, _SAFETENSORS_HEADER) or head[8:10] == b'{"')
+    # Eight letters of a JSON text come to a length that no file has.
+    lies = head[8:10] == b'{"' and head[:1] not in {b"{", b"["}
+    return len(head) > 8 and begins and (length <= max(size, _SAFETENSORS_HEADER) or lies)
 
 
 def _is_text(head: bytes) -> bool:

@@ -32,6 +32,8 @@ def protobuf_kind(blob: Blob, name: str) -> str:
 
 def _numbered(seen: list[tuple[int, int, int, int]], wires: dict[int, int], name: str, size: int) -> str:
     """Messages whose first field is a version: ONNX, SavedModel, Core ML."""
+    if wires.get(2) == _VARINT and wires.keys() & {4, 5, 6, 7, 8, 9, 10, 11, 13} and not name.endswith(".onnx"):
+        return "tensorproto"
     if any(number >= 200 for number in wires) and wires.get(2, _LENGTH) == _LENGTH:
         return "coreml"
     if wires.get(7) == _LENGTH or wires.get(8) == _LENGTH or name.endswith(".onnx"):
@@ -44,6 +46,8 @@ def _numbered(seen: list[tuple[int, int, int, int]], wires: dict[int, int], name
 
 def _listed(wires: dict[int, int], inner: dict[int, int], name: str) -> str:
     """Messages whose first field is a repeated message or a name."""
+    if wires.get(2) == _VARINT and wires.keys() <= {1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14}:
+        return "tensorproto"
     if name.endswith("keras_metadata.pb"):
         return "keras-metadata"
     if name.endswith(".meta") and wires.get(2) == _LENGTH:

@@ -14,7 +14,7 @@ from weighbridge.inspection.stages import Stages
 from weighbridge.policy import Policy, decide
 from weighbridge.rules import ruleset_version
 from weighbridge.schema import Artifact, Coverage, Fact, Finding, Limits, Location, Reason, Report, SourceError, Status
-from weighbridge.source import Entry, FileBlob, Kind, LocalTree, Oddity, local
+from weighbridge.source import Anomaly, Blob, Entry, FileBlob, Kind, Oddity, local
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,13 +44,19 @@ class Result(Struct, frozen=True):
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """How to inspect. `workers` of 0 means as many as there are processors, where that pays."""
+    """How to inspect. `workers` of 0 means as many as there are processors, where that pays.
+
+    `offline` refuses addresses, `cache` keeps ranges of far files on the disk, `connections` bounds requests at a time.
+    """
 
     limits: Limits = Limits()
     own: frozenset[str] = frozenset()
     workers: int = 0
     excluded: tuple[str, ...] = ()
     hashing: bool = False
+    offline: bool = False
+    cache: bool = True
+    connections: int = 8
 
 
 def scan(
@@ -67,25 +73,37 @@ def scan(
     chosen, options = policy or Policy(), options or Options()
     jobs: list[Job] = []
     results: list[Result] = []
+    far: list[Job] = []
+    received = 0
     for path in paths:
-        found, structure = _listed(path, options)
+        if "://" in path and _is_far(path):
+            from weighbridge.inspection.far import inspect_far  # noqa: PLC0415  # only far artifacts need it
+
+            files, made, count = inspect_far(path, options, progress)
+            far += files
+            results += made
+            received += count
+            continue
+        found, structured = _listed(path, options)
         jobs += found
-        results += structure
+        results += structured
     results += _run(jobs, options, progress)
+    every = [*jobs, *far]
     results += [_twins(results), _whole(results)]
     from weighbridge import __version__  # noqa: PLC0415  # the package imports this module
 
     artifact = Artifact(
-        name=", ".join(paths),
-        size=sum(job.size for job in jobs),
-        files=len(jobs),
-        sha256=_digest(jobs) if options.hashing else "",
+        name=", ".join(without_secrets(path) for path in paths),
+        size=sum(job.size for job in every),
+        files=len(every),
+        sha256=_digest(jobs) if options.hashing and not far else "",
+        received=received,
     )
     return decide(
         Report(
             artifact=artifact,
             findings=_ordered(finding for result in results for finding in result.findings),
-            coverage=tuple(sorted((entry for result in results for entry in result.coverage), key=lambda e: e.path)),
+            coverage=tuple(sorted(_coverage(results), key=lambda e: e.path)),
             facts=tuple(fact for result in results for fact in result.facts),
             verdict=chosen.pending(),
             tool=f"weighbridge {__version__}",
@@ -93,6 +111,21 @@ def scan(
         ),
         chosen,
     )
+
+
+def without_secrets(path: str) -> str:
+    """A path, or an address without what may be a password or a signature."""
+    scheme, marker, rest = path.partition("://")
+    if not marker:
+        return path
+    host, slash, file = rest.partition("?")[0].partition("/")
+    return f"{scheme}://{host.rpartition('@')[2] if scheme != 'hf' else host}{slash}{file}"
+
+
+def _is_far(path: str) -> bool:
+    from weighbridge.inspection.far import is_far  # noqa: PLC0415  # only addresses need it
+
+    return is_far(path)
 
 
 def _ordered(findings: Iterator[Finding]) -> tuple[Finding, ...]:
@@ -108,30 +141,33 @@ def _listed(path: str, options: Options) -> tuple[list[Job], list[Result]]:
     jobs, entries, coverage = [], list[Entry](), list[Coverage]()
     base = path.rstrip("/") or "/"
     for entry in source.entries():
-        if _excluded(entry.name, options.excluded):
+        if excluded(entry.name, options.excluded):
             continue
         entries.append(entry)
         shown = (f"{base}/{entry.name}",)
         if entry.kind is Kind.FILE:
-            jobs.append(Job(os.path.join(source.root, entry.name), shown, entry.size))  # hot on large trees
+            jobs.append(Job(source.path_of(entry), shown, entry.size))  # hot on large trees
         elif entry.kind is Kind.SPECIAL:
             coverage.append(
                 Coverage(
                     path=shown, format="", size=0, status=Status.SKIPPED, reason=Reason.NOT_REGULAR, detail=entry.target
                 )
             )
-    return jobs, [_structure(path, source, tuple(entries), tuple(coverage))]
+    return jobs, [structure(path, tuple(entries), tuple(source.anomalies()), tuple(coverage))]
 
 
-def _structure(path: str, source: LocalTree, entries: tuple[Entry, ...], coverage: tuple[Coverage, ...]) -> Result:
-    """What the folder itself says: links, devices, colliding names, shard sets."""
+def structure(
+    path: str, entries: tuple[Entry, ...], anomalies: tuple[Anomaly, ...], coverage: tuple[Coverage, ...] = ()
+) -> Result:
+    """What a folder itself says: links, devices, colliding names, shard sets."""
     from weighbridge.detect.subjects import Note, TreeSubject  # noqa: PLC0415  # only folders need it
     from weighbridge.source.names import name_anomalies  # noqa: PLC0415
 
     # The folder itself has resolved its links on the disk; their text alone says less.
     by_name = (a for a in name_anomalies(entries) if a.oddity is not Oddity.LINK_ESCAPE)
-    anomalies = (*source.anomalies(), *by_name)
-    subject = TreeSubject(location=Location(path=(path,)), format="folder", entries=entries, anomalies=anomalies)
+    subject = TreeSubject(
+        location=Location(path=(path,)), format="folder", entries=entries, anomalies=(*anomalies, *by_name)
+    )
     links = [entry.name for entry in entries if entry.kind in {Kind.LINK, Kind.HARDLINK}]
     base = path.rstrip("/") or "/"
     notes = tuple(Note(kind="link", path=(f"{base}/{name}",), value=True) for name in links)
@@ -160,7 +196,24 @@ def _whole(results: list[Result]) -> Result:
     return Result(findings, failed, ())
 
 
-def _excluded(name: str, patterns: tuple[str, ...]) -> bool:
+def _coverage(results: list[Result]) -> Iterator[Coverage]:
+    """The coverage of every member; plain numbers that another member accounts for are no longer unknown."""
+    named = [note for result in results for note in result.notes if note.kind == "numbers"]
+    known = set[tuple[str, ...]]()
+    if named:
+        from weighbridge.inspection.whole import named_files  # noqa: PLC0415  # few artifacts need it
+
+        known = named_files(named)
+    for result in results:
+        for entry in result.coverage:
+            if entry.path in known and entry.reason is Reason.UNSUPPORTED and entry.format == "unknown":
+                yield Coverage(path=entry.path, format="tensor data", size=entry.size, tensor=entry.size)
+            else:
+                yield entry
+
+
+def excluded(name: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a file is left out by its path in the folder."""
     if not patterns:
         return False
     from fnmatch import fnmatch  # noqa: PLC0415  # only where --exclude is used
@@ -196,20 +249,32 @@ def _shared(
 
 def inspect_file(job: Job, options: Options) -> Result:
     """Inspect one file. Never raises for what the file holds."""
-    stages = Stages(Account(options.limits, time.monotonic), Knowledge(options.own))
-    location = Location(path=job.shown)
     try:
         blob = FileBlob(job.path)
     except SourceError as error:
-        stages.skipped(location, job.size, Reason.UNREADABLE, error.message)
-    else:
-        stages.member(location, blob)
-        if blob.changed:
-            stages.bounded(location, blob.size, "unchanged", "the file changed while it was inspected")
-        findings = _opinions(stages)
-        blob.close()
-        return Result(tuple(findings), tuple(stages.coverage), tuple(stages.facts), tuple(stages.notes))
-    return Result((), tuple(stages.coverage), ())
+        unread = Coverage(
+            path=job.shown,
+            format="unknown",
+            size=job.size,
+            status=Status.SKIPPED,
+            reason=Reason.UNREADABLE,
+            detail=error.message,
+        )
+        return Result((), (unread,), ())
+    result = inspect_blob(blob, job.shown, options)
+    blob.close()
+    return result
+
+
+def inspect_blob(blob: Blob, shown: tuple[str, ...], options: Options) -> Result:
+    """Inspect bytes that can be read by position. Never raises for what they hold."""
+    stages = Stages(Account(options.limits, time.monotonic), Knowledge(options.own))
+    location = Location(path=shown)
+    stages.member(location, blob)
+    if getattr(blob, "changed", False):
+        stages.bounded(location, blob.size, "unchanged", "the file changed while it was inspected")
+    findings = _opinions(stages)
+    return Result(tuple(findings), tuple(stages.coverage), tuple(stages.facts), tuple(stages.notes))
 
 
 def _opinions(stages: Stages) -> list[Finding]:

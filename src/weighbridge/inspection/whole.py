@@ -43,6 +43,16 @@ def repositories(
     return tuple(findings), tuple(failed)
 
 
+def named_files(notes: Iterable[Note]) -> set[Folder]:
+    """The paths of files that other members name as their numbers."""
+    found: set[Folder] = set()
+    for note in notes:
+        folder = _folder(note.path)
+        for name in note.value if isinstance(note.value, tuple) else ():
+            found.add((*folder[:-1], f"{folder[-1]}/{name}" if folder[-1] else str(name)))
+    return found
+
+
 def _folder(path: tuple[str, ...]) -> Folder:
     return (*path[:-1], path[-1].rpartition("/")[0])
 

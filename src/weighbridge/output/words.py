@@ -55,10 +55,11 @@ def verdict_text(report: Report) -> str:
 def summary(report: Report, seconds: float | None = None) -> str:
     """The last line of every report."""
     took = f" in {seconds:.2f} s" if seconds is not None else ""
+    received = f", {size_text(report.artifact.received)} received" if report.artifact.received else ""
     parts = (
         severity_text(report),
         coverage_text(report),
-        f"{size_text(report.artifact.size)}{took}",
+        f"{size_text(report.artifact.size)}{took}{received}",
         verdict_text(report),
     )
     return " · ".join(parts)

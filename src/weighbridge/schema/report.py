@@ -20,12 +20,16 @@ class Fact(Struct, frozen=True, kw_only=True):
 
 
 class Artifact(Struct, frozen=True, kw_only=True):
-    """What arrived. `size` counts bytes of all files; `sha256` is set where hashing was asked for."""
+    """What arrived. `size` counts bytes of all files; `sha256` is set where hashing was asked for.
+
+    `received` counts bytes that came over the network for this inspection; what the cache held is not among them.
+    """
 
     name: str
     size: int
     files: int
     sha256: str = ""
+    received: int = 0
 
 
 class Report(Struct, frozen=True, kw_only=True):

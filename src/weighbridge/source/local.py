@@ -15,13 +15,22 @@ if TYPE_CHECKING:
 
 
 class LocalTree(Unchecked):
-    """A folder. Links are never followed; one that stays inside the folder is followed by its target's turn."""
+    """A folder. Links are never followed; one that stays inside the folder is followed by its target's turn.
+
+    The one exception is the cache of huggingface_hub, where every file of a snapshot is a link into the `blobs` folder
+    beside the snapshots: such a link is the file, under the name that the loader uses.
+    """
 
     format = "folder"
 
     def __init__(self, root: str) -> None:
         self.root = root
         self._anomalies: list[Anomaly] = []
+        self._cached: dict[str, str] = {}
+
+    def path_of(self, entry: Entry) -> str:
+        """Where the bytes of a file lie on the disk."""
+        return self._cached.get(entry.name) or os.path.join(self.root, entry.name)
 
     def entries(self) -> Iterator[Entry]:
         """See `Tree.entries`. Sorted by name, so that reports are reproducible."""
@@ -62,6 +71,9 @@ class LocalTree(Unchecked):
         target = os.readlink(path)  # hot on large trees
         resolved = os.path.realpath(path)
         root = os.path.realpath(self.root)
+        if _in_hub_cache(os.path.join(root, name), resolved) and os.path.isfile(resolved):
+            self._cached[name] = resolved
+            return Entry(name=name, size=os.path.getsize(resolved))
         inside = resolved == root or resolved.startswith(root + os.sep)
         if not inside or target.startswith("/"):
             self._anomalies.append(Anomaly(oddity=Oddity.LINK_ESCAPE, name=name, detail=f"points to {target}"))
@@ -69,11 +81,19 @@ class LocalTree(Unchecked):
 
     def open(self, entry: Entry) -> Blob:
         """See `Tree.open`."""
-        return FileBlob(os.path.join(self.root, entry.name), follow=False)
+        return FileBlob(self.path_of(entry), follow=False)
 
     def anomalies(self) -> list[Anomaly]:
         """See `Tree.anomalies`."""
         return self._anomalies
+
+
+def _in_hub_cache(link: str, resolved: str) -> bool:
+    """Whether a link of `…/models--x/snapshots/<revision>/…` ends in `…/models--x/blobs/`."""
+    before, marker, _ = link.partition(f"{os.sep}snapshots{os.sep}")
+    kind = os.path.basename(before).partition("--")[0]
+    blobs = os.path.join(before, "blobs")
+    return bool(marker) and kind in {"models", "datasets", "spaces"} and os.path.dirname(resolved) == blobs
 
 
 def local(path: str) -> LocalTree | FileBlob:

@@ -15,6 +15,7 @@ from weighbridge.source import Slice
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from weighbridge.formats.onnx import OnnxFacts
     from weighbridge.inspection.stages import Member, Stages
     from weighbridge.source import Blob
 
@@ -43,11 +44,21 @@ def _told(stages: Stages, member: Member, kind: str, facts: Any) -> None:
 def _onnx(stages: Stages, member: Member) -> None:
     from weighbridge.formats.onnx import read_onnx  # noqa: PLC0415
 
-    facts = read_onnx(member.blob)
+    _onnx_facts(stages, member, read_onnx(member.blob))
+
+
+def _tensor_proto(stages: Stages, member: Member) -> None:
+    from weighbridge.formats.onnx import read_tensor  # noqa: PLC0415
+
+    _onnx_facts(stages, member, read_tensor(member.blob))
+
+
+def _onnx_facts(stages: Stages, member: Member, facts: OnnxFacts) -> None:
     _told(stages, member, "onnx", facts)
     outside = [(tensor.name, dict(tensor.external)) for tensor in facts.tensors if tensor.external]
     if outside:
         stages.note("external data", member.location, tuple(outside[:_NOTED]))
+        stages.note("numbers", member.location, tuple({values.get("location", "") for _, values in outside}))
     size = member.blob.size
     stages.covered(member.location, "onnx", size, inspected=size - facts.tensor_bytes, tensor=facts.tensor_bytes)
 
@@ -295,6 +306,7 @@ def checkpoint(stages: Stages, member: Member) -> bool:
 
 _WIRE: Final[dict[str, Callable[[Stages, Member], None]]] = {
     "onnx": _onnx,
+    "tensorproto": _tensor_proto,
     "savedmodel": _saved_model,
     "graphdef": _graph_def,
     "metagraph": _meta_graph,

@@ -127,8 +127,18 @@ def document(stages: Stages, location: Location, parsed: Document, text: str) ->
             stages.note("config", location, root)
         if location.path[-1].endswith("vocab.json") and isinstance(root, dict):
             stages.note("vocab", location, _fingerprint(root))
+        if "tfjs" in found and isinstance(root, dict):
+            stages.note("numbers", location, tuple(_weight_files(root)))
         for origin, template_text in templates(location.path[-1], root):
             template(stages, location, origin, template_text)
+
+
+def _weight_files(root: dict[str, Any]) -> Iterator[str]:
+    """The files of numbers that a TensorFlow.js model names."""
+    manifest = root.get("weightsManifest")
+    for group in manifest if isinstance(manifest, list) else []:
+        paths = group.get("paths") if isinstance(group, dict) else None
+        yield from (path for path in paths if isinstance(path, str)) if isinstance(paths, list) else ()
 
 
 def templates(name: str, root: object) -> Iterator[tuple[str, str]]:
@@ -195,6 +205,8 @@ def _xml(stages: Stages, member: Member, text: str) -> None:
         return
     facts = read_markup(member.blob)
     stages.subjects.append(FactsSubject(location=member.location, kind="markup", facts=facts, size=member.blob.size))
+    if facts.root == "net":
+        stages.note("numbers", member.location, (f"{member.location.path[-1].rsplit('/', 1)[-1][:-4]}.bin",))
     if not facts.complete and not facts.entities:
         raise MalformedInput("the XML breaks off")
 

@@ -1,0 +1,102 @@
+"""Knows a repository on a Hugging Face-style hub as a tree, pinned to the commit that the revision means today.
+
+Source: the Hub API as huggingface_hub 2.4 uses it (`/api/models/{id}/revision/{rev}`, `/tree/{rev}`, `/resolve/`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from weighbridge.schema import LimitExceeded, SourceError, UsageError
+from weighbridge.source.http import HttpBlob, Session, origin
+from weighbridge.source.tree import Anomaly, Entry, Kind, Unchecked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from weighbridge.source.blob import Blob
+
+_ADDRESS: Final = re.compile(
+    r"hf://(?:(?P<kind>datasets|spaces|models)/)?(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[^\s]+))?/?\Z"
+)
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}\Z")
+_NEXT: Final = re.compile(r'<([^>]+)>;\s*rel="next"')
+_FILES: Final = 100_000
+_TOKENS: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+
+
+class HubTree(Unchecked):
+    """A repository at one commit."""
+
+    format = "folder"
+
+    def __init__(self, address: str, session: Session) -> None:
+        match = _ADDRESS.match(address)
+        if match is None:
+            raise UsageError(f"{address}: not an address of a hub", hint="hf://owner/name@revision")
+        self._session = session
+        self._endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+        self._kind = match["kind"] or "models"
+        self.name, revision = match["name"], match["revision"] or "main"
+        token = next((os.environ[name] for name in _TOKENS if os.environ.get(name)), "")
+        if token:
+            session.allow(origin(self._endpoint), {"Authorization": f"Bearer {token}"})
+        self.commit = self._resolve(revision)
+        self.root = f"hf://{'' if self._kind == 'models' else self._kind + '/'}{self.name}@{self.commit[:12]}"
+
+    def _api(self, path: str) -> tuple[Any, Any]:
+        body, headers = self._session.document(path if "://" in path else f"{self._endpoint}/api/{path}")
+        try:
+            return json.loads(body), headers
+        except (ValueError, RecursionError) as error:
+            raise SourceError(f"{self._endpoint}: the answer is not JSON", hint="is this a hub?") from error
+
+    def _resolve(self, revision: str) -> str:
+        info, _ = self._api(f"{self._kind}/{self.name}/revision/{quote(revision, safe='')}")
+        commit = info.get("sha") if isinstance(info, dict) else None
+        if not isinstance(commit, str) or not _COMMIT.match(commit):
+            raise SourceError(f"{self.name}: the hub names no commit for {revision}", hint="check the revision")
+        if _COMMIT.match(revision) and commit != revision:
+            raise SourceError(
+                f"{self.name}: the hub answers with the commit {commit[:12]} for {revision[:12]}",
+                hint="do not trust this hub",
+            )
+        return commit
+
+    def entries(self) -> Iterator[Entry]:
+        """See `Tree.entries`."""
+        address = f"{self._kind}/{self.name}/tree/{self.commit}?recursive=true"
+        count = 0
+        while address:
+            listing, headers = self._api(address)
+            for item in listing if isinstance(listing, list) else []:
+                count += 1
+                if count > _FILES:
+                    raise LimitExceeded(f"more than {_FILES} files", limit="members")
+                if isinstance(item, dict) and isinstance(item.get("path"), str) and item.get("type") == "file":
+                    yield self._entry(item)
+            following = _NEXT.search(headers.get("Link", ""))
+            address = following[1] if following else ""
+            if address and origin(address) != origin(self._endpoint):
+                raise SourceError(
+                    f"{self.name}: the list of files goes on at another host", hint="do not trust this hub"
+                )
+
+    def _entry(self, item: dict[str, Any]) -> Entry:
+        lfs = item.get("lfs")
+        size = lfs.get("size") if isinstance(lfs, dict) else item.get("size")
+        return Entry(name=item["path"], size=size if type(size) is int and size >= 0 else 0, kind=Kind.FILE)
+
+    def open(self, entry: Entry) -> Blob:
+        """See `Tree.open`. The size is what the server of the bytes says, not what the list says."""
+        kind = "" if self._kind == "models" else f"{self._kind}/"
+        url = f"{self._endpoint}/{kind}{self.name}/resolve/{self.commit}/{quote(entry.name)}"
+        return HttpBlob(self._session, url)
+
+    def anomalies(self) -> list[Anomaly]:
+        """See `Tree.anomalies`."""
+        return []
