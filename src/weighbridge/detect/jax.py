@@ -3,24 +3,60 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Final
 
 from weighbridge.detect.finding import finding
+from weighbridge.detect.place import in_text
 from weighbridge.formats.pickle import printable
 from weighbridge.schema import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from weighbridge.detect.subjects import MsgpackSubject, TextSubject
+    from weighbridge.detect.subjects import FactsSubject, LinesSubject, MsgpackSubject, TextSubject
     from weighbridge.schema import Finding
 
+_CALLBACK: Final = re.compile(r"python\w*callback|py_?func|pure_callback|io_callback", re.IGNORECASE)
+_CUSTOM_CALL: Final = re.compile(r"custom_call\s*@?\"?([\w.$]+)|call_target_name\s*=\s*\"([\w.$]+)\"")
+_OWN_TARGETS: Final = re.compile(
+    r"(?:Sharding|SPMD\w+|mhlo\.|stablehlo\.|chlo\.|cu_threefry2x32\w*|cu\w+_ffi|lapack_\w+|cusolver_\w+|cublas\w*|hipsolver_\w+|TopK|ApproxTopK|Eigh|Qr|LuDecomposition|ProductOf\w+|__cudnn\$\w+|__gpu\$\w+|AllocateBuffer|annotate_device_placement|shape_assertion|tpu_custom_call)"
+)
 _FLAX: Final = frozenset({1, 2, 3})
 _TIMESTAMP: Final = -1
 _ORBAX: Final = ("_METADATA", "_CHECKPOINT_METADATA", ".zarray", "zarr.json", "_sharding")
 _REMOTE: Final = ("gs://", "s3://", "http://", "https://", "file://")
 _REMOTE_DRIVERS: Final = frozenset({"gcs", "s3", "http", "gfile"})
 _HANDLERS: Final = ("orbax.", "jax.", "flax.", "numpy", "jaxlib.", "np.", "scalar", "string", "int", "float", "None")
+
+
+def detect_exported(subject: FactsSubject) -> Iterator[Finding]:
+    """A StableHLO program: the targets of its custom calls."""
+    for text, offset in subject.facts.found:
+        if _CALLBACK.search(text):
+            yield finding(
+                "JAX-007",
+                subject.location.at(offset),
+                f"the program calls back into Python ({text})",
+                severity=Severity.CRITICAL,
+            )
+        elif not _OWN_TARGETS.match(text):
+            yield finding("JAX-007", subject.location.at(offset), f"the program calls {text} of the host")
+
+
+def detect_text(subject: LinesSubject) -> Iterator[Finding]:
+    """The same as MLIR text."""
+    told: set[str] = set()
+    for match in _CUSTOM_CALL.finditer(subject.text):
+        name = match[1]
+        if name in told or _OWN_TARGETS.match(name):
+            continue
+        told.add(name)
+        line = subject.text.count("\n", 0, match.start()) + 1
+        bad = _CALLBACK.search(name)
+        message = f"the program calls {'back into Python' if bad else 'the host'}: {printable(name)}"
+        severity = Severity.CRITICAL if bad else None
+        yield in_text("JAX-007", subject.location, subject.text, line, message, severity=severity)
 
 
 def detect_msgpack(subject: MsgpackSubject) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from weighbridge.detect.finding import finding
 from weighbridge.detect.knowledge import commands as shell
 from weighbridge.detect.place import in_document, in_text, leaves
 from weighbridge.formats.commands import commands
@@ -15,7 +16,7 @@ from weighbridge.schema import Severity
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from weighbridge.detect.subjects import DocumentSubject, LinesSubject
+    from weighbridge.detect.subjects import DocumentSubject, LinesSubject, TreeSubject
     from weighbridge.formats.document import Path
     from weighbridge.schema import Finding
 
@@ -45,6 +46,10 @@ _DEFAULT_LOGIN: Final = frozenset(
     {"minioadmin", "admin", "password", "changeme", "airflow", "postgres", "root", "guest", "mlflow"}
 )
 _METADATA_SERVICE: Final = re.compile(r"169\.254\.169\.254|metadata\.google\.internal|100\.100\.100\.200|fd00:ec2::254")
+_CONVERTS: Final = re.compile(
+    r"\b(?:convert\w*|quantize\w*|llama-quantize|mergekit[\w-]*|optimum-cli|export_onnx|onnxruntime\.quantization|convert_hf_to_gguf)\b",
+    re.IGNORECASE,
+)
 _PATHS: Final = frozenset({"artifact_path", "path", "uri", "source", "model_path", "data", "pickled_model"})
 _TRACKING: Final = re.compile(
     r"(?:webhook|callback|tracking|telemetry|report|notify|registry)_?(?:uri|url|endpoint|host)?\Z", re.IGNORECASE
@@ -256,6 +261,30 @@ def detect_pipeline(subject: DocumentSubject) -> Iterator[Finding]:
             and (doing := shell.fetches_and_runs(value))
         ):
             yield in_document("MLO-008", subject, path, key, value, f"a step {doing}")
+
+
+def detect_conversion(subject: DocumentSubject) -> Iterator[Finding]:
+    """Jobs that convert, merge or quantise models, with secrets within their reach."""
+    for path, key, value in walk(subject.document.roots):
+        if not isinstance(value, dict) or not isinstance(value.get("command", value.get("args")), (list, str)):
+            continue
+        words = f"{value.get('command', '')} {value.get('args', '')}"
+        secrets = (
+            [item for item in value.get("env", []) if "secretKeyRef" in str(item)]
+            if isinstance(value.get("env"), list)
+            else []
+        )
+        if _CONVERTS.search(words) and (secrets or "secretRef" in str(value.get("envFrom", ""))):
+            yield in_document("MLO-012", subject, path, key, words, "a job that loads foreign models can read secrets")
+
+
+def detect_package(subject: TreeSubject) -> Iterator[Finding]:
+    """A model archive with an entry script, as SageMaker and others unpack it."""
+    if subject.format == "folder":
+        return
+    for entry in subject.entries:
+        if re.fullmatch(r"(?:\./)?code/(?:inference|train|predictor|entry_point|serve)\.py", entry.name):
+            yield finding("MLO-009", subject.place(entry.name), "a script that the service runs")
 
 
 def detect_script(subject: LinesSubject) -> Iterator[Finding]:

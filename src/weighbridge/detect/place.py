@@ -27,11 +27,11 @@ def in_text(
     *,
     severity: Severity | None = None,
     why: str = "",
+    near: str = "",
 ) -> Finding:
-    """A finding at a line of a text (from 1), with that line as evidence."""
-    return finding(
-        rule, replace(location, line=line), message, evidence=[quoted(text, line)], severity=severity, why=why
-    )
+    """A finding at a line of a text (from 1), with that line as evidence; of a long line the part around `near`."""
+    evidence = [quoted(text, line, near)]
+    return finding(rule, replace(location, line=line), message, evidence=evidence, severity=severity, why=why)
 
 
 def in_document(
@@ -78,9 +78,11 @@ def line_of(text: str, *needles: str) -> int:
     return fallback
 
 
-def quoted(text: str, line: int) -> str:
-    """A line of a text as evidence: its number and at most 160 visible characters."""
+def quoted(text: str, line: int, near: str = "") -> str:
+    """A line of a text as evidence: its number and at most 160 visible characters, around `near` where it is long."""
     lines = text.split("\n", line)
     raw = lines[line - 1].strip() if 0 < line <= len(lines) else ""
-    cut = printable(raw[: 4 * _WIDTH])
-    return f"{line:>4} | {cut if len(cut) <= _WIDTH else cut[: _WIDTH - 1] + '…'}"
+    at = max(0, raw.find(near) - _WIDTH // 2) if near and len(raw) > _WIDTH else 0
+    cut = printable(raw[at : at + 4 * _WIDTH])
+    shown_part = cut if len(cut) <= _WIDTH else cut[: _WIDTH - 1] + "…"
+    return f"{line:>4} | {'…' if at else ''}{shown_part}"

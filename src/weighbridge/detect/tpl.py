@@ -114,7 +114,7 @@ def _escape(subject: TemplateSubject, facts: TemplateFacts) -> Iterator[Finding]
             seen.add(access.line)
             through = f" through {', '.join(sorted(reached))}" if reached else ""
             message = f"the template reaches for {printable(access.name)!r}{through}"
-            yield in_text("TPL-001", subject.location, subject.text, access.line, message)
+            yield in_text("TPL-001", subject.location, subject.text, access.line, message, near=access.name)
     for line, text in facts.constants:
         if line not in seen and (_DUNDER.search(text) or _SHELLS.search(text)):
             seen.add(line)
@@ -130,7 +130,7 @@ def _trigger(subject: TemplateSubject, branch: Branch) -> Iterator[Finding]:
     said = _MARKUP.sub(" ", branch.says)
     if looked and (len(_WORDS.findall(said)) >= _SENTENCE or _ADDRESS.search(branch.says)):
         message = f"where a message holds {printable(looked[0])!r}, the template adds text of its own"
-        yield in_text("TPL-003", subject.location, subject.text, branch.line, message)
+        yield in_text("TPL-003", subject.location, subject.text, branch.line, message, near=looked[0])
 
 
 def _covert(subject: TemplateSubject, facts: TemplateFacts) -> Iterator[Finding]:
@@ -141,7 +141,7 @@ def _covert(subject: TemplateSubject, facts: TemplateFacts) -> Iterator[Finding]
             message = (
                 f"the template itself says {printable(text[max(0, match.start() - 20) : match.end() + 40].strip())!r}"
             )
-            yield in_text("TPL-004", subject.location, subject.text, at, message)
+            yield in_text("TPL-004", subject.location, subject.text, at, message, near=match[0])
             return
 
 

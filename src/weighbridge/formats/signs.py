@@ -1,7 +1,7 @@
 """Knows the marks that code leaves in formats which are searched rather than parsed.
 
 Sources: Java Object Serialization Specification 6 (class descriptors), MATLAB "MAT-File Format" R2024a, torch7
-`File.lua`, bsonspec.org and BSON.jl, [MS-NRBF], fastText `src/fasttext.cc`.
+`File.lua`, bsonspec.org and BSON.jl, [MS-NRBF], MLIR bytecode format, fastText `src/fasttext.cc`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,15 @@ _EXECUTABLE: Final = re.compile(
     rb"\x7fELF[\x01\x02][\x01\x02]\x01|MZ[\x80-\x90]\x00.{58}[\x40-\xff]\x00\x00\x00", re.DOTALL
 )
 _DOTNET: Final = re.compile(rb"[\x0c\x04\x05].{0,8}?([A-Z]\w+(?:\.[A-Z]\w+){1,8})", re.DOTALL)
-_PATTERNS: Final = {"java": _JAVA, "torch7": _LUA, "bson": _JULIA, "tensorrt": _EXECUTABLE, "binaryformatter": _DOTNET}
+_CALLBACK: Final = re.compile(rb"\w*(?:python_\w*callback|pyfunc|py_func)\w*")
+_PATTERNS: Final = {
+    "mlir": _CALLBACK,
+    "java": _JAVA,
+    "torch7": _LUA,
+    "bson": _JULIA,
+    "tensorrt": _EXECUTABLE,
+    "binaryformatter": _DOTNET,
+}
 _FASTTEXT_ARGUMENTS: Final = 14
 _MAT_CLASSES: Final = {3: "object", 16: "function handle", 17: "opaque object"}
 

@@ -46,6 +46,7 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"GIF8", "media"),
     (b"%PDF-", "pdf"),
     (b"\x00asm", "wasm"),
+    (b"ML\xefR", "mlir"),
     (b"lmgg", "ggml"),
     (b"fmgg", "ggml"),
     (b"tjgg", "ggml"),

@@ -27,6 +27,7 @@ _BY_ENDING: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     ((".cu", ".cuh", ".ptx", ".cl", ".metal"), "kernel"),
     ((".js", ".mjs", ".cjs", ".ts"), "javascript"),
     ((".lua",), "lua"),
+    ((".mlir",), "mlir"),
     ((".pth",), "path file"),
 )
 _BY_NAME: Final[dict[str, str]] = {

@@ -72,8 +72,8 @@ READERS: Final[tuple[Reader, ...]] = (
     Reader(formats=("rds",), module="models", function="rds", title="R (RDS, RData)", rules="CML", reads="the kind of every object", gaps="bytecode; text and native encodings"),
     Reader(formats=("catboost",), module="models", function="catboost", title="CatBoost", rules="CML", reads="envelope and root table", gaps="trees"),
     Reader(
-        formats=("java", "matlab", "torch7", "bson", "binaryformatter", "fasttext", "tensorrt", "bitstream", "ggml"), module="models",
-        function="scanned", title="Java, MATLAB 5, Torch7, Julia BSON, .NET, fastText, TensorRT, bitstreams, old GGML", rules="CML NAT GGF",
+        formats=("java", "matlab", "torch7", "bson", "binaryformatter", "fasttext", "mlir", "tensorrt", "bitstream", "ggml"), module="models",
+        function="scanned", title="Java, MATLAB 5, Torch7, Julia BSON, .NET, fastText, StableHLO bytecode, TensorRT, bitstreams, old GGML", rules="CML NAT GGF JAX",
         reads="class names, code markers and embedded executables in all bytes", gaps="the structure behind them",
     ),
     Reader(
@@ -81,6 +81,44 @@ READERS: Final[tuple[Reader, ...]] = (
         title="Media, executables, Git LFS pointers", rules="SCN", reads="the signature; an executable among model files is a finding by itself",
     ),
     Reader(formats=("empty",), module="plain", function="empty", title="Empty files", reads="nothing, and says so"),
+)  # fmt: skip
+
+
+# What the readers of text and protobuf tell apart in turn; each kind has its function in the module that is named.
+KINDS: Final[tuple[Reader, ...]] = (
+    Reader(
+        formats=("json", "lines of json"), module="text", title="JSON: hub configuration, indexes, adapters, Keras and TensorFlow.js models, MXNet, XGBoost, OCI and Ollama manifests, MCP and workspace settings, sign-in documents",
+        rules="HFR TOK ADP KRS TFL NAT CML OCI GGF MLO AGT TPL NMO", reads="the whole document, duplicates and comments noted", gaps="JSON lines: secrets only",
+    ),
+    Reader(
+        formats=("yaml", "toml"), module="text", title="YAML and TOML: Hydra and NeMo, MLmodel, conda, compose, Kubernetes, Kustomize, Helm, GitHub and GitLab workflows, pre-commit, DVC, BentoML, Ray, merge and training recipes",
+        rules="NMO MLO OCI CIC ADP HFR", reads="the events of the text: tags, anchors, every document; nothing is constructed", gaps="YAML that is a template of Helm or Jinja: reported as not parsed",
+    ),
+    Reader(
+        formats=("python",), module="text", title="Python", rules="COD HFR-007 HFR-006 MLO-009",
+        reads="the syntax tree: calls under their real names, constants folded, what runs on import", gaps="values that only running the program would give; modules of other packages",
+    ),
+    Reader(formats=("notebook",), module="text", title="Jupyter notebooks", rules="NBK COD SEC", reads="cells without magics, shell commands, outputs", gaps="cells of other kernels: commands and secrets only"),
+    Reader(formats=("template",), module="text", title="Jinja and chat templates", rules="TPL GGF-009", reads="the syntax tree with constants folded; all copies in a folder compared", gaps="what a template renders to"),
+    Reader(formats=("prose", "text", "git"), module="text", title="Markdown, rules files and skills, requirements, git settings", rules="HFR AGT", reads="code blocks as commands, hidden characters, active content, covert instructions", gaps="meaning"),
+    Reader(formats=("shell",), module="text", title="Shell and PowerShell scripts, makefiles", rules="MLO AGT", reads="commands, joined and cut as a shell would", gaps="this is no shell: variables are not followed"),
+    Reader(formats=("dockerfile",), module="text", title="Dockerfiles", rules="OCI MLO", reads="every instruction"),
+    Reader(formats=("modelfile",), module="text", title="Modelfiles of Ollama", rules="GGF-018", reads="every directive"),
+    Reader(formats=("xml",), module="text", title="XML: PMML, OpenVINO", rules="CML-004 NAT-003", reads="every element; entities are refused", gaps="HTML and SVG are read as prose"),
+    Reader(formats=("prototxt", "ini"), module="text", title="Caffe prototxt, Triton and TorchServe settings, spaCy configuration", rules="NAT-006 MLO CML-012", reads="lines"),
+    Reader(formats=("lightgbm",), module="text", title="LightGBM", rules="CML-002", reads="every tree's counts and indices"),
+    Reader(formats=("java", "kernel", "javascript", "lua", "mlir", "path file", "ncnn", "torch7", "rds text"), module="text", title="Java, GPU kernels, JavaScript, Lua, StableHLO text, ncnn", rules="CML-008 NAT JAX-007 SEC", reads="presence, marks of models, custom calls, secrets", gaps="the programs themselves"),
+    Reader(formats=("onnx", "tensorproto"), module="models", title="ONNX", rules="ONX", reads="every node of every graph and function, tensors' claims, external data, metadata", gaps="tensor values"),
+    Reader(formats=("savedmodel", "graphdef", "metagraph", "keras-metadata"), module="models", title="TensorFlow SavedModel, GraphDef, MetaGraph, Keras metadata", rules="TFL KRS-016", reads="every node of the main graph and of every function, assets, signatures", gaps="variables; checkpoints: the index against its shards, compressed index blocks are not read"),
+    Reader(formats=("coreml",), module="models", title="Core ML", rules="NAT-004", reads="model type, custom layers and models, linked files, pipelines", gaps="ML programs: the operations inside"),
+    Reader(formats=("paddle", "caffe"), module="models", title="PaddlePaddle programs, Caffe weights", rules="NAT-008 NAT-006", reads="operator and layer types", gaps="parameters; `.pdparams` are pickles and read as such"),
+    Reader(formats=("msgpack",), module="plain", title="Flax msgpack", rules="JAX", reads="structure and extension types", gaps="array values"),
+    Reader(formats=("checkpoint index", "checkpoint shard"), module="models", title="TensorFlow checkpoints", rules="TFL-010", reads="every entry of the index, held against its shards", gaps="compressed index blocks"),
+    Reader(
+        formats=("torch", "torch-tar", "skops", "keras", "npz"), module="containers", title="Archives with a meaning: torch (checkpoint, TorchScript, torch.package, pt2), skops, .keras, npz",
+        rules="TCH JBL KRS NPY", reads="their members together: storages against tensors, schema against loaders, member names", gaps="the semantics of TorchScript and of exported programs",
+    ),
+    Reader(formats=("sentencepiece",), module="models", title="SentencePiece", rules="TOK-009 TOK-001", reads="pieces and the normaliser's map"),
 )  # fmt: skip
 
 

@@ -40,6 +40,8 @@ COD: Final[tuple[Rule, ...]] = (
          what="certificate checks are off, or a model comes over plain HTTP", why="anybody on the way replaces it", fix="use https and verify", surface="libraries"),
     rule("COD-015", "model output executed", HIGH, "X", "CWE-94", heuristic=True,
          what="eval, exec or a shell gets what a model said", why="a prompt becomes a command", fix="parse the output as data", surface="libraries"),
+    rule("COD-017", "secret in the source", HIGH, "S", "CWE-798",
+         what="a string of the program is a hub, cloud or model-service token", why="everybody who reads the source can use it", fix="revoke it, and read it from the environment or a vault", surface="libraries"),
     rule("COD-018", "unpickler opened up", HIGH, "X", "CWE-502",
          what="add_safe_globals gets dangerous names, or find_class lets everything through", why="the allowlist no longer is one", fix="allow exact classes only", surface="libraries"),
     rule("COD-019", "packages installed at run time", HIGH, "X", "AML.T0011.001",

@@ -23,4 +23,6 @@ JAX: Final[tuple[Rule, ...]] = (
          why="restoring the checkpoint reads it", fix="correct the specification"),
     rule("JAX-006", "custom type handler", HIGH, "X", "CWE-470",
          what="Orbax metadata names a handler that is not its own", why="restoring imports and runs it", fix="check the handler"),
+    rule("JAX-007", "exported program that calls out", HIGH, "X", "CWE-829",
+         what="a StableHLO or exported JAX program holds a custom call of the host, above all a Python callback", why="the runtime looks the target up in its own process and calls it", fix="export without callbacks; allow targets by name"),
 )  # fmt: skip

@@ -29,7 +29,8 @@ _TEMPLATE_KEYS: Final = frozenset(
 _HUB_TEMPLATES: Final = frozenset({"chat_template", "default_chat_template"})
 _LINES: Final = frozenset(
     {"prose", "shell", "dockerfile", "modelfile", "prototxt", "xml", "ini", "git", "java", "kernel", "javascript",
-     "lightgbm", "torch7", "text", "lua", "path file", "ncnn"}
+     "lightgbm", "torch7", "text", "lua",
+        "mlir", "path file", "ncnn"}
 )  # fmt: skip
 _NOTED_CONFIG: Final = 1 << 16
 _SNIFFED: Final = 4096
