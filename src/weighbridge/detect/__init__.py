@@ -143,6 +143,7 @@ DETECTORS: Final[tuple[tuple[str, str, str], ...]] = (
     ("RepositorySubject", "tfl", "detect_repository"),
     ("RepositorySubject", "nat", "detect_repository"),
     ("RepositorySubject", "hfr_code", "detect_repository"),
+    ("RepositorySubject", "hfr_code", "detect_package"),
     ("RepositorySubject", "tok", "detect_repository"),
     ("RepositorySubject", "stn", "detect_repository"),
     ("RepositorySubject", "adp", "detect_repository"),

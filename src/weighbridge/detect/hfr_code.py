@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from weighbridge.detect.finding import finding
 from weighbridge.detect.knowledge import commands as shell
 from weighbridge.detect.place import in_text
 from weighbridge.formats.pickle import printable
+from weighbridge.formats.python_source import reachable
 from weighbridge.schema import Severity
 
 if TYPE_CHECKING:
@@ -150,6 +153,24 @@ def _steals(subject: SourceSubject) -> Iterator[Finding]:
 def _line(subject: SourceSubject, call: Call) -> str:
     lines = subject.text.split("\n", call.line)
     return lines[call.line - 1] if call.line <= len(lines) else ""
+
+
+def detect_package(subject: RepositorySubject) -> Iterator[Finding]:
+    """Functions of one module that importing another one of the folder calls."""
+    found = {name: module for name, module in subject.of("python") if " » " not in name and name.endswith(".py")}
+    risky = [name for name, module in found.items() if module.calls]
+    if not risky or len(found) < 2:
+        return
+    modules = {name[:-3].replace("/", "."): module for name, module in found.items()}
+    together = reachable(modules)
+    for name in sorted(risky):
+        dotted = name[:-3].replace("/", ".")
+        alone = reachable({dotted: modules[dotted]})[dotted]
+        for call in modules[dotted].calls:
+            if call.scope in together[dotted] - alone and (harm := _harm(call, on_import=True)):
+                place = replace(subject.place(name), line=call.line)
+                message = f"{harm[0]}, through a call of {call.scope} from another module"
+                yield finding("HFR-007", place, message, severity=harm[1])
 
 
 def detect_repository(subject: RepositorySubject) -> Iterator[Finding]:

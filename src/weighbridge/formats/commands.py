@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _LINE: Final = 8192
 _LINES: Final = 100_000
-_CUT: Final = re.compile(r"""((?:[^;&|'"\\]|'[^']*'|"(?:[^"\\]|\\.)*"|\\.|&(?!&)|\|(?!\|)|['"])+)""")
+_CUT: Final = re.compile(r"""((?:[^;&|'"\\]|'[^']*'|"(?:[^"\\]|\\.)*"|\\.|(?<!&)&(?!&)|(?<!\|)\|(?!\|)|['"])+)""")
 _WORD: Final = re.compile(r"""(?:[^\s'"]|'[^']*'|"[^"]*"|['"])+""")
 _FENCE: Final = re.compile(r"^\s*(?:```|~~~)\s*([\w+-]*)")
 _SHELLS: Final = frozenset({"", "sh", "bash", "shell", "console", "zsh", "powershell", "ps1", "cmd", "bat", "terminal"})

@@ -12,6 +12,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from weighbridge.schema import LimitExceeded, MalformedInput
 
@@ -24,6 +25,16 @@ _FOLDED: Final = 1 << 16
 _ORIGINS: Final = 16
 _DOTTED: Final = re.compile(r"[A-Za-z_][\w.]*\Z")
 MODULE: Final = ""
+_TOLD_APART: Final = frozenset(
+    {ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.Assign, ast.AnnAssign,
+     ast.NamedExpr, ast.AugAssign, ast.withitem, ast.For, ast.Call, ast.Constant, ast.If}
+)  # fmt: skip
+_RUNS: Final = re.compile(
+    r"(?:exec|eval|builtins\.\w+|os\.(?:system|popen|exec\w+|spawn\w+|startfile)|subprocess\.\w+|pty\.spawn|types\.FunctionType)\Z"
+)
+_SILENT: Final = frozenset(
+    {ast.Load, ast.Store, ast.Del, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.And, ast.Or, ast.Not, ast.USub, ast.Eq}
+)
 _IMPORTERS: Final = frozenset({"__import__", "builtins.__import__", "importlib.import_module"})
 
 
@@ -75,7 +86,14 @@ class PythonModule(Struct, frozen=True, kw_only=True):
     @property
     def at_import(self) -> tuple[Call, ...]:
         """Calls that happen when the module is imported, directly or through its own functions."""
-        return tuple(call for call in self.calls if call.scope in reachable({"": self})[""])
+        scopes = reachable({"": self})[""]
+        return tuple(call for call in self.calls if call.scope in scopes)
+
+    @property
+    def outline(self) -> PythonModule:
+        """What a call graph over several modules needs: functions, classes, and the calls that run something."""
+        calls = tuple(call for call in self.calls if call.scope and _RUNS.match(call.name))
+        return replace(self, calls=calls, texts=())
 
 
 def read_python(source: str) -> PythonModule:
@@ -114,7 +132,10 @@ class _Reader:
             count += 1
             if count > _NODES:
                 raise LimitExceeded(f"more than {_NODES} nodes of Python", limit="members")
-            waiting += reversed(list(self._visit(node, scope)))
+            if type(node) in _TOLD_APART:
+                waiting += reversed(list(self._visit(node, scope)))
+            else:
+                waiting += [(child, scope) for child in reversed(_children(node))]
         return PythonModule(
             imports=tuple(dict.fromkeys(self._imports)),
             calls=tuple(self._calls),
@@ -171,7 +192,7 @@ class _Reader:
                 self._functions.setdefault("<main>", [])
                 yield from ((part, scope) for part in node.orelse)
                 return
-        yield from ((child, scope) for child in ast.iter_child_nodes(node))
+        yield from ((child, scope) for child in _children(node))
 
     def _import(self, node: ast.Import) -> None:
         for alias in node.names:
@@ -297,7 +318,7 @@ class _Reader:
                 made = self._made.get((scope, current.id)) or self._made.get((MODULE, current.id))
                 found.update(dict.fromkeys(made or ()))
                 continue
-            waiting += list(ast.iter_child_nodes(current))
+            waiting += _children(current)
         return tuple(found)
 
     def constant(self, node: ast.AST, scope: str) -> object:
@@ -335,6 +356,18 @@ class _Reader:
                 return None
             parts.append(value)
         return "".join(reversed(parts))[:_FOLDED]
+
+
+def _children(node: ast.AST) -> list[ast.AST]:
+    """The parts of a node, without the leaves that say nothing: contexts, operators, plain names."""
+    found: list[ast.AST] = []
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if isinstance(value, list):
+            found += [part for part in value if isinstance(part, ast.AST)]
+        elif isinstance(value, ast.AST) and type(value) not in _SILENT:
+            found.append(value)
+    return found
 
 
 def _is_none(node: ast.AST) -> bool:

@@ -77,6 +77,8 @@ EXECUTABLE = frozenset({"elf", "pe", "mach-o", "lnk", "wasm"})
 # First bytes of messages whose first field is 1 or 2, and of those that leave them out.
 _TAGS = frozenset({0x08, 0x0A, 0x10, 0x12, 0x1A, 0x22, 0x3A, 0x42, 0x72})
 _BSON = re.compile(rb"[\x01-\x13][\w\x00-]{1,64}\x00")
+# The levels that zlib writes; other valid second bytes are letters and signs of a text that begins with x.
+_ZLIB = frozenset({b"x\x01", b"x^", b"x\x9c", b"x\xda"})
 _TEXT = re.compile(rb"[\t\n\r\x0c\x1b\x20-\x7e\x80-\xff]*\Z")
 
 
@@ -128,7 +130,7 @@ def _by_head(head: bytes, size: int) -> str:  # one line for each format
         return "bson"
     if len(head) >= _BLOCK and head[0] and _tar_header(head[:_BLOCK]):
         return "tar"
-    if len(head) >= 2 and head[0] == 0x78 and (head[0] * 256 + head[1]) % 31 == 0:
+    if head[:2] in _ZLIB and not (head[1:2] == b"^" and _is_text(head)):
         return "zlib"
     found = _by_text(head)
     return "protobuf" if found == "unknown" and head[0] in _TAGS else found

@@ -221,7 +221,7 @@ def _python(stages: Stages, member: Member, text: str) -> None:
 
     module = read_python(text)
     stages.subjects.append(SourceSubject(location=member.location, module=module, text=text))
-    stages.note("python", member.location, (tuple(module.classes), module.functions, module.imports))
+    stages.note("python", member.location, module.outline)
 
 
 def _tokenizer(stages: Stages, location: Location, root: dict[str, Any]) -> None:
