@@ -9,6 +9,7 @@ BENCH  := .venv-bench
 BASE   := .venv-base
 CASES  ?= 200000
 SEED   ?= 1
+EACH   ?= 50000
 
 export MYPYPATH := src
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -19,7 +20,7 @@ help:
 	@echo "make demo    build benign and malicious samples, scan them, write the HTML report"
 	@echo "make test    run the tests: the pickle machine uncompiled, then everything"
 	@echo "make check   lint, types, layers, sizes, catalogue, links"
-	@echo "make fuzz    long differential and mutation runs (CASES=$(CASES) SEED=$(SEED))"
+	@echo "make fuzz    long differential and mutation runs (CASES=$(CASES), EACH=$(EACH) for each reader, SEED=$(SEED))"
 	@echo "make bench   measure beside the peers and write docs/explanation/performance.md"
 	@echo "make docs    build the documentation into site/"
 
@@ -55,6 +56,7 @@ format: $(STAMP)
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.property.differential $(CASES) $(SEED)
 	$(BIN)/python -m tests.fuzz.mutate $(CASES) $(SEED)
+	$(BIN)/python -m tests.fuzz.readers $(EACH) $(SEED)
 
 $(BENCH)/.installed: requirements/bench.txt
 	$(PYTHON) -m venv $(BENCH)

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from benchmarks.measure import median, run
 from benchmarks.peers import OURS, command, outcome
+from benchmarks.repositories import repositories
 
 ROOT = Path(__file__).parent.parent
 STORE = ROOT / ".bench"
@@ -260,7 +261,14 @@ def hashing(peers, every):
     return {"hashlib": plain, "ours": with_hash.cpu - without.cpu}
 
 
-PARTS = {"detection": detection, "noise": noise, "speed": speed, "hostile": hostile, "hashing": hashing}
+PARTS = {
+    "detection": detection,
+    "noise": noise,
+    "speed": speed,
+    "hostile": hostile,
+    "hashing": hashing,
+    "repositories": repositories,
+}
 
 
 def main():

@@ -29,9 +29,9 @@ def seeds():
                         yield identifier, name.rsplit("/", 1)[-1], data
 
 
-def mutated(rng, data):
+def mutated(rng, data, times=None):
     out = bytearray(data)
-    for _ in range(rng.randint(1, 8)):
+    for _ in range(times or rng.randint(1, 8)):
         if not out:
             out = bytearray(b"\x80\x04.")
         at, chance = rng.randrange(len(out)), rng.random()

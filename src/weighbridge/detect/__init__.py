@@ -89,6 +89,7 @@ DETECTORS: Final[tuple[tuple[str, str, str], ...]] = (
     ("LinesSubject:shell", "mlo", "detect_script"),
     ("LinesSubject:shell", "agt", "detect_scripts"),
     ("LinesSubject:prototxt", "nat", "detect_prototxt"),
+    ("LinesSubject:prototxt", "tfl", "detect_text"),
     ("LinesSubject:modelfile", "ggf", "detect_modelfile"),
     ("LinesSubject:lightgbm", "cml", "detect_lightgbm"),
     ("LinesSubject:java", "cml", "detect_pojo"),
@@ -146,6 +147,7 @@ DETECTORS: Final[tuple[tuple[str, str, str], ...]] = (
     ("RepositorySubject", "hfr_code", "detect_package"),
     ("RepositorySubject", "tok", "detect_repository"),
     ("RepositorySubject", "stn", "detect_repository"),
+    ("RepositorySubject", "stn", "detect_shards"),
     ("RepositorySubject", "adp", "detect_repository"),
     ("RepositorySubject", "tpl", "detect_copies"),
 )

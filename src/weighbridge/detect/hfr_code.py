@@ -11,7 +11,7 @@ from weighbridge.detect.finding import finding
 from weighbridge.detect.knowledge import commands as shell
 from weighbridge.detect.place import in_text
 from weighbridge.formats.pickle import printable
-from weighbridge.formats.python_source import reachable
+from weighbridge.formats.python_source import COMPUTED, reachable
 from weighbridge.schema import Severity
 
 if TYPE_CHECKING:
@@ -68,6 +68,11 @@ def _harm(call: Call, *, on_import: bool) -> tuple[str, Severity | None] | None:
     decoded = next((origin for origin in call.origins if _DECODES.search(origin)), "")
     fetched = next((origin for origin in call.origins if _FETCHES.search(origin)), "")
     when = " on import" if on_import else ""
+    if call.name.endswith(COMPUTED):
+        return (
+            f"a function of {call.name.partition('.')[0]} is chosen by a name that is put together{when}",
+            Severity.HIGH,
+        )
     if call.name in _RUNS and (decoded or fetched):
         severity = Severity.HIGH if call.name == "types.FunctionType" else None
         return f"{call.name} runs what {decoded or fetched} gives{when}", severity

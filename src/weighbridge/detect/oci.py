@@ -35,6 +35,7 @@ _MODEL_TYPES: Final = re.compile(
 )
 _MODEL_MANIFEST: Final = re.compile(r"ollama|kitops|cncf\.model|modelpack|application/vnd\.ai", re.IGNORECASE)
 _MODEL_FILES: Final = re.compile(r"\.(?:pkl|pickle|joblib|pt|pth|ckpt|bin|h5|keras|pb|npy|dill|skops|mar)\Z")
+_HEREDOC: Final = re.compile(r"<<-?[\"']?(\w+)[\"']?")
 _BUILD_LIMIT: Final = 2000
 
 
@@ -69,18 +70,22 @@ def detect_dockerfile(subject: LinesSubject) -> Iterator[Finding]:
 
 def _instructions(text: str) -> Iterator[Command]:
     """Instructions with continued lines joined; the shell inside is not cut."""
-    joined, started = "", 0
+    joined, started, heredoc = "", 0, ""
     for number, raw in enumerate(text.split("\n"), 1):
         line = raw.strip()
-        if line.startswith("#") or (not line and not joined):
+        if not heredoc and (line.startswith("#") or (not line and not joined)):
             continue
         started = started or number
         if line.endswith("\\"):
             joined += line[:-1] + " "
             continue
         joined += line
+        heredoc = heredoc or (match[1] if (match := _HEREDOC.search(line)) else "")
+        if heredoc and line != heredoc and number - started < _BUILD_LIMIT:
+            joined += "\n"
+            continue
         yield Command(started, joined, tuple(joined.split()))
-        joined, started = "", 0
+        joined, started, heredoc = "", 0, ""
     if joined:
         yield Command(started, joined, tuple(joined.split()))
 

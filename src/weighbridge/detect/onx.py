@@ -74,7 +74,6 @@ def _external(subject: FactsSubject, facts: OnnxFacts) -> Iterator[Finding]:
     told: set[str] = set()
     for tensor in facts.tensors:
         values = dict(tensor.external)
-        place = values.get("location", "")
         odd = [key for key, _ in tensor.external if key not in _KEYS]
         if odd and "keys" not in told:
             told.add("keys")
@@ -92,15 +91,18 @@ def _external(subject: FactsSubject, facts: OnnxFacts) -> Iterator[Finding]:
                     subject.location,
                     f"{_name(tensor)}: the {key} of its external data is {printable(text[:40])!r}",
                 )
-        if place in told or not place:
-            continue
-        told.add(place)
-        if leaves(place) or "://" in place or "\0" in place:
-            message = f"the data of {_name(tensor)} is read from {printable(place)!r}"
-            yield finding("ONX-001", subject.location, message)
-        if _OVERWRITES.search(place):
-            message = f"saving the model writes the data of {_name(tensor)} into {printable(place)!r}"
-            yield finding("ONX-002", subject.location, message)
+        for place in [value for key, value in tensor.external if key == "location" and value and value not in told]:
+            told.add(place)
+            yield from _location(subject, tensor, place)
+
+
+def _location(subject: FactsSubject, tensor: Tensor, place: str) -> Iterator[Finding]:
+    if leaves(place) or "://" in place or "\0" in place:
+        message = f"the data of {_name(tensor)} is read from {printable(place)!r}"
+        yield finding("ONX-001", subject.location, message)
+    if _OVERWRITES.search(place):
+        message = f"saving the model writes the data of {_name(tensor)} into {printable(place)!r}"
+        yield finding("ONX-002", subject.location, message)
 
 
 def _name(tensor: Tensor) -> str:

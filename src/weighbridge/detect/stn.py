@@ -218,3 +218,38 @@ def detect_repository(subject: RepositorySubject) -> Iterator[Finding]:
                 message = f"{printable(tensor)} has the shape {list(shape)}, and the configuration a width of {hidden}"
                 yield finding("STN-013", subject.place(name), message, severity=Severity.LOW)
                 break
+
+
+def detect_shards(subject: RepositorySubject) -> Iterator[Finding]:
+    """An index against the shards that lie beside it, in both directions."""
+    tensors = {name: {tensor for tensor, _ in value} for name, value in subject.of("tensors")}
+    for name, table in subject.of("index"):
+        named = set(table.values())
+        missing = sorted(shard for shard in named if shard not in subject.names)
+        if missing:
+            message = f"the index names {printable(missing[0])}, which is not there"
+            yield finding("SCN-016", subject.place(name), message)
+        stem = name.removesuffix(".index.json")
+        ending = stem.rpartition(".")[2]
+        extra = sorted(
+            file
+            for file in subject.names
+            if (match := _SHARD.match(file)) and f"{match['stem']}.{ending}" == stem and file not in named
+        )
+        if extra:
+            yield finding("SCN-016", subject.place(extra[0]), f"the index {printable(name)} does not name this shard")
+        for shard in sorted(named & tensors.keys()):
+            listed = {tensor for tensor, file in table.items() if file == shard}
+            unlisted, absent = tensors[shard] - listed, listed - tensors[shard]
+            if unlisted:
+                shown = printable(min(unlisted)[:80])
+                yield finding(
+                    "STN-013", subject.place(shard), f"{len(unlisted)} tensors are not in the index, {shown} among them"
+                )
+            elif absent:
+                shown = printable(min(absent)[:80])
+                yield finding(
+                    "SCN-016",
+                    subject.place(shard),
+                    f"{len(absent)} tensors of the index are missing, {shown} among them",
+                )

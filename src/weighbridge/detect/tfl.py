@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from weighbridge.detect.branches import drawn, hidden_branches
 from weighbridge.detect.finding import finding
-from weighbridge.detect.place import in_document, leaves
+from weighbridge.detect.place import in_document, in_text, leaves
 from weighbridge.formats.document import walk
 from weighbridge.formats.pickle import printable
 from weighbridge.formats.tensorflow import DT_STRING
@@ -18,7 +18,7 @@ from weighbridge.schema import Severity
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from weighbridge.detect.subjects import DocumentSubject, FactsSubject, RepositorySubject
+    from weighbridge.detect.subjects import DocumentSubject, FactsSubject, LinesSubject, RepositorySubject
     from weighbridge.formats.graph import Node
     from weighbridge.formats.tensorflow import TensorFlowFacts
     from weighbridge.schema import Finding
@@ -78,6 +78,7 @@ _CHECKPOINTS: Final = frozenset(
     }
 )
 _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]{1,12}://")
+_TEXT_OP: Final = re.compile(r"\bop\s*:\s*[\"'](\w+)[\"']")
 _LOCAL_STREAMS: Final = frozenset({"stdout", "stderr", "log(info)", "log(warning)", "log(error)", ""})
 _FLEX: Final = "Flex"
 _TFLITE_CUSTOM: Final = frozenset({"TFLite_Detection_PostProcess"})
@@ -148,6 +149,16 @@ def _node(
             yield "TFL-003", f"{node.op} uses {printable(odd[:80])!r}", Severity.INFO if asset else None
     elif node.op and node.op not in _operators() and node.op not in own:
         yield "TFL-005", f"{printable(node.op)} is no operator of TensorFlow; a library has to bring it", None
+
+
+def detect_text(subject: LinesSubject) -> Iterator[Finding]:
+    """A graph as text (`.pbtxt`)."""
+    if not subject.name.endswith((".pbtxt", ".prototxt")):
+        return
+    for number, line in enumerate(subject.text.split("\n"), 1):
+        match = _TEXT_OP.search(line)
+        if match and (match[1] in _FILES | _PYTHON or _NETWORK.match(match[1])):
+            yield in_text("TFL-009", subject.location, subject.text, number, f"the graph holds {match[1]}")
 
 
 def detect_tflite(subject: FactsSubject) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ _EVENTS: Final = 2_000_000
 _DEPTH: Final = 200
 _DIGITS: Final = 4000
 _SHOWN: Final = 50
+_INTEGER: Final = re.compile(r"[-+]?[0-9]{1,50}\Z")
 _COMMENT: Final = re.compile(r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/|,(?=\s*[}\]])', re.DOTALL)
 
 Path: TypeAlias = tuple[Any, ...]  # (parent path, key), () at the root
@@ -187,7 +188,7 @@ class _Builder:
             container.extend(parts)
             return
         for key, value in zip(parts[::2], parts[1::2], strict=False):
-            name = key if isinstance(key, str) else "true" if key is True else str(key)[:200]
+            name = key if isinstance(key, str) else "true" if key is True else _named(key)
             if name == "<<" and isinstance(value, dict):
                 for inner, item in value.items():
                     container.setdefault(inner, item)
@@ -212,6 +213,11 @@ class _Builder:
         )
 
 
+def _named(key: Any) -> str:
+    """A key that is no text. A container is never written out: aliases would unfold in it."""
+    return f"({type(key).__name__} as key)" if isinstance(key, (dict, list)) else str(key)
+
+
 def _scalar(event: Any) -> Any:
     if event.style or (event.tag and "str" in event.tag):
         return event.value
@@ -219,7 +225,7 @@ def _scalar(event: Any) -> Any:
     known = {"true": True, "True": True, "false": False, "False": False, "null": None, "~": None, "": None}
     if text in known:
         return known[text]
-    if text.lstrip("-").isdigit() and len(text) < _SHOWN and text.isascii():
+    if _INTEGER.match(text):
         return int(text)
     return text
 

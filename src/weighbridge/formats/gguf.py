@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 _SCALARS: Final = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _SIGNED: Final = frozenset({1, 3, 5, 11})
 _STRING, _ARRAY = 8, 9
-_KEPT: Final = 1 << 20
+# Longer than any template that is parsed, so that a cut one is never taken for a whole one.
+_KEPT: Final = 8 << 20
 _NESTED: Final = 4
 _SMALLEST_KEY: Final = 13
 _SMALLEST_TENSOR: Final = 24

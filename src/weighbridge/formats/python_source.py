@@ -25,6 +25,9 @@ _FOLDED: Final = 1 << 16
 _ORIGINS: Final = 16
 _DOTTED: Final = re.compile(r"[A-Za-z_][\w.]*\Z")
 MODULE: Final = ""
+# Stands for an attribute whose name is put together while the program runs.
+COMPUTED: Final = "(computed)"
+_SENSITIVE: Final = frozenset({"os", "builtins", "subprocess", "sys", "posix", "nt", "ctypes", "importlib", "pty"})
 _TOLD_APART: Final = frozenset(
     {ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.Assign, ast.AnnAssign,
      ast.NamedExpr, ast.AugAssign, ast.withitem, ast.For, ast.Call, ast.Constant, ast.If}
@@ -115,7 +118,7 @@ class _Reader:
     """The pass: a stack of nodes to visit with the scope each of them runs in."""
 
     def __init__(self) -> None:
-        self._names: dict[str, str] = {}
+        self._names: dict[str, str] = {"__builtins__": "builtins"}
         self._made: dict[tuple[str, str], tuple[str, ...]] = {}
         self._values: dict[tuple[str, str], object] = {}
         self._imports: list[str] = []
@@ -155,6 +158,7 @@ class _Reader:
                 inner = f"{scope}.{node.name}" if scope else node.name
                 self._functions.setdefault(inner, [])
                 # Decorators, defaults and annotations run where the function is defined.
+                self._decorated(node.decorator_list, scope)
                 outside = [*node.decorator_list, *node.args.defaults, *(d for d in node.args.kw_defaults if d)]
                 self._functions[scope] += [name for d in node.decorator_list if (name := self.dotted(d))]
                 yield from ((part, scope) for part in outside)
@@ -170,6 +174,7 @@ class _Reader:
                 for part in node.body:
                     is_method = isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)
                     yield part, name if is_method else f"{name}.<body>"
+                self._decorated(node.decorator_list, scope)
                 yield from ((part, scope) for part in (*node.decorator_list, *node.bases))
                 return
             case ast.Lambda():
@@ -193,6 +198,16 @@ class _Reader:
                 yield from ((part, scope) for part in node.orelse)
                 return
         yield from ((child, scope) for child in _children(node))
+
+    def _decorated(self, decorators: list[ast.expr], scope: str) -> None:
+        """A bare decorator is a call: the decorators below it make its argument."""
+        names = [self.dotted(decorator) for decorator in decorators]
+        for number, (decorator, name) in enumerate(zip(decorators, names, strict=True)):
+            if name:
+                below = tuple(filter(None, names[number + 1 :]))
+                self._calls.append(
+                    Call(name=name, line=decorator.lineno, scope=scope, arguments=(None,), keywords=(), origins=below)
+                )
 
     def _import(self, node: ast.Import) -> None:
         for alias in node.names:
@@ -268,7 +283,7 @@ class _Reader:
             elif isinstance(node, ast.Name):
                 parts.append(self._names.get(node.id, node.id))
                 return ".".join(reversed(parts))
-            elif isinstance(node, ast.Call) and (root := self._reflected(node)):
+            elif (isinstance(node, ast.Call) and (root := self._reflected(node))) or (isinstance(node, ast.Subscript) and (root := self._looked_up(node))):
                 parts.append(root)
                 return ".".join(reversed(parts))
             else:
@@ -286,7 +301,26 @@ class _Reader:
             base, attribute = self.dotted(node.args[0]), self.constant(node.args[1], MODULE)
             if base and isinstance(attribute, str) and _DOTTED.match(attribute):
                 return f"{base}.{attribute}"
+            if base in _SENSITIVE and attribute is None:
+                return f"{base}.{COMPUTED}"
         return ""
+
+    def _looked_up(self, node: ast.Subscript) -> str:
+        """`os.__dict__["system"]`, `vars(os)["system"]`, `sys.modules["os"]`, `globals()["x"]` as the name they come to."""
+        key = self.constant(node.slice, MODULE)
+        table = node.value
+        if isinstance(table, ast.Call) and isinstance(table.func, ast.Name):
+            base = self.dotted(table.args[0]) if table.func.id == "vars" and table.args else ""
+            plain = table.func.id in {"globals", "locals"}
+        else:
+            name = self.dotted(table)
+            base, plain = name.removesuffix(".__dict__") if name.endswith(".__dict__") else "", name == "sys.modules"
+            base = base or ("builtins" if name == "builtins" else "")
+        if not isinstance(key, str) or not _DOTTED.match(key):
+            return f"{base}.{COMPUTED}" if base in _SENSITIVE else ""
+        if plain:
+            return self._names.get(key, key)
+        return f"{base}.{key}" if base else ""
 
     def _described(self, node: ast.AST) -> str:
         """A method of a value that a call made: `requests.get().json`."""

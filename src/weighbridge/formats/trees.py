@@ -5,6 +5,7 @@ Sources: LightGBM 4 `src/io/tree.cpp`, XGBoost 3 `doc/model.schema`, ubjson.org.
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from weighbridge.source import Blob
 
 _DEPTH: Final = 64
+_VALUES: Final = 1_000_000
 _WIDTHS: Final = {
     b"i": (1, "b"),
     b"U": (1, "B"),
@@ -26,6 +28,7 @@ _WIDTHS: Final = {
     b"d": (4, "f"),
     b"D": (8, "d"),
 }
+_NUMBER: Final = re.compile(r"-?[0-9]{1,18}\Z")
 _ARRAYS: Final = ("left_children", "right_children", "parents", "split_indices", "split_conditions")
 
 
@@ -51,7 +54,7 @@ def _header(text: str) -> int:
 
 def _integer(text: str, default: int) -> int:
     text = text.strip()
-    return int(text) if text.lstrip("-").isdigit() and len(text) < 20 else default
+    return int(text) if _NUMBER.match(text) else default
 
 
 def _lightgbm_tree(values: dict[str, str], features: int) -> Iterator[str]:
@@ -110,7 +113,7 @@ def _xgboost_tree(tree: dict[str, Any]) -> Iterator[str]:
 
 def read_ubjson(blob: Blob) -> Any:
     """A UBJSON document as plain data; long arrays of numbers are read at once. Raises MalformedInput, LimitExceeded."""
-    return _Ubjson(Window(blob)).value(0)
+    return _Ubjson(Window(blob, steps=_VALUES)).value(0)
 
 
 class _Ubjson:

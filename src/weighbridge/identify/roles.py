@@ -73,7 +73,7 @@ _ROLES: Final[tuple[tuple[str, Callable[[str, dict[str, Any]], bool]], ...]] = (
     ("keras", _is_keras),
     ("tokenizer", _is_tokenizer),
     ("tfjs", lambda _, root: "weightsManifest" in root or "modelTopology" in root),
-    ("notebook", _has("cells", "nbformat")),
+    ("notebook", lambda name, root: bool({"cells", "worksheets"} & root.keys()) and ("nbformat" in root or name.endswith(".ipynb"))),
     ("mlmodel", lambda name, root: "flavors" in root or name.endswith("MLmodel")),
     ("adapter", lambda name, root: "peft_type" in root or name.endswith("adapter_config.json")),
     ("xgboost", _has("learner", "version")),

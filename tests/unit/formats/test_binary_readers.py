@@ -9,42 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.corpus import binaries, rules
-from tests.corpus.repositories import sentencepiece
-from weighbridge.formats import gguf, hdf5, markup, onnx, rds, signs, tensorflow, tflite, trees, wire_models
+from tests.corpus.readers import READERS
+from weighbridge.formats import gguf, hdf5, markup, onnx, rds
 from weighbridge.formats.flatbuffers import root
 from weighbridge.formats.protobuf import fields
 from weighbridge.formats.window import Window
 from weighbridge.schema import LimitExceeded, MalformedInput, Reason
-from weighbridge.source import BytesBlob
-
-
-def blob(data):
-    return BytesBlob(data)
-
-
-READERS = {
-    "onnx": (onnx.read_onnx, binaries.onnx_model),
-    "saved model": (
-        tensorflow.read_saved_model,
-        lambda: binaries.saved(binaries.meta(binaries.PLAIN))["saved_model.pb"],
-    ),
-    "graph def": (tensorflow.read_graph_def, lambda: binaries.PLAIN),
-    "checkpoint": (tensorflow.read_checkpoint_index, lambda: binaries.bundle(16)["ckpt.index"]),
-    "tflite": (tflite.read_tflite, binaries.tflite),
-    "ort": (tflite.read_ort, binaries.ort),
-    "gguf": (gguf.read_gguf, binaries.gguf),
-    "hdf5": (hdf5.read_hdf5, binaries.hdf5),
-    "hdf5, dense groups": (hdf5.read_hdf5, lambda: binaries.hdf5("dense")),
-    "hdf5, virtual": (hdf5.read_hdf5, lambda: binaries.hdf5("virtual")),
-    "rds": (rds.read_rds, binaries.rds),
-    "ubjson": (trees.read_ubjson, lambda: binaries.xgboost_model("ubj")),
-    "sentencepiece": (wire_models.read_sentencepiece, sentencepiece),
-    "core ml": (wire_models.read_coreml, lambda: binaries.coreml(b"")["a.mlmodel"]),
-    "paddle": (wire_models.read_paddle, lambda: binaries.paddle("matmul")["a.pdmodel"]),
-    "xml": (markup.read_markup, lambda: binaries.ir('offset="0"')["model.xml"]),
-    "matlab": (lambda b: signs.read_signs(b, "matlab"), binaries.matlab),
-    "fasttext": (lambda b: signs.read_signs(b, "fasttext"), lambda: binaries.fasttext(1)["a.ftz"]),
-}
+from weighbridge.source import BytesBlob as blob
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -84,6 +84,18 @@ def test_anchors_are_shared_and_counted():
     assert sum(1 for _ in walk(found.root)) < 1000, "a walk goes through every node once"
 
 
+def test_containers_as_keys_are_never_unfolded():
+    text = "a: &a [1, 1]\n" + "".join(
+        f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)}, *{chr(97 + n)}]\n" for n in range(24)
+    )
+    assert "(list as key)" in read_yaml(text + "? *y\n: 1\n").root
+
+
+@pytest.mark.parametrize("text", ["a: --3\n", "a: +-1\n"])
+def test_what_only_looks_like_a_number_is_text(text):
+    assert isinstance(read_yaml(text).root["a"], (str, list, type(None)))
+
+
 def test_yaml_scalars_are_read_as_pyyaml_reads_them():
     assert read_yaml("a: true\nb: 1\nc: '1'\nd: ~\ne: x y\n").root == {
         "a": True,
@@ -190,6 +202,14 @@ def names(source):
         ("__import__('os').system('a')", "os.system"),
         ("import importlib\nimportlib.import_module('os').system('a')", "os.system"),
         ("import os\ngetattr(os, 'metsys'[::-1])('a')", "os.system"),
+        ("import os\nos.__dict__['system']('a')", "os.system"),
+        ("import os\nvars(os)['sys' + 'tem']('a')", "os.system"),
+        ("import sys\nsys.modules['os'].system('a')", "os.system"),
+        ("import os\nglobals()['os'].system('a')", "os.system"),
+        ("__builtins__.exec('a')", "builtins.exec"),
+        ("__builtins__['exec']('a')", "builtins.exec"),
+        ("import os\ngetattr(os, name())('a')", "os.(computed)"),
+        ("@exec\n@input\nclass X: pass", "exec"),
         ("import torch.nn as nn\nnn.Linear(1, 2)", "torch.nn.Linear"),
     ],
 )

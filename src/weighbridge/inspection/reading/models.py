@@ -9,7 +9,7 @@ from weighbridge.formats.document import Document
 from weighbridge.identify.wire import protobuf_kind
 from weighbridge.inspection.reading import plain
 from weighbridge.inspection.reading.text import document, template
-from weighbridge.schema import Coverage, MalformedInput, Reason, Status
+from weighbridge.schema import Coverage, LimitExceeded, MalformedInput, Reason, Status
 from weighbridge.source import Slice
 
 if TYPE_CHECKING:
@@ -98,8 +98,10 @@ def _graph(stages: Stages, member: Member, facts: Any) -> None:
 
 def _json_inside(stages: Stages, member: Member, text: str) -> None:
     """A JSON text that another format carries; it is read like a file of its own."""
-    if len(text) > _JSON_ATTRIBUTE or not text.lstrip().startswith("{"):
+    if not text.lstrip().startswith("{"):
         return
+    if len(text) >= _JSON_ATTRIBUTE:
+        raise LimitExceeded(f"a configuration of {len(text)} characters inside {member.format}", limit="header")
     from weighbridge.formats.document import read_json  # noqa: PLC0415
 
     try:

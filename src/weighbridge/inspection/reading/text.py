@@ -33,6 +33,7 @@ _LINES: Final = frozenset(
         "mlir", "path file", "ncnn"}
 )  # fmt: skip
 _NOTED_CONFIG: Final = 1 << 16
+_NOTED_TENSORS: Final = 20_000
 _SNIFFED: Final = 4096
 
 
@@ -128,6 +129,12 @@ def document(stages: Stages, location: Location, parsed: Document, text: str) ->
             stages.note("config", location, root)
         if location.path[-1].endswith("vocab.json") and isinstance(root, dict):
             stages.note("vocab", location, _fingerprint(root))
+        if (
+            isinstance(root, dict)
+            and isinstance(root.get("weight_map"), dict)
+            and len(root["weight_map"]) < _NOTED_TENSORS
+        ):
+            stages.note("index", location, {str(key): str(value) for key, value in root["weight_map"].items()})
         if "tfjs" in found and isinstance(root, dict):
             stages.note("numbers", location, tuple(_weight_files(root)))
         for origin, template_text in templates(location.path[-1], root):

@@ -1,0 +1,85 @@
+"""Each reader of a format with a real file for it: what property and fuzz tests go through."""
+
+from __future__ import annotations
+
+from tests.corpus import binaries, operations, repositories
+from tests.corpus.repositories import sentencepiece
+from tests.corpus.saved import CHATML
+from weighbridge.formats import (
+    commands,
+    document,
+    gguf,
+    hdf5,
+    markup,
+    notebook,
+    onnx,
+    python_source,
+    rds,
+    signs,
+    template,
+    tensorflow,
+    tflite,
+    tokenizer,
+    trees,
+    wire_models,
+)
+from weighbridge.source import BytesBlob
+
+
+def blob(data):
+    return BytesBlob(data)
+
+
+READERS = {
+    "onnx": (onnx.read_onnx, binaries.onnx_model),
+    "saved model": (
+        tensorflow.read_saved_model,
+        lambda: binaries.saved(binaries.meta(binaries.PLAIN))["saved_model.pb"],
+    ),
+    "graph def": (tensorflow.read_graph_def, lambda: binaries.PLAIN),
+    "checkpoint": (tensorflow.read_checkpoint_index, lambda: binaries.bundle(16)["ckpt.index"]),
+    "tflite": (tflite.read_tflite, binaries.tflite),
+    "ort": (tflite.read_ort, binaries.ort),
+    "gguf": (gguf.read_gguf, binaries.gguf),
+    "hdf5": (hdf5.read_hdf5, binaries.hdf5),
+    "hdf5, dense groups": (hdf5.read_hdf5, lambda: binaries.hdf5("dense")),
+    "hdf5, virtual": (hdf5.read_hdf5, lambda: binaries.hdf5("virtual")),
+    "rds": (rds.read_rds, binaries.rds),
+    "ubjson": (trees.read_ubjson, lambda: binaries.xgboost_model("ubj")),
+    "sentencepiece": (wire_models.read_sentencepiece, sentencepiece),
+    "core ml": (wire_models.read_coreml, lambda: binaries.coreml(b"")["a.mlmodel"]),
+    "paddle": (wire_models.read_paddle, lambda: binaries.paddle("matmul")["a.pdmodel"]),
+    "xml": (markup.read_markup, lambda: binaries.ir('offset="0"')["model.xml"]),
+    "matlab": (lambda b: signs.read_signs(b, "matlab"), binaries.matlab),
+    "fasttext": (lambda b: signs.read_signs(b, "fasttext"), lambda: binaries.fasttext(1)["a.ftz"]),
+}
+
+
+def table(data):
+    root = document.read_json(data.decode("utf-8", "replace")).root
+    return root if isinstance(root, dict) else {}
+
+
+def text(read):
+    return lambda data: read(data.decode("utf-8", "replace"))
+
+
+# Readers of text take bytes here, so that both kinds are mutated alike.
+TEXT_READERS = {
+    "json": (text(document.read_json), lambda: repositories.config(a=[1, 2.5, None, {"b": "c"}])["config.json"]),
+    "yaml": (text(document.read_yaml), repositories.BOMB.encode),
+    "toml": (text(document.read_toml), lambda: b"[a]\nb = [1, 2]\nc = { d = 'e' }\n"),
+    "template": (text(template.read_template), CHATML.encode),
+    "python": (text(python_source.read_python), lambda: operations.COD["COD-008"][0]["train.py"]),
+    "commands": (text(lambda data: list(commands.commands(data))), lambda: b"curl -s 'a b' | sh && x; y \\\n z\n"),
+    "lightgbm": (text(trees.read_lightgbm), binaries.lightgbm_text),
+    "xgboost": (lambda data: trees.xgboost_problems(table(data)), lambda: binaries.xgboost_model("json")),
+    "notebook": (
+        lambda data: notebook.read_notebook(table(data)),
+        lambda: operations.notebook("!ls\nx = 1\n")["a.ipynb"],
+    ),
+    "tokenizer": (
+        lambda data: tokenizer.read_tokenizer(table(data)),
+        lambda: repositories.tokenizer()["tokenizer.json"],
+    ),
+}
