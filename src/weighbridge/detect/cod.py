@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from weighbridge.detect.finding import finding
+from weighbridge.detect.mend import mended
 from weighbridge.detect.place import in_text
 from weighbridge.detect.sec import find_secrets
 from weighbridge.formats.pickle import printable
-from weighbridge.schema import Severity
+from weighbridge.schema import Evidence, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,6 +70,7 @@ _MODEL_ADDRESS: Final = re.compile(
     r"http://(?!localhost|127\.|0\.0\.0\.0|\[::1\])[^\s\"']+\.(?:pt|pth|bin|safetensors|pkl|onnx|gguf|h5|keras|ckpt|zip|tar|tar\.gz|tgz|whl)\b"
 )
 _PUBLIC: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  # what is looked for
+_LINE: Final = 200
 _SERVERS: Final = re.compile(
     r"(?:uvicorn\.run|\.run|\.launch|ray\.init|ray\.serve\.start|serve\.start|\.serve|HTTPServer|ThreadingHTTPServer|\.bind|waitress\.serve|web\.run_app)\Z"
 )
@@ -86,9 +88,13 @@ def detect_source(subject: SourceSubject) -> Iterator[Finding]:
             for rule, message, severity in check(call):
                 if (rule, call.line) not in seen:
                     seen.add((rule, call.line))
-                    yield in_text(rule, subject.location, subject.text, call.line, message, severity=severity)
+                    yield _with_fix(
+                        in_text(rule, subject.location, subject.text, call.line, message, severity=severity),
+                        subject,
+                        call.line,
+                    )
     for text in subject.module.texts:
-        match = _MODEL_ADDRESS.search(text.value)
+        match = _MODEL_ADDRESS.match(text.value.strip())
         if match and ("COD-014", text.line) not in seen:
             seen.add(("COD-014", text.line))
             message = f"a model comes over plain HTTP: {printable(match[0][:80])}"
@@ -98,6 +104,15 @@ def detect_source(subject: SourceSubject) -> Iterator[Finding]:
             seen.add(("COD-017", text.line))
             yield finding("COD-017", replace(subject.location, line=text.line), f"the source holds {secret}")
     yield from _permissive(subject)
+
+
+def _with_fix(found: Finding, subject: SourceSubject, number: int) -> Finding:
+    """The finding with the line as it should read, where that can be told."""
+    lines = subject.text.split("\n", number)
+    better = mended(found.rule, lines[number - 1].strip()) if number <= len(lines) else ""
+    if not better or len(better) > _LINE:
+        return found
+    return replace(found, evidence=(*found.evidence, Evidence(text=f"{number:>4} + {printable(better)}", culprit=True)))
 
 
 _Result = tuple[str, str, Severity | None]

@@ -69,10 +69,9 @@ def _harm(call: Call, *, on_import: bool) -> tuple[str, Severity | None] | None:
     fetched = next((origin for origin in call.origins if _FETCHES.search(origin)), "")
     when = " on import" if on_import else ""
     if call.name.endswith(COMPUTED):
-        return (
-            f"a function of {call.name.partition('.')[0]} is chosen by a name that is put together{when}",
-            Severity.HIGH,
-        )
+        owner = call.name.partition(".")[0]
+        doubt = Severity.MEDIUM if owner in {"builtins", "sys"} else Severity.HIGH
+        return f"a function of {owner} is chosen by a name that is put together{when}", doubt
     if call.name in _RUNS and (decoded or fetched):
         severity = Severity.HIGH if call.name == "types.FunctionType" else None
         return f"{call.name} runs what {decoded or fetched} gives{when}", severity

@@ -58,7 +58,7 @@ def _secrets(data: bytes) -> Iterator[tuple[str, str, int, str, str]]:
     for prefix, name, pattern in _TOKENS:
         at = data.find(prefix)
         match = pattern.search(data, max(0, at - 1)) if at >= 0 else None
-        if match and entropy(match[0][len(prefix) :]) >= _ENTROPY:
+        if match and b"EXAMPLE" not in match[0] and entropy(match[0][len(prefix) :]) >= _ENTROPY:
             shown = match[0][: len(prefix) + _SHOWN].decode("latin-1")
             yield "SEC-001", name, match.start(), f"a {name}: {shown}… ({len(match[0])} characters)", ""
     key = _PRIVATE.search(data) if b"PRIVATE KEY" in data else None

@@ -35,6 +35,28 @@ _TOLD_APART: Final = frozenset(
 _RUNS: Final = re.compile(
     r"(?:exec|eval|builtins\.\w+|os\.(?:system|popen|exec\w+|spawn\w+|startfile)|subprocess\.\w+|pty\.spawn|types\.FunctionType)\Z"
 )
+# Functions that call what they are given, at once or soon.
+_CALL_BACK: Final = frozenset(
+    [
+        "Thread",
+        "Timer",
+        "Process",
+        "register",
+        "submit",
+        "start_new_thread",
+        "apply",
+        "map",
+        "filter",
+        "call_soon",
+        "create_task",
+        "run",
+        "ensure_future",
+        "run_until_complete",
+        "starmap",
+        "reduce",
+        "partial",
+    ]
+)
 _SILENT: Final = frozenset(
     {ast.Load, ast.Store, ast.Del, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.And, ast.Or, ast.Not, ast.USub, ast.Eq}
 )
@@ -247,8 +269,8 @@ class _Reader:
         origins: dict[str, None] = {}
         for part in (*node.args, *(keyword.value for keyword in node.keywords)):
             origins.update(dict.fromkeys(self._origins(part, scope)))
-            if isinstance(part, ast.Name | ast.Attribute) and (given := self.dotted(part)):
-                self._functions[scope].append(given)  # a function handed over may be called back
+            if name.rpartition(".")[2] in _CALL_BACK and (given := self.dotted(part)):
+                self._functions[scope].append(given)
         keywords = []
         for keyword in node.keywords:
             value = self.constant(keyword.value, scope)
@@ -283,7 +305,9 @@ class _Reader:
             elif isinstance(node, ast.Name):
                 parts.append(self._names.get(node.id, node.id))
                 return ".".join(reversed(parts))
-            elif (isinstance(node, ast.Call) and (root := self._reflected(node))) or (isinstance(node, ast.Subscript) and (root := self._looked_up(node))):
+            elif (isinstance(node, ast.Call) and (root := self._reflected(node))) or (
+                isinstance(node, ast.Subscript) and (root := self._looked_up(node))
+            ):
                 parts.append(root)
                 return ".".join(reversed(parts))
             else:
