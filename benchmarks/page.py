@@ -197,6 +197,7 @@ def _repositories(data):
             cells.append("not finished in 300 s" if code is None else f"{cpu:.1f} / {memory:.0f} / {code}")
         lines.append(_row(count, row["files"], f"{row['bytes'] / 1e6:.1f}", *cells))
     code, cpu, _ = data["throughput"]["1000"]["weighbridge"]
+    lines += ["", "modelscan opens the formats it knows by their names and skips the others (exit 3); modelaudit ends with an error of its own (exit 2)."]
     lines += ["", f"Weighbridge inspects {1000 / cpu:.0f} repositories a second on one core.", ""]
     lines += _samples(data["samples"]) + _far(data["far"])
     return lines
@@ -208,7 +209,7 @@ def _samples(data):
         "",
         f"The bad and the benign sample of {data['count']} rules (Keras, TensorFlow, ONNX, GGUF, templates, tokenizers, native and classical",
         "formats, Hydra, hub configuration, adapters), each as a folder. The samples are our own: a peer that has no rule for an attack says",
-        "nothing, and that is what the table shows. Weighbridge's benign samples may be flagged by a rule other than their own.",
+        "nothing, and that is what the table shows. A bad sample of a rule of low severity is admitted by the default policy and counts as clean.",
         "",
     ]
     lines += _header(

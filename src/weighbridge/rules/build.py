@@ -35,5 +35,5 @@ def rule(  # one row of the catalogue
         why=why,
         evidence=evidence or "the place in the file, with the bytes or names that were read there",
         fix=fix,
-        references=complete(effects, tuple(references.split())),
+        references=complete(effects, surface, tuple(references.split())),
     )

@@ -198,7 +198,15 @@ CVES: Final = frozenset(
     ]
 )
 
-EVERY_RULE: Final = ("AML.T0010", "AML.T0010.003", "LLM05:2023", "LLM03:2025", "LLM04:2026", "AATMF:SC-*", "NISTAML.05")
+EVERY_RULE: Final = ("AML.T0010", "LLM05:2023", "LLM03:2025", "LLM04:2026", "AATMF:SC-*", "NISTAML.05")
+BY_SURFACE: Final[dict[str, tuple[str, ...]]] = {
+    "models": ("AML.T0010.003",),
+    "fine-tuning": ("AML.T0010.003",),
+    "data": ("AML.T0010.002",),
+    "libraries": ("AML.T0010.001", "ML06:2023"),
+    "mlops": ("AML.T0010.001", "ML06:2023"),
+    "agents": ("AML.T0010.005", "ASI04"),
+}
 BY_EFFECT: Final[dict[str, tuple[str, ...]]] = {
     "X": ("AML.T0011.000", "AML.T0018.002", "ML06:2023", "ASI05", "AATMF:T13-AT-001"),
     "B": ("AML.T0018.000", "LLM05:2026", "LLM04:2025", "ML10:2023", "NISTAML.051", "NISTAML.023"),
@@ -208,10 +216,13 @@ BY_EFFECT: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
-def complete(effects: str, given: tuple[str, ...]) -> tuple[str, ...]:
-    """The references of a rule: those of every rule, those of its effects, and its own, each once."""
+def complete(effects: str, surface: str, given: tuple[str, ...]) -> tuple[str, ...]:
+    """The references of a rule: those of every rule, of its surface and its effects, and its own, each once.
+
+    Raises KeyError for a surface that does not exist.
+    """
     by_effect = (reference for effect in effects for reference in BY_EFFECT.get(effect, ()))
-    return tuple(dict.fromkeys((*EVERY_RULE, *by_effect, *given)))
+    return tuple(dict.fromkeys((*EVERY_RULE, *BY_SURFACE[surface], *by_effect, *given)))
 
 
 def name_of(reference: str) -> str:
