@@ -19,6 +19,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util import Retry, Timeout
 
 from weighbridge.schema import SourceError
+from weighbridge.source.pages import PAGE, Pages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from weighbridge.source.cache import Cache
 
 _REDIRECTS: Final = 5
-_FIRST: Final = 16 << 10
-_MOST: Final = 1 << 20
-_PAGES: Final = 4096
 _WHOLE: Final = 4 << 30
 _ATTEMPTS: Final = 4
 _DOCUMENT: Final = 64 << 20
@@ -213,11 +211,10 @@ class HttpBlob:
 
     def __init__(self, session: Session, url: str, *, size: int | None = None, validator: str = "") -> None:
         self._session, self._url = session, url
-        self._pages: dict[int, bytes] = {}
-        self._end, self._step = -1, _FIRST
         self._whole: bytes | None = None
         self._validator = validator
         self.size = -1 if size is None else size
+        self._pages = Pages(self.size, self._fetch)
         if size is None:
             self._begin()
 
@@ -228,7 +225,7 @@ class HttpBlob:
 
     def _begin(self) -> None:
         """Learn the size from the first page."""
-        response, final = self._session.open(self._url, {"Range": f"bytes=0-{_FIRST - 1}"})
+        response, final = self._session.open(self._url, {"Range": f"bytes=0-{PAGE - 1}"})
         if response.status == 401:
             response.release_conn()
             raise SourceError(
@@ -242,7 +239,8 @@ class HttpBlob:
         if response.status == 206:
             start, end, total = self._told(response, final)
             self.size = total
-            self._keep(start, self._body(response, end - start + 1, final))
+            self._pages = Pages(total, self._fetch)
+            self._pages.keep(start, self._body(response, end - start + 1, final))
             return
         self._take_whole(response, final)
 
@@ -276,38 +274,20 @@ class HttpBlob:
 
     def read(self, offset: int, length: int) -> bytes:
         """See `Blob.read`."""
-        length = min(length, self.size - offset)
-        if length <= 0:
-            return b""
         if self._whole is not None:
             return self._whole[offset : offset + length]
-        first, last = offset // _FIRST, (offset + length - 1) // _FIRST
-        missing = [page for page in range(first, last + 1) if page not in self._pages]
-        if missing:
-            self._fetch(missing[0], missing[-1])
-        data = b"".join(self._pages[page] for page in range(first, last + 1))
-        return data[offset - first * _FIRST :][:length]
+        return self._pages.read(offset, length)
 
-    def _fetch(self, first: int, last: int) -> None:
-        """Get pages; where the last fetch ended just before, get more than asked for."""
-        # Reading on from where the last fetch ended means more will be wanted; a jump means nothing.
-        self._step = min(_MOST, self._step * 2) if first == self._end else _FIRST
-        start = first * _FIRST
-        stop = min(self.size, max((last + 1) * _FIRST, start + self._step))
-        cached = self._session.cache.get(self._url, self._validator, start, stop) if self._session.cache else None
-        data = cached if cached is not None else self._range(start, stop)
-        if cached is None and self._session.cache:
-            self._session.cache.put(self._url, self._validator, start, stop, data)
-        self._keep(start, data)
-        self._end = (stop + _FIRST - 1) // _FIRST
-
-    def _keep(self, start: int, data: bytes) -> None:
-        if len(self._pages) > _PAGES:
-            self._pages.clear()
-        for at in range(0, len(data), _FIRST):
-            piece = data[at : at + _FIRST]
-            if len(piece) == _FIRST or start + at + len(piece) == self.size:
-                self._pages[(start + at) // _FIRST] = piece
+    def _fetch(self, start: int, stop: int) -> bytes:
+        """A range, from the cache where that holds it."""
+        cache = self._session.cache
+        kept = cache.get(self._url, self._validator, start, stop) if cache else None
+        if kept is not None:
+            return kept
+        data = self._range(start, stop)
+        if cache:
+            cache.put(self._url, self._validator, start, stop, data)
+        return data
 
     def _range(self, start: int, stop: int) -> bytes:
         """The bytes from `start` to `stop`; what was cut is asked for again from where it broke off."""

@@ -6,12 +6,12 @@ Credentials, region and endpoint come from the environment, as every AWS tool re
 from __future__ import annotations
 
 import os
-import threading
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from weighbridge.schema import SourceError, Unavailable
+from weighbridge.source.pages import Pages
 from weighbridge.source.tree import Anomaly, Entry, Unchecked
 
 if TYPE_CHECKING:
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 
     from weighbridge.source.blob import Blob
     from weighbridge.source.http import Session
-
-_PAGE: Final = 16 << 10
-_MOST: Final = 1 << 20
-_PAGES: Final = 4096
 
 
 class ObjectTree(Unchecked):
@@ -86,34 +82,20 @@ class _ObjectBlob:
 
     def __init__(self, obstore: Any, store: Any, key: str, session: Session) -> None:
         self._obstore, self._store, self._key, self._session = obstore, store, key, session
-        self._pages: dict[int, bytes] = {}
-        self._end, self._step = -1, _PAGE
-        self._lock = threading.Lock()
         try:
             found = obstore.head(store, key)
         except Exception as error:
             raise _failed(key, error) from error
         self.size, self._tag = int(found["size"]), found.get("e_tag")
+        self._pages = Pages(self.size, self._fetch)
 
     changed = False
 
     def read(self, offset: int, length: int) -> bytes:
         """See `Blob.read`."""
-        length = min(length, self.size - offset)
-        if length <= 0:
-            return b""
-        with self._lock:
-            first, last = offset // _PAGE, (offset + length - 1) // _PAGE
-            missing = [page for page in range(first, last + 1) if page not in self._pages]
-            if missing:
-                self._fetch(missing[0], missing[-1])
-            data = b"".join(self._pages[page] for page in range(first, last + 1))
-        return data[offset - first * _PAGE :][:length]
+        return self._pages.read(offset, length)
 
-    def _fetch(self, first: int, last: int) -> None:
-        self._step = min(_MOST, self._step * 2) if first == self._end else _PAGE
-        start = first * _PAGE
-        stop = min(self.size, max((last + 1) * _PAGE, start + self._step))
+    def _fetch(self, start: int, stop: int) -> bytes:
         options: dict[str, Any] = {"range": (start, stop)}
         if self._tag:
             options["if_match"] = self._tag
@@ -124,11 +106,7 @@ class _ObjectBlob:
         self._session.count(len(data))
         if len(data) != stop - start:
             raise SourceError(f"{self._key}: {len(data)} bytes came for {stop - start}", hint="try again")
-        if len(self._pages) > _PAGES:
-            self._pages.clear()
-        for at in range(0, len(data), _PAGE):
-            self._pages[(start + at) // _PAGE] = data[at : at + _PAGE]
-        self._end = (stop + _PAGE - 1) // _PAGE
+        return data
 
 
 def _failed(name: str, error: Exception) -> SourceError:
