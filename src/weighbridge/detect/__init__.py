@@ -76,6 +76,9 @@ DETECTORS: Final[tuple[tuple[str, str, str], ...]] = (
     ("TemplateSubject", "tpl", "detect_template"),
     ("TokenizerSubject", "tok", "detect_tokenizer"),
     ("SafetensorsSubject", "nmo", "detect_metadata"),
+    ("TextSubject:pickle", "nmo", "detect_stored"),
+    ("TextSubject:hdf5", "nmo", "detect_stored"),
+    ("TextSubject:gguf", "nmo", "detect_stored"),
     ("TreeSubject", "nmo", "detect_archive"),
     ("TreeSubject", "oci", "detect_tree"),
     ("LinesSubject:prose", "hfr", "detect_prose"),
@@ -166,7 +169,9 @@ def _detectors(kind: str, roles: tuple[str, ...]) -> tuple[Callable[[Any], Itera
 
 def _roles(subject: Subject) -> tuple[str, ...]:
     """What narrows a subject down: the roles of a document, the kind of lines or facts."""
-    found: tuple[str, ...] = getattr(subject, "roles", None) or (getattr(subject, "kind", ""),)
+    found: tuple[str, ...] = getattr(subject, "roles", None) or (
+        getattr(subject, "kind", "") or getattr(subject, "format", ""),
+    )
     return found
 
 

@@ -20,7 +20,7 @@ from weighbridge.source import Oddity
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from weighbridge.detect.subjects import DocumentSubject, SafetensorsSubject, TreeSubject
+    from weighbridge.detect.subjects import DocumentSubject, SafetensorsSubject, TextSubject, TreeSubject
     from weighbridge.formats.document import Path
     from weighbridge.schema import Finding
 
@@ -82,6 +82,11 @@ _COMMANDS: Final = frozenset(
     {"pre_script", "post_script", "setup_script", "init_command", "pre_command", "post_command"}
 )
 _PYTHON_TAG: Final = re.compile(r"!!?python/|tag:yaml\.org,2002:python/")
+_CARRIERS: Final = frozenset({"pickle", "hdf5", "gguf"})
+# The key, whatever a pickle or JSON text puts between a key and its value, and a dotted name.
+_STORED: Final = re.compile(
+    rb"_target_\"?\s*:?\s*\"?(?:q.|r.{4}|\x94)?(?:\x8c.|X.{4}|U.|\x8d.{8})?([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+)", re.DOTALL
+)
 _BOMB: Final = 1_000_000
 _DOCUMENT: Final = 1 << 20
 
@@ -174,6 +179,20 @@ def detect_metadata(subject: SafetensorsSubject) -> Iterator[Finding]:
             if key == "_target_" and isinstance(target, str) and (found := verdict_on(target)):
                 message = f"metadata {printable(name)!r}: {printable(target)} {found[0]}"
                 yield finding("NMO-001", subject.location.at(8), message, severity=found[1])
+
+
+def detect_stored(subject: TextSubject) -> Iterator[Finding]:
+    """Targets among the strings of checkpoints and other binary carriers."""
+    if subject.format not in _CARRIERS:
+        return
+    told: set[str] = set()
+    for base, data in subject.windows():
+        for match in _STORED.finditer(data) if b"_target_" in data else ():
+            target = match[1].decode("ascii")
+            if target not in told and (found := verdict_on(target)):
+                told.add(target)
+                message = f"a stored configuration: {printable(target)} {found[0]}"
+                yield finding("NMO-001", subject.location.at(base + match.start()), message, severity=found[1])
 
 
 def detect_yaml(subject: DocumentSubject) -> Iterator[Finding]:

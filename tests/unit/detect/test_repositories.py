@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import pickle
+
+import pytest
 
 from tests.corpus.repositories import CHATML, SAFE, config, safetensors, template, tokenizer
 
@@ -97,3 +100,11 @@ def test_names_that_are_put_together(report_of):
 def test_decorators_that_execute(report_of):
     source = b"import base64\n\n@exec\n@base64.b64decode\ndef _():\n    pass\n"
     assert rules(report_of({"a.py": source})) == {"HFR-007"}
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_targets_in_checkpoints(report_of, protocol):
+    bad = pickle.dumps({"hyper_parameters": {"optim": {"_target_": "os.system", "command": "id"}}}, protocol)
+    good = pickle.dumps({"hyper_parameters": {"optim": {"_target_": "torch.optim.Adam"}}}, protocol)
+    assert rules(report_of({"a.ckpt": bad})) == {"NMO-001"}
+    assert rules(report_of({"b.ckpt": good})) == set()
