@@ -18,6 +18,9 @@ VERBS: Final = {
     "scan": "inspect files, folders and archives, and judge them",
     "rule": "explain a rule, or list all of them",
     "policy": "show and check the policy that is in force",
+    "sign": "sign every file of an artifact",
+    "verify": "hold an artifact against its signature",
+    "keys": "make, show, rotate and revoke signing keys",
     "cache": "show or clear what is kept of far artifacts",
     "doctor": "say what this installation can do",
 }

@@ -1,0 +1,37 @@
+"""The verb `sign`: a signature over every file of an artifact, as OpenSSF Model Signing writes it."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+
+from weighbridge.cli.keys import password, write_file
+from weighbridge.cli.options import parser
+
+
+def run(arguments: list[str]) -> int:
+    """Run the verb."""
+    made = parser(
+        "sign",
+        "Sign every file of a folder, or one file, as an OpenSSF Model Signing v1.0 bundle.",
+        "weighbridge sign model/ --key release",
+    )
+    made.add_argument("path", help="folder or file")
+    made.add_argument("--key", required=True, metavar="FILE", help="private key (password in WEIGHBRIDGE_KEY_PASSWORD)")
+    made.add_argument("--certificates", metavar="FILE", help="certificate chain in PEM, leaf first")
+    made.add_argument("--output", metavar="FILE", help="the signature (default: PATH.sig)")
+    made.add_argument("--no-cache", action="store_true", help="read every file, whatever is known of it")
+    given = made.parse_args(arguments)
+    from weighbridge.provenance import certificates, keys, signature  # noqa: PLC0415  # loading cryptography takes a while
+    from weighbridge.provenance.digest import DigestCache  # noqa: PLC0415
+
+    private = keys.load_private(given.key, password())
+    chain = certificates.load_chain(given.certificates) if given.certificates else ()
+    output = given.output or f"{given.path.rstrip('/')}.sig"
+    cache = None if given.no_cache else DigestCache()
+    bundle = signature.sign(given.path, private, now=datetime.now(UTC), output=output, chain=chain, cache=cache)
+    if cache:
+        cache.save()
+    write_file(output, bundle)
+    print(f"{output}: signed by {keys.fingerprint(private.public_key())[:16]}…, {os.path.getsize(output)} bytes")
+    return 0
