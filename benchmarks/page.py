@@ -10,7 +10,7 @@ ORDER = ("weighbridge", "picklescan", "modelscan", "fickling", "modelaudit")
 def write(store, target, machine):
     parts = {
         name: _read(store / f"{name}.json")
-        for name in ("detection", "noise", "speed", "hostile", "hashing", "repositories")
+        for name in ("detection", "noise", "speed", "hostile", "hashing", "repositories", "signing")
     }
     lines = [
         "# Performance",
@@ -27,6 +27,7 @@ def write(store, target, machine):
         ("hashing", _hashing),
         ("hostile", _hostile),
         ("repositories", _repositories),
+        ("signing", _signing),
     ):
         lines += (
             section(parts[name]) if parts[name] else [f"## {name}", "", "Not measured in this state of the code.", ""]
@@ -197,7 +198,10 @@ def _repositories(data):
             cells.append("not finished in 300 s" if code is None else f"{cpu:.1f} / {memory:.0f} / {code}")
         lines.append(_row(count, row["files"], f"{row['bytes'] / 1e6:.1f}", *cells))
     code, cpu, _ = data["throughput"]["1000"]["weighbridge"]
-    lines += ["", "modelscan opens the formats it knows by their names and skips the others (exit 3); modelaudit ends with an error of its own (exit 2)."]
+    lines += [
+        "",
+        "modelscan opens the formats it knows by their names and skips the others (exit 3); modelaudit ends with an error of its own (exit 2).",
+    ]
     lines += ["", f"Weighbridge inspects {1000 / cpu:.0f} repositories a second on one core.", ""]
     lines += _samples(data["samples"]) + _far(data["far"])
     return lines
@@ -228,3 +232,27 @@ def _far(data):
     for label, (code, cpu, wall, memory, count) in data.items():
         lines.append(_row(label, code, f"{cpu:.2f}", f"{wall:.1f}", f"{memory:.0f}", f"{count / 1e6:.2f}"))
     return [*lines, ""]
+
+
+def _signing(data):
+    lines = [
+        "## Signing",
+        "",
+        "Whole processes beside model_signing 1.1.1 (the tool of the specification): CPU s / wall s / MB. Digests are not cached.",
+        "",
+    ]
+    lines += _header("", "weighbridge", "model_signing", "CPU, times")
+    for label, (ours, theirs) in data["rows"].items():
+        cells = [
+            f"{cpu:.2f} / {wall:.2f} / {memory:.0f}" + ("" if code == 0 else f" (exit {code})")
+            for code, cpu, wall, memory in (ours, theirs)
+        ]
+        lines.append(_row(label, *cells, f"{theirs[1] / ours[1]:.1f}"))
+    start = data["rows"]["sign, tiny"][0][1]
+    rate = data["hashlib"] / (data["rows"]["sign, 1 GiB"][0][1] - start)
+    return [
+        *lines,
+        "",
+        f"SHA-256 of the gibibyte by hashlib alone: {data['hashlib']:.2f} CPU s; signing runs at {100 * rate:.0f} % of that rate, start-up left out.",
+        "",
+    ]

@@ -24,6 +24,7 @@ from pathlib import Path
 from benchmarks.measure import median, run
 from benchmarks.peers import OURS, command, outcome
 from benchmarks.repositories import repositories
+from benchmarks.signing import signing
 
 ROOT = Path(__file__).parent.parent
 STORE = ROOT / ".bench"
@@ -268,6 +269,7 @@ PARTS = {
     "hostile": hostile,
     "hashing": hashing,
     "repositories": repositories,
+    "signing": signing,
 }
 
 
