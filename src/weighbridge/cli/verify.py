@@ -12,6 +12,8 @@ from weighbridge.schema import UsageError, VerificationFailed
 if TYPE_CHECKING:
     import argparse
 
+    from cryptography import x509
+
     from weighbridge.provenance.signature import Trust, Verified
 
 
@@ -71,17 +73,24 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def _trust(given: argparse.Namespace, now: datetime) -> Trust:
-    from weighbridge.provenance import certificates, keys, revocation  # noqa: PLC0415  # loading cryptography takes a while
+    from weighbridge.provenance import keys  # noqa: PLC0415  # loading cryptography takes a while
     from weighbridge.provenance.signature import Trust as Trusted  # noqa: PLC0415
 
     if bool(given.revocations) != bool(given.revocations_key):
         raise UsageError("--revocations and --revocations-key belong together", hint="give both")
-    revoked = (
-        revocation.load(given.revocations, keys.load_public(given.revocations_key), now) if given.revocations else None
-    )
+    revoked = None
+    if given.revocations:
+        from weighbridge.provenance import revocation  # noqa: PLC0415  # only where there is a list
+
+        revoked = revocation.load(given.revocations, keys.load_public(given.revocations_key), now)
+    roots: tuple[x509.Certificate, ...] = ()
+    if given.ca:
+        from weighbridge.provenance import certificates  # noqa: PLC0415  # x509 costs more than all the rest
+
+        roots = tuple(certificates.load_chain(given.ca))
     return Trusted(
         keys=tuple(keys.load_public(path) for path in given.key),
-        roots=tuple(certificates.load_chain(given.ca)) if given.ca else (),
+        roots=roots,
         identity=given.identity,
         most_days=given.max_key_age,
         revoked=revoked,

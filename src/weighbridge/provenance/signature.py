@@ -12,10 +12,9 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptography.hazmat.primitives.serialization import Encoding
 from msgspec import Struct
 
-from weighbridge.provenance import certificates, dsse, keys
+from weighbridge.provenance import dsse, keys
 from weighbridge.provenance.digest import FileDigest, Members, digests, members
 from weighbridge.schema import VerificationFailed
 
@@ -94,6 +93,8 @@ def sign(
     signature = keys.sign(private, envelope.signed)
     material: dict[str, Any] = {"tlogEntries": []}
     if chain:
+        from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415  # only with certificates
+
         encoded = [{"rawBytes": base64.b64encode(one.public_bytes(Encoding.DER)).decode()} for one in chain]
         material["x509CertificateChain"] = {"certificates": encoded}
     else:
@@ -130,7 +131,6 @@ def _statement(path: str, found: Sequence[FileDigest], now: datetime, inside: st
             _OURS: {
                 "signed_at": f"{now:%Y-%m-%dT%H:%M:%SZ}",
                 "powers": {one.name: one.powers for one in found if one.powers},
-                "sizes": {one.name: one.size for one in found},
             },
         },
     }
@@ -199,6 +199,8 @@ def _signer(material: dict[str, Any], envelope: dsse.Envelope, trust: Trust, now
             raise VerificationFailed(
                 "the signature is by certificate", hint="give the root with --ca and the name with --identity"
             )
+        from weighbridge.provenance import certificates  # noqa: PLC0415  # x509 costs more than all the rest
+
         raw = [
             dsse.decoded(c.get("rawBytes") if isinstance(c, dict) else None) for c in _list(chain.get("certificates"))
         ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from typing import Final
 
 _VERSION: Final = "1"
@@ -41,6 +40,8 @@ class Cache:
         """Keep a range. A cache that cannot be written is no reason to fail."""
         if not validator:
             return
+        import tempfile  # noqa: PLC0415  # only far files are kept
+
         path = self._path(url, validator, start, stop)
         try:
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
