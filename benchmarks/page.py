@@ -10,7 +10,7 @@ ORDER = ("weighbridge", "picklescan", "modelscan", "fickling", "modelaudit")
 def write(store, target, machine):
     parts = {
         name: _read(store / f"{name}.json")
-        for name in ("detection", "noise", "speed", "hostile", "hashing", "repositories", "signing")
+        for name in ("detection", "noise", "speed", "hostile", "hashing", "repositories", "signing", "naming")
     }
     lines = [
         "# Performance",
@@ -28,6 +28,7 @@ def write(store, target, machine):
         ("hostile", _hostile),
         ("repositories", _repositories),
         ("signing", _signing),
+        ("naming", _naming),
     ):
         lines += (
             section(parts[name]) if parts[name] else [f"## {name}", "", "Not measured in this state of the code.", ""]
@@ -256,3 +257,21 @@ def _signing(data):
         f"SHA-256 of the gibibyte by hashlib alone: {data['hashlib']:.2f} CPU s; signing runs at {100 * rate:.0f} % of that rate, start-up left out.",
         "",
     ]
+
+
+def _naming(data):
+    classes = ", ".join(f"{kind} {count}" for kind, count in sorted(data["classes"].items()))
+    lines = [
+        "## Names",
+        "",
+        "Disguises of the well-known owners of the shipped table, made by class with a fixed seed (`tests/corpus/names.py`), and real owners that",
+        f"are not in the table. The halves were divided before the index was tuned. Classes: {classes}.",
+        "",
+    ]
+    lines += _header("half", "disguises", "caught", "missed, by class", "real owners", "flagged")
+    for label, row in data["halves"].items():
+        missed = sum(row["missed"].values())
+        caught = f"{row['squats'] - missed} ({100 * (row['squats'] - missed) / row['squats']:.1f} %)"
+        shown = ", ".join(f"{kind} {count}" for kind, count in sorted(row["missed"].items())) or "none"
+        lines.append(_row(label, row["squats"], caught, shown, row["real"], ", ".join(row["flagged"]) or "none"))
+    return [*lines, "", f"One name takes {data['micros']:.0f} microseconds.", ""]

@@ -22,6 +22,7 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.measure import median, run
+from benchmarks.naming import naming
 from benchmarks.peers import OURS, command, outcome
 from benchmarks.repositories import repositories
 from benchmarks.signing import signing
@@ -270,6 +271,7 @@ PARTS = {
     "hashing": hashing,
     "repositories": repositories,
     "signing": signing,
+    "naming": naming,
 }
 
 

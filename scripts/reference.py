@@ -50,6 +50,7 @@ TITLES = {
     "COD": "Your own code",
     "CIC": "Continuous integration",
     "AGT": "Agent tools",
+    "IDN": "Names",
     "SEC": "Secrets",
 }
 SHOWN_LINES, SHOWN_WIDTH = 24, 140

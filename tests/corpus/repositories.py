@@ -196,6 +196,8 @@ SAMPLES = {
         {**config(num_hidden_layers=2), "model.safetensors": safetensors(model__layers__1__w=(2,))},
     ),
     "ADP-001": (adapter(base_model_name_or_path="\\\\198.51.100.7\\share"), adapter()),
+    "IDN-001": (adapter(base_model_name_or_path="somebody/Llama-3.1-8B-Instruct"), adapter(base_model_name_or_path="meta-llama/Llama-3.1-8B-Instruct")),
+    "IDN-002": (adapter(base_model_name_or_path="rneta-llama/Llama-3.1-8B"), adapter(base_model_name_or_path="acme-research/llama-tuned")),
     "ADP-003": (
         adapter(auto_mapping={"base_model_class": "Net", "parent_library": "evil.models"}),
         adapter(auto_mapping={"base_model_class": "BertModel", "parent_library": "transformers.models.bert.modeling_bert"}),
