@@ -138,6 +138,16 @@ def serve(web):
 COMMIT = "a" * 40
 
 
+def listed(name, data):
+    """One file as a hub lists it: large ones with the SHA-256 of their content, small ones by their git object."""
+    item = {"type": "file", "oid": "0" * 40, "size": len(data), "path": name}
+    if isinstance(data, bytes) and name.endswith((".safetensors", ".bin", ".pkl")):
+        item["lfs"] = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 134}
+    elif isinstance(data, bytes):
+        item["oid"] = hashlib.sha1(b"blob %d\x00" % len(data) + data).hexdigest()
+    return item
+
+
 def hub(files, *, token="", private=False, page=1000):
     """A hub with one repository, org/model, in the shape that huggingface_hub expects."""
     web = Web(files)
@@ -154,17 +164,18 @@ def hub(files, *, token="", private=False, page=1000):
                 handler.reply(404, b"", X_Error_Code="RevisionNotFound", X_Error_Message="no such revision")
                 return True
             body = json.dumps(
-                {"id": "org/model", "sha": COMMIT, "siblings": [{"rfilename": name} for name in files]}
+                {
+                    "id": web.behaviour.get("identity", "org/model"),
+                    "sha": web.behaviour.get("main", COMMIT) if revision == "main" else COMMIT,
+                    "siblings": [{"rfilename": name} for name in files],
+                }
             ).encode()
             handler.reply(200, body, Content_Type="application/json")
             return True
         if path == f"/api/models/org/model/tree/{COMMIT}":
             start = int(parse_qs(url.query).get("cursor", ["0"])[0])
             names = sorted(files)
-            items = [
-                {"type": "file", "oid": "0" * 40, "size": len(files[name]), "path": name}
-                for name in names[start : start + page]
-            ]
+            items = [listed(name, files[name]) for name in names[start : start + page]]
             headers = {}
             if start + page < len(names):
                 headers["Link"] = (

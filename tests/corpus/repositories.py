@@ -132,6 +132,10 @@ SAMPLES = {
         {".gitattributes": b"*.bin filter=lfs diff=lfs merge=lfs -text\n"},
     ),
     "HFR-018": ({**config(), "pytorch_model.bin": EMPTY}, {**config(), "pytorch_model.bin": EMPTY, "model.safetensors": SAFE}),
+    "HFR-022": (
+        {"weighbridge.lock": json.dumps({"version": 1, "artifacts": [{"source": "hf://a/b", "revision": "main", "files": {"x": "sha256:0"}}]}).encode()},
+        {"weighbridge.lock": json.dumps({"version": 1, "artifacts": [{"source": "hf://a/b", "revision": "0" * 40, "files": {"x": "sha256:0"}}]}).encode()},
+    ),
     "HFR-024": ({"config.json": b'{"a": 1, "a": 2}'}, {"config.json": b'{"a": 1, "b": 2}'}),
     "TPL-001": (template("{{ cycler.__init__.__globals__.os.popen('id').read() }}"), template(CHATML)),
     "TPL-002": (template("{% include '/etc/passwd' %}"), template(CHATML)),

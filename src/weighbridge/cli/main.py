@@ -20,6 +20,7 @@ VERBS: Final = {
     "policy": "show and check the policy that is in force",
     "sign": "sign every file of an artifact",
     "verify": "hold an artifact against its signature",
+    "lock": "pin the models and datasets of a project, and check them",
     "keys": "make, show, rotate and revoke signing keys",
     "cache": "show or clear what is kept of far artifacts",
     "doctor": "say what this installation can do",

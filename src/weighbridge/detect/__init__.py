@@ -41,6 +41,7 @@ DETECTORS: Final[tuple[tuple[str, str, str], ...]] = (
     ("DocumentSubject", "nmo", "detect_document"),
     ("DocumentSubject", "nmo", "detect_yaml"),
     ("DocumentSubject", "tpl", "detect_stray"),
+    ("DocumentSubject", "hfr", "detect_lock"),
     ("DocumentSubject:hub", "hfr", "detect_config"),
     ("DocumentSubject:adapter", "hfr", "detect_config"),
     ("DocumentSubject:hub", "hfr", "detect_modules"),

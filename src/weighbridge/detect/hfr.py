@@ -119,6 +119,19 @@ def detect_syntax(subject: DocumentSubject) -> Iterator[Finding]:
         yield finding("HFR-024", subject.location, "comments or trailing commas in a model configuration")
 
 
+def detect_lock(subject: DocumentSubject) -> Iterator[Finding]:
+    """`weighbridge.lock`: every repository of a hub at a commit, with the digest of each file."""
+    root = subject.document.root
+    entries = root.get("artifacts") if isinstance(root, dict) and subject.name == "weighbridge.lock" else None
+    for number, entry in enumerate(entries if isinstance(entries, list) else []):
+        if not isinstance(entry, dict) or not str(entry.get("source", "")).startswith("hf://"):
+            continue
+        revision = str(entry.get("revision", ""))
+        if not re.fullmatch(r"[0-9a-f]{40}", revision) or not entry.get("files"):
+            message = f"{printable(str(entry['source']))} is not pinned to a commit and digests"
+            yield in_document("HFR-022", subject, (((), "artifacts"), number), "revision", revision, message)
+
+
 def detect_modules(subject: DocumentSubject) -> Iterator[Finding]:
     """`modules.json` of sentence-transformers and `model_index.json` of diffusers."""
     root = subject.document.root

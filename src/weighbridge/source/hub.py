@@ -45,6 +45,8 @@ class HubTree(Unchecked):
         token = next((os.environ[name] for name in _TOKENS if os.environ.get(name)), "")
         if token:
             session.allow(origin(self._endpoint), {"Authorization": f"Bearer {token}"})
+        self.owner = ""
+        self._digests: dict[str, str] = {}
         self.commit = self._resolve(revision)
         self.root = f"hf://{'' if self._kind == 'models' else self._kind + '/'}{self.name}@{self.commit[:12]}"
 
@@ -65,7 +67,15 @@ class HubTree(Unchecked):
                 f"{self.name}: the hub answers with the commit {commit[:12]} for {revision[:12]}",
                 hint="do not trust this hub",
             )
+        identity = str(info.get("id") or self.name)
+        self.owner = str(info.get("author") or identity.partition("/")[0])
         return commit
+
+    def digests(self) -> dict[str, str]:
+        """The digest of each file as the hub states it: SHA-256 of large files, the git object of small ones."""
+        if not self._digests:
+            list(self.entries())
+        return dict(self._digests)
 
     def entries(self) -> Iterator[Entry]:
         """See `Tree.entries`."""
@@ -88,6 +98,8 @@ class HubTree(Unchecked):
 
     def _entry(self, item: dict[str, Any]) -> Entry:
         lfs = item.get("lfs")
+        sha256 = lfs.get("oid") if isinstance(lfs, dict) else None
+        self._digests[item["path"]] = f"sha256:{sha256}" if sha256 else f"git-sha1:{item.get('oid', '')}"
         size = lfs.get("size") if isinstance(lfs, dict) else item.get("size")
         return Entry(name=item["path"], size=size if type(size) is int and size >= 0 else 0, kind=Kind.FILE)
 
