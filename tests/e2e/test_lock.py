@@ -104,3 +104,19 @@ def test_a_missing_or_broken_lock_says_what_next(project):
     broken = weighbridge("lock", "src", "--check", cwd=project)
     assert broken.returncode == 2
     assert "Traceback" not in broken.stderr
+
+
+def test_the_inventory_lists_what_is_used_and_how_it_is_pinned(project):
+    (project / "src/b.py").write_text(
+        f"from huggingface_hub import snapshot_download as get\nget('org/other', revision='{'0' * 40}')\n"
+    )
+    done = weighbridge("inventory", "src", cwd=project)
+    assert done.returncode == 0
+    assert "hf://org/model  not pinned" in done.stdout.replace("  " * 9, "  ")
+    assert done.stdout.splitlines()[-1] == "2 artifacts in 2 places, 1 not pinned"
+    assert weighbridge("inventory", "src", "--pinned", cwd=project).returncode == 1
+    rows = json.loads(weighbridge("inventory", "src", "--format", "json", cwd=project).stdout)
+    assert {(row["source"], row["owner"], row["line"]) for row in rows} == {
+        ("hf://org/model", "org", 2),
+        ("hf://org/other", "org", 2),
+    }

@@ -21,6 +21,8 @@ VERBS: Final = {
     "sign": "sign every file of an artifact",
     "verify": "hold an artifact against its signature",
     "lock": "pin the models and datasets of a project, and check them",
+    "bom": "write the bill of materials of an artifact",
+    "inventory": "list the models and datasets that code names",
     "keys": "make, show, rotate and revoke signing keys",
     "cache": "show or clear what is kept of far artifacts",
     "doctor": "say what this installation can do",

@@ -122,6 +122,24 @@ def without_secrets(path: str) -> str:
     return f"{scheme}://{host.rpartition('@')[2] if scheme != 'hf' else host}{slash}{file}"
 
 
+def collect(paths: Sequence[str], options: Options) -> Result:
+    """Findings, coverage, facts and notes of files and folders on this machine, without a verdict."""
+    jobs: list[Job] = []
+    results: list[Result] = []
+    for path in paths:
+        found, structured = _listed(path, options)
+        jobs += found
+        results += structured
+    results += _run(jobs, options, None)
+    results += [_twins(results), _whole(results)]
+    return Result(
+        tuple(finding for result in results for finding in result.findings),
+        tuple(_coverage(results)),
+        tuple(fact for result in results for fact in result.facts),
+        tuple(note for result in results for note in result.notes),
+    )
+
+
 def _is_far(path: str) -> bool:
     from weighbridge.inspection.far import is_far  # noqa: PLC0415  # only addresses need it
 

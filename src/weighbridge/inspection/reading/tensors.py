@@ -61,6 +61,7 @@ def safetensors(stages: Stages, member: Member) -> None:
         size = min(facts.header, stages.account.limits.text_bytes)
         stages.subjects.append(TextSubject(location=location, read=blob.read, size=size, base=8, format="safetensors"))
     stages.note("tensor bytes", location, sum(tensor.end - tensor.start for tensor in facts.tensors))
+    stages.note("dtypes", location, tuple(sorted({t.dtype for t in facts.tensors if t.dtype.startswith(("F", "BF"))})))
     stages.note("tensors", location, tuple((t.name, t.shape) for t in facts.tensors[:_NOTED]))
     tensor = sum(tensor.end - tensor.start for tensor in facts.tensors if 0 <= tensor.start <= tensor.end <= blob.size)
     stages.covered(location, "safetensors", blob.size, inspected=facts.data, tensor=min(tensor, blob.size - facts.data))
