@@ -10,7 +10,17 @@ ORDER = ("weighbridge", "picklescan", "modelscan", "fickling", "modelaudit")
 def write(store, target, machine):
     parts = {
         name: _read(store / f"{name}.json")
-        for name in ("detection", "noise", "speed", "hostile", "hashing", "repositories", "signing", "naming")
+        for name in (
+            "detection",
+            "noise",
+            "speed",
+            "hostile",
+            "hashing",
+            "repositories",
+            "signing",
+            "naming",
+            "lineage",
+        )
     }
     lines = [
         "# Performance",
@@ -29,6 +39,7 @@ def write(store, target, machine):
         ("repositories", _repositories),
         ("signing", _signing),
         ("naming", _naming),
+        ("lineage", _lineage),
     ):
         lines += (
             section(parts[name]) if parts[name] else [f"## {name}", "", "Not measured in this state of the code.", ""]
@@ -275,3 +286,22 @@ def _naming(data):
         shown = ", ".join(f"{kind} {count}" for kind, count in sorted(row["missed"].items())) or "none"
         lines.append(_row(label, row["squats"], caught, shown, row["real"], ", ".join(row["flagged"]) or "none"))
     return [*lines, "", f"One name takes {data['micros']:.0f} microseconds.", ""]
+
+
+def _lineage(data):
+    lines = [
+        "## Lineage",
+        "",
+        "Pairs of small models (`tests/corpus/derivatives.py`): what was done, and what `weighbridge diff` says was done.",
+        "",
+    ]
+    lines += _header("done", "said", "pairs")
+    lines += [_row(*row) for row in data["confusion"]]
+    ratio = data["wall"] / data["read"]
+    return [
+        *lines,
+        "",
+        f"Two checkpoints of 2 GiB that differ everywhere: {data['wall']:.1f} s, {data['cpu']:.1f} CPU s, {data['memory']:.0f} MB; reading both from the page cache alone",
+        f"takes {data['read']:.1f} s, {ratio:.1f} times less.",
+        "",
+    ]

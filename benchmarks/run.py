@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from benchmarks.lineage import lineage
 from benchmarks.measure import median, run
 from benchmarks.naming import naming
 from benchmarks.peers import OURS, command, outcome
@@ -272,6 +273,7 @@ PARTS = {
     "repositories": repositories,
     "signing": signing,
     "naming": naming,
+    "lineage": lineage,
 }
 
 

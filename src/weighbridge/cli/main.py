@@ -23,6 +23,7 @@ VERBS: Final = {
     "lock": "pin the models and datasets of a project, and check them",
     "bom": "write the bill of materials of an artifact",
     "inventory": "list the models and datasets that code names",
+    "diff": "compare two versions, or a derivative with its base",
     "keys": "make, show, rotate and revoke signing keys",
     "cache": "show or clear what is kept of far artifacts",
     "doctor": "say what this installation can do",
