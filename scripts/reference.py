@@ -21,6 +21,7 @@ from weighbridge.schema import Limits
 from weighbridge.source import BytesBlob
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from tests.corpus.lineage import Story
 from tests.corpus.rules import SAMPLES, files_of
 
 DOCS = Path(__file__).parent.parent / "docs/reference"
@@ -51,6 +52,8 @@ TITLES = {
     "CIC": "Continuous integration",
     "AGT": "Agent tools",
     "IDN": "Names",
+    "PRV": "Signatures, attestations, bills of materials, lineage",
+    "WGT": "Weights against their base",
     "SEC": "Secrets",
 }
 SHOWN_LINES, SHOWN_WIDTH = 24, 140
@@ -94,6 +97,8 @@ MITRE ATLAS {ATLAS_VERSION}; OWASP ids carry their edition.
 def sample_text(identifier, side):
     sample = SAMPLES[identifier][side]
     files = files_of(sample)
+    if isinstance(files, Story):
+        return files.text
     if not isinstance(files, dict):
         return f"Made by the test itself ({files})."
     return "\n\n".join(file_text(name, data) for name, data in files.items())

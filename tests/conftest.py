@@ -23,6 +23,12 @@ def closed_sockets(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", connect)
 
 
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path_factory):
+    """What is remembered between runs lies in a folder of the test's own."""
+    monkeypatch.setenv("WEIGHBRIDGE_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
 @pytest.fixture
 def lay(tmp_path):
     """Write files (`{relative path: bytes}`) and return the folder."""

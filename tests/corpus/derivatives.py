@@ -15,6 +15,8 @@ KINDS = (
     "quantised and back",
     "unrelated weights",
     "part of the layers",
+    "head only and more",
+    "low-rank merge and more",
 )
 
 
@@ -33,7 +35,8 @@ def base(rng):
 def derived(kind, tensors, rng):
     out = {name: value.copy() for name, value in tensors.items()}
     matrices = [name for name in out if "layers" in name and out[name].ndim == 2]
-    if kind == "low-rank merge":
+    touched = f"model.layers.{rng.integers(LAYERS)}.mlp.up_proj.weight"
+    if kind.startswith("low-rank merge"):
         rank = int(rng.choice([2, 4, 8, 16]))
         for name in [n for n in matrices if "q_proj" in n or "v_proj" in n]:
             rows, columns = out[name].shape
@@ -43,7 +46,7 @@ def derived(kind, tensors, rng):
             name: value + rng.normal(0, rng.uniform(0.0005, 0.005), value.shape).astype("float32")
             for name, value in out.items()
         }
-    elif kind == "head only":
+    elif kind.startswith("head only"):
         out["lm_head.weight"] += rng.normal(0, 0.005, out["lm_head.weight"].shape).astype("float32")
     elif kind == "embedding edit":
         rows = rng.choice(WORDS, int(rng.integers(1, 6)), replace=False)
@@ -54,14 +57,19 @@ def derived(kind, tensors, rng):
         out[name] += np.outer(rng.normal(0, 0.05, rows), rng.normal(0, 0.5, columns)).astype("float32")
     elif kind == "quantised and back":
         bits = int(rng.choice([4, 8]))
+        by_group = bool(rng.integers(2))
         for name in matrices:
-            scale = np.abs(out[name]).max(axis=1, keepdims=True) / (2 ** (bits - 1) - 1)
-            out[name] = (np.round(out[name] / scale) * scale).astype("float32")
+            parts = out[name].reshape(-1, 32 if by_group else out[name].shape[1])
+            scale = np.abs(parts).max(axis=1, keepdims=True) / (2 ** (bits - 1) - 1)
+            out[name] = (np.round(parts / scale) * scale).astype("float32").reshape(out[name].shape)
     elif kind == "unrelated weights":
         out = base(np.random.default_rng(int(rng.integers(1 << 30))))
     elif kind == "part of the layers":
         for name in [n for n in out if f"layers.{LAYERS - 1}." in n]:
             out[name] += rng.normal(0, 0.003, out[name].shape).astype("float32")
+    if kind.endswith(" and more"):
+        # The service that was paid for the first part, and also touched a layer that it had to leave alone.
+        out[touched] += rng.normal(0, 0.002, out[touched].shape).astype("float32")
     return out
 
 
@@ -74,5 +82,16 @@ def pairs(folder, each=8, dtype="float32"):
             new = derived(kind, old, rng)
             paths = [str(folder / f"{kind.replace(' ', '-')}-{number}-{side}.safetensors") for side in ("old", "new")]
             for path, tensors in zip(paths, (old, new), strict=True):
-                save_file({name: value.astype(dtype) for name, value in tensors.items()}, path)
+                save(tensors, path, dtype)
             yield kind, *paths
+
+
+def save(tensors, path, dtype="float32"):
+    """As the trainers save: in the type of the checkpoint, `bfloat16` too."""
+    if dtype == "bfloat16":
+        import torch
+        from safetensors.torch import save_file as save_torch
+
+        save_torch({name: torch.from_numpy(value).to(torch.bfloat16) for name, value in tensors.items()}, path)
+    else:
+        save_file({name: value.astype(dtype) for name, value in tensors.items()}, path)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 
-from weighbridge.names import shipped
+from weighbridge.names.lookalike import shipped
 
 ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 SWAPS = {"o": "0", "l": "1", "e": "3", "a": "4", "i": "l", "m": "rn", "w": "vv"}

@@ -14,7 +14,8 @@ from tests.corpus.rules import TORCH
 from tests.corpus.saved import make
 from tests.e2e.test_command_line import weighbridge
 from weighbridge.inspection.inventory import describe
-from weighbridge.provenance.bom import contradictions, cyclonedx
+from weighbridge.provenance.cyclonedx import cyclonedx
+from weighbridge.provenance.description import contradictions
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 CARD = "---\nlicense: apache-2.0\npipeline_tag: text-generation\nbase_model: org/base\ndatasets: [org/data]\ntags: [safetensors]\n---\n# Model\n"

@@ -1,79 +1,66 @@
-"""The verb `diff`: two versions of an artifact, or a derivative and its base: files, structure, tensors."""
+"""The verb `diff`: two versions of an artifact, or a derivative and its base: files, structure, tensors, new findings."""
 
 from __future__ import annotations
 
+import os
 import re
-from typing import TYPE_CHECKING
+import time
 
-from weighbridge.cli.options import parser
-from weighbridge.output.words import plural
-
-if TYPE_CHECKING:
-    from weighbridge.provenance.tensors import Comparison
-
-_SHOWN = 12
+from weighbridge.cli.exits import exit_code
+from weighbridge.cli.options import flag, parser
+from weighbridge.cli.written import add_output, write
+from weighbridge.schema import UsageError
 
 
 def run(arguments: list[str]) -> int:
     """Run the verb."""
     made = parser(
         "diff",
-        "Compare two versions of an artifact, or a derivative with its base.",
-        "weighbridge diff base/ tuned/ --frozen 'layers\\.[0-9]\\.'",
-        "Exit 1 where a frozen tensor changed, or where what was done is not what was expected.",
+        "Compare two versions of an artifact, a derivative or adapter with its base, or a file with its conversion.\n"
+        "Says what changed in files, structure and tensors, what was probably done, and what is newly found.",
+        "weighbridge diff base/ tuned/ --frozen 'layers\\.[0-9]\\.' --expect 'head only'",
+        "Exit 1 where policy blocks: a frozen tensor changed, something else was done than expected, or worse.\n"
+        "Exit 3 where it says review, or something could not be compared.",
     )
-    made.add_argument("old")
-    made.add_argument("new")
-    made.add_argument("--frozen", default="", metavar="REGEX", help="tensors that must be bit-identical")
-    made.add_argument(
-        "--expect",
+    made.add_argument("old", help="the earlier version, or the base")
+    made.add_argument("new", help="the later version, or the derivative")
+    order = made.add_argument_group("what should have happened")
+    flag(order, "frozen", "tensors that must be bit-identical", default="", metavar="REGEX")
+    flag(
+        order,
+        "expect",
+        "what should have been done, e.g. 'low-rank merge', 'head only', 'quantised and back', 'nothing'",
         default="",
         metavar="KIND",
-        help="what should have been done, e.g. 'low-rank merge', 'head only', 'nothing'",
     )
-    made.add_argument("--no-tensors", action="store_true", help="compare files only")
+    depth = made.add_argument_group("depth")
+    flag(depth, "no-tensors", "compare files and structure only", action="store_true")
+    flag(depth, "no-contents", "do not inspect both versions for new findings", action="store_true")
+    flag(made.add_argument_group("verdict"), "policy", "policy file", metavar="FILE")
+    add_output(made)
     given = made.parse_args(arguments)
-    _files(given.old, given.new)
-    if given.no_tensors:
-        return 0
-    from weighbridge.provenance.tensors import compare  # noqa: PLC0415  # numpy takes a while
+    _check(given.frozen, given.expect)
+    # Several threads of our own are at work; a second layer of threads below them only gets in their way.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from weighbridge.inspection.compared import Order, compared  # noqa: PLC0415  # few runs need it
+    from weighbridge.policy import find_settings  # noqa: PLC0415
 
-    found = compare(given.old, given.new)
-    _tensors(found)
-    touched = [change.name for change in found.changed if given.frozen and re.search(given.frozen, change.name)]
-    for name in touched[:_SHOWN]:
-        print(f"changed although frozen: {name}")
-    if given.expect and found.kind != given.expect:
-        print(f"expected: {given.expect}, found: {found.kind}")
-    return 1 if touched or (given.expect and found.kind != given.expect) else 0
-
-
-def _files(old: str, new: str) -> None:
-    from weighbridge.provenance.digest import digests, members  # noqa: PLC0415
-
-    before = {one.name: one.sha256 for one in digests(members(old))}
-    after = {one.name: one.sha256 for one in digests(members(new))}
-    if len(before) == len(after) == 1:
-        return
-    for what, names in (
-        ("removed", sorted(before.keys() - after.keys())),
-        ("added", sorted(after.keys() - before.keys())),
-        ("changed", sorted(name for name in before.keys() & after.keys() if before[name] != after[name])),
-    ):
-        for name in names:
-            print(f"{what:<8} {name}")
+    started = time.perf_counter()
+    order_given = Order(
+        frozen=given.frozen, expected=given.expect, tensors=not given.no_tensors, contents=not given.no_contents
+    )
+    report = compared(given.old, given.new, order_given, find_settings(given.policy).policy)
+    write(given, report, time.perf_counter() - started)
+    return exit_code(report)
 
 
-def _tensors(found: Comparison) -> None:
-    for what, names in (("removed", found.removed), ("added", found.added), ("another shape", found.reshaped)):
-        for name in names[:_SHOWN]:
-            print(f"tensor {what}: {name}")
-        if len(names) > _SHOWN:
-            print(f"and {len(names) - _SHOWN} more")
-    for change in sorted(found.changed, key=lambda c: -c.relative)[:_SHOWN]:
-        directions = f", {change.directions} directions" if change.directions else ""
-        rows = f", {change.rows} of {change.shape[0]} rows" if change.rows and change.rows < change.shape[0] else ""
-        print(f"tensor changed: {change.name}  {100 * change.relative:.2f} %{directions}{rows}")
-    if len(found.changed) > _SHOWN:
-        print(f"and {len(found.changed) - _SHOWN} more")
-    print(f"{plural(len(found.changed), 'tensor')} changed, {found.same} the same: {found.kind}")
+def _check(frozen: str, expected: str) -> None:
+    """Raise UsageError for a pattern or kind that could never hold."""
+    from weighbridge.detect.derivation import KINDS  # noqa: PLC0415  # few runs need it
+
+    try:
+        re.compile(frozen)
+    except re.error as error:
+        raise UsageError(f"--frozen is no regular expression: {error}", hint="as 'layers\\.[0-9]\\.'") from error
+    if expected and expected not in KINDS:
+        raise UsageError(f"--expect does not know {expected!r}", hint=", ".join(KINDS))

@@ -22,7 +22,8 @@ def run(arguments: list[str]) -> int:
         one.add_argument("--curve", choices=("p256", "p384", "p521"), default="p256")
         one.add_argument("--days", type=int, default=365, help="until the key expires (365)")
     show = verbs.add_parser("show", help="fingerprint, curve and dates of a public key")
-    show.add_argument("name")
+    show.add_argument("name", help="NAME, NAME.pub, or the pkcs11: address of a key in a token")
+    show.add_argument("--output", metavar="FILE", help="write the public key to this file")
     revoke = verbs.add_parser("revoke", help="add fingerprints or file digests to a signed revocation list")
     revoke.add_argument("entries", nargs="+", metavar="FINGERPRINT")
     revoke.add_argument("--list", required=True, metavar="FILE", help="the list; made where it does not exist")
@@ -30,7 +31,7 @@ def run(arguments: list[str]) -> int:
     given = made.parse_args(arguments)
     now = datetime.now(UTC)
     if given.what == "show":
-        return _show(given.name)
+        return _show(given.name, given.output)
     if given.what == "revoke":
         return _revoke(given.entries, given.list, given.key, now)
     if given.what == "rotate":
@@ -65,10 +66,15 @@ def _set_aside(name: str, now: datetime) -> None:
         os.replace(f"{name}{ending}", f"{name}-until-{now:%Y-%m-%d}{ending}")
 
 
-def _show(name: str) -> int:
+def _show(name: str, output: str | None) -> int:
     from weighbridge.provenance import keys  # noqa: PLC0415  # loading cryptography takes a while
 
-    key = keys.load_public(name if name.endswith((".pub", ".pem")) else f"{name}.pub")
+    if name.startswith("pkcs11:"):
+        key = keys.described(keys.load_private(name, password()).public_key(), "the token")
+    else:
+        key = keys.load_public(name if name.endswith((".pub", ".pem")) else f"{name}.pub")
+    if output:
+        write_file(output, keys.pem_of(key.key))
     print(f"fingerprint  {key.fingerprint}")
     print(f"curve        {key.key.curve.name}")
     print(f"created      {f'{key.created:%Y-%m-%d}' if key.created else 'not said'}")

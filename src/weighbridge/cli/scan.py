@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -11,16 +10,15 @@ import msgspec
 
 from weighbridge.cli.exits import NOTHING, TABLE, exit_code
 from weighbridge.cli.options import flag, parser
+from weighbridge.cli.trusted import add_trust, wanted
+from weighbridge.cli.written import add_output, write
 from weighbridge.inspection import Options, scan
-from weighbridge.output import FORMATS, render_as
 from weighbridge.policy import Settings, find_settings
 from weighbridge.schema import UsageError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
-
-    from weighbridge.schema import Report
 
 
 def run(arguments: list[str]) -> int:
@@ -34,7 +32,7 @@ def run(arguments: list[str]) -> int:
     seconds = time.perf_counter() - started
     if _report_progress:
         print("\r\x1b[K", end="", file=sys.stderr)
-    _write(given, report, seconds)
+    write(given, report, seconds)
     if not report.artifact.files:
         print(f"weighbridge: nothing to inspect in {', '.join(given.paths)}", file=sys.stderr)
     code = exit_code(report, allow_incomplete=given.allow_incomplete)
@@ -56,12 +54,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         metavar="PATH",
         help="file, folder or address (hf://owner/name@revision, https://, s3://, oci://)",
     )
-    output = made.add_argument_group("output")
-    flag(output, "format", "how to write the report", choices=FORMATS, default="terminal")
-    flag(output, "output", "write the report to this file", metavar="FILE")
-    flag(output, "verbose", "show informational findings and the account of every member", action="store_true")
-    flag(output, "quiet", "no progress", action="store_true")
-    flag(output, "color", "when to use colour", choices=("auto", "always", "never"), default="auto")
+    flag(add_output(made), "quiet", "no progress", action="store_true")
     verdict = made.add_argument_group("verdict")
     flag(
         verdict,
@@ -89,6 +82,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     flag(scope, "max-depth", "containers inside containers", metavar="N")
     flag(scope, "max-members", "members of one file", metavar="N")
     flag(scope, "max-unpacked", "bytes that decompression may produce for one file", metavar="BYTES")
+    add_trust(made)
     return made.parse_args(arguments)
 
 
@@ -109,6 +103,8 @@ def _options(given: argparse.Namespace, settings: Settings) -> Options:
         offline=given.offline,
         cache=not given.no_cache,
         connections=int(_number(given.connections, "connections", int) or 8),
+        wanted=wanted(given, settings.provenance),
+        names=settings.names,
     )
 
 
@@ -122,44 +118,6 @@ def _number(text: str | None, name: str, kind: type[int | float]) -> float | Non
     if value <= 0:
         raise UsageError(f"--{name} takes a number above zero")
     return value
-
-
-def _write(given: argparse.Namespace, report: Report, seconds: float) -> None:
-    if given.format == "terminal":
-        from weighbridge.output.terminal import Terminal  # noqa: PLC0415  # machine formats do not need it
-
-        text = Terminal(colour=_colour(given), verbose=given.verbose).draw(report, seconds)
-    else:
-        text = render_as(given.format, report)
-    if given.output is None:
-        sys.stdout.write(text)
-        return
-    from pathlib import Path  # noqa: PLC0415  # only where the report goes to a file
-
-    target = Path(given.output)
-    try:
-        # Written beside and renamed: a report is never half there.
-        beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-        beside.write_text(text, "utf-8")
-        beside.replace(target)
-    except OSError as error:
-        raise UsageError(
-            f"{target}: {(error.strerror or str(error)).lower()}", hint="choose another --output"
-        ) from error
-    from weighbridge.output.words import summary  # noqa: PLC0415  # only where the report goes to a file
-
-    print(summary(report, seconds), file=sys.stderr)
-
-
-def _colour(given: argparse.Namespace) -> bool:
-    if given.color != "auto":
-        return bool(given.color == "always")
-    return (
-        sys.stdout.isatty()
-        and given.output is None
-        and not os.environ.get("NO_COLOR")
-        and os.environ.get("TERM") != "dumb"
-    )
 
 
 def _progress() -> Callable[[int, int], None]:

@@ -1,4 +1,4 @@
-"""The verb `verify`: is every file of an artifact what somebody trusted has signed."""
+"""The verb `verify`: is every file of an artifact what somebody trusted has signed, attested or locked."""
 
 from __future__ import annotations
 
@@ -6,117 +6,88 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from weighbridge.cli.options import parser
-from weighbridge.output.words import plural, size_text
-from weighbridge.schema import UsageError, VerificationFailed
+from weighbridge.cli.trusted import add_trust, wanted
+from weighbridge.output.compared import proof_line
+from weighbridge.schema import UsageError
 
 if TYPE_CHECKING:
     import argparse
 
-    from cryptography import x509
+    from weighbridge.provenance.digest import DigestCache
+    from weighbridge.provenance.wanted import Wanted
+    from weighbridge.schema import Proof
 
-    from weighbridge.provenance.signature import Trust, Verified
+_SENTENCE = "sentence"
 
 
 def run(arguments: list[str]) -> int:
     """Run the verb."""
-    given = _parse(arguments)
-    if not given.key and not given.ca:
+    made = parser(
+        "verify",
+        "Hold every file of an artifact against its signature, attestations, bill of materials or lock.\n"
+        "Nothing unsigned may be there.",
+        "weighbridge verify model/ --key release.pub",
+        "Exit 0 where all of it holds, 1 where something does not, with the file and the reason.",
+    )
+    made.add_argument("path", help="folder or file")
+    made.add_argument("--file", default="", metavar="NAME", help="verify this one file of the signed folder")
+    made.add_argument("--cache", action="store_true", help="believe digests of large files that have not changed since")
+    made.add_argument(
+        "--recheck", action="store_true", help="read every byte, with BLAKE3 where the digest is known (extra: blake3)"
+    )
+    made.add_argument(
+        "--format",
+        choices=(_SENTENCE, "terminal", "json", "sarif", "html", "github"),
+        default=_SENTENCE,
+        help="a sentence for each proof, or a report with findings",
+    )
+    made.add_argument("--output", metavar="FILE", help="write the report to this file")
+    add_trust(made)
+    given = made.parse_args(arguments)
+    asked = wanted(given)
+    if not any((asked.keys, asked.ca, asked.issuer, asked.lock)):
         raise UsageError(
-            "nobody is trusted", hint="give a public key with --key, or a root with --ca and a name with --identity"
+            "nobody is trusted",
+            hint="give a public key with --key, a root with --ca and --identity, or --identity and --issuer",
         )
-    if given.ca and not given.identity:
-        raise UsageError("--ca without --identity", hint="a root signs for many; name the one that is meant")
     from weighbridge.provenance.digest import DigestCache  # noqa: PLC0415  # loading cryptography takes a while
 
     now = datetime.now(UTC)
-    trust = _trust(given, now)
-    cache = DigestCache() if given.cache else None
-    verified = _all(given, trust, now, cache)
-    if cache:
-        cache.save()
-    for one in verified:
-        made = f", made {one.signed_at}" if one.signed_at else ""
-        print(
-            f"verified: {plural(one.files, 'file')}, {size_text(one.size)}, signed by {one.signer} ({one.fingerprint[:16]}…){made}"
-        )
+    cache = DigestCache(content=given.recheck) if given.cache or given.recheck else None
+    try:
+        if given.format != _SENTENCE:
+            return _report(given, asked, now, cache)
+        for proof in _proofs(given, asked, now, cache):
+            print(f"verified: {proof_line(proof)}")
+    finally:
+        if cache:
+            cache.save()
     return 0
 
 
-def _parse(arguments: list[str]) -> argparse.Namespace:
-    made = parser(
-        "verify",
-        "Hold every file of an artifact against its signature. Nothing unsigned may be there.",
-        "weighbridge verify model/ --key release.pub",
-    )
-    made.add_argument("path", help="folder or file")
-    made.add_argument(
-        "--signature", action="append", default=[], metavar="FILE", help="may be repeated (default: PATH.sig)"
-    )
-    made.add_argument(
-        "--key", action="append", default=[], metavar="FILE", help="public key that is trusted; may be repeated"
-    )
-    made.add_argument("--ca", metavar="FILE", help="root certificates that are trusted, in PEM")
-    made.add_argument("--identity", default="", metavar="NAME", help="the name that the leaf certificate has to hold")
-    made.add_argument(
-        "--threshold",
-        type=int,
-        default=0,
-        metavar="N",
-        help="how many different signers are needed (default: all signatures)",
-    )
-    made.add_argument("--file", default="", metavar="NAME", help="verify this one file of the signed folder")
-    made.add_argument("--max-key-age", type=int, default=0, metavar="DAYS", help="refuse keys that are older")
-    made.add_argument("--revocations", metavar="FILE", help="signed revocation list")
-    made.add_argument("--revocations-key", metavar="FILE", help="public key of the revocation list")
-    made.add_argument("--cache", action="store_true", help="believe digests of large files that have not changed since")
-    return made.parse_args(arguments)
+def _proofs(given: argparse.Namespace, asked: Wanted, now: datetime, cache: DigestCache | None) -> list[Proof]:
+    """Every proof, or VerificationFailed for the first that does not hold."""
+    from weighbridge.provenance import check  # noqa: PLC0415  # loading cryptography takes a while
+
+    only_signature = not (asked.attestations or asked.bill or asked.lock or asked.require)
+    if only_signature or given.file:
+        return check.signatures(given.path, asked, check.trust(asked, now), now, only=given.file, cache=cache)
+    proofs, complaints = check.examine(given.path, asked, now, cache)
+    from weighbridge.provenance.signature import refuse  # noqa: PLC0415
+
+    refuse(complaints)
+    return proofs
 
 
-def _trust(given: argparse.Namespace, now: datetime) -> Trust:
-    from weighbridge.provenance import keys  # noqa: PLC0415  # loading cryptography takes a while
-    from weighbridge.provenance.signature import Trust as Trusted  # noqa: PLC0415
+def _report(given: argparse.Namespace, asked: Wanted, now: datetime, cache: DigestCache | None) -> int:
+    from weighbridge.cli.exits import exit_code  # noqa: PLC0415  # the sentence needs no report
+    from weighbridge.cli.written import write  # noqa: PLC0415
+    from weighbridge.inspection.origin import judged, origin  # noqa: PLC0415
+    from weighbridge.policy import find_settings  # noqa: PLC0415
 
-    if bool(given.revocations) != bool(given.revocations_key):
-        raise UsageError("--revocations and --revocations-key belong together", hint="give both")
-    revoked = None
-    if given.revocations:
-        from weighbridge.provenance import revocation  # noqa: PLC0415  # only where there is a list
-
-        revoked = revocation.load(given.revocations, keys.load_public(given.revocations_key), now)
-    roots: tuple[x509.Certificate, ...] = ()
-    if given.ca:
-        from weighbridge.provenance import certificates  # noqa: PLC0415  # x509 costs more than all the rest
-
-        roots = tuple(certificates.load_chain(given.ca))
-    return Trusted(
-        keys=tuple(keys.load_public(path) for path in given.key),
-        roots=roots,
-        identity=given.identity,
-        most_days=given.max_key_age,
-        revoked=revoked,
-    )
-
-
-def _all(given: argparse.Namespace, trust: Trust, now: datetime, cache: object) -> list[Verified]:
-    """Each signature in turn. With a threshold some may fail, as long as enough different signers remain."""
-    from weighbridge.provenance import signature  # noqa: PLC0415  # loading cryptography takes a while
-
-    files = given.signature or [f"{given.path.rstrip('/')}.sig"]
-    needed = given.threshold or len(files)
-    verified: dict[str, Verified] = {}
-    failed: list[VerificationFailed] = []
-    for file in files:
-        try:
-            found = signature.verify(given.path, file, trust, now=now, cache=cache, only=given.file, beside=files)  # type: ignore[arg-type]  # made in run
-        except VerificationFailed as error:
-            failed.append(error)
-        else:
-            verified[found.fingerprint] = found
-    if len(verified) >= needed:
-        return list(verified.values())
-    if failed and needed == len(files):
-        raise failed[0]
-    reason = f": {failed[0].message}" if failed else ""
-    raise VerificationFailed(
-        f"{len(verified)} of {needed} signers are verified{reason}", hint="every signer has to be a different one"
-    )
+    given.color, given.verbose = "auto", False
+    proofs, findings = origin(given.path, asked, now, cache)
+    size, files = max(((p.size, p.files) for p in proofs), default=(0, 1))
+    report = judged(given.path, findings, proofs=proofs, size=size, files=files, policy=find_settings(None).policy)
+    write(given, report)
+    return exit_code(report)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from weighbridge.detect.knowledge import Knowledge
+from weighbridge.names import NOBODY, Own
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from weighbridge.detect.subjects import Subject
+    from weighbridge.names.lookalike import Names
     from weighbridge.schema import Finding
 
 # (subject, module, function). Modules are loaded when the first subject of their kind turns up. A role behind a colon
@@ -74,6 +76,7 @@ DETECTORS: Final[tuple[tuple[str, str, str], ...]] = (
     ("DocumentSubject:merge", "idn", "detect_document"),
     ("DocumentSubject:launcher", "idn", "detect_document"),
     ("LinesSubject:prose", "idn", "detect_card"),
+    ("LinesSubject:prose", "prv", "detect_card"),
     ("TreeSubject", "idn", "detect_address"),
     ("SourceSubject", "idn", "detect_source"),
     ("SourceSubject", "cod", "detect_source"),
@@ -162,12 +165,15 @@ DETECTORS: Final[tuple[tuple[str, str, str], ...]] = (
     ("RepositorySubject", "tpl", "detect_copies"),
 )
 
+_WITH_NAMES: Final = frozenset({"idn"})
+
 
 @cache
-def _detectors(kind: str, roles: tuple[str, ...]) -> tuple[Callable[[Any], Iterator[Finding]], ...]:
+def _detectors(kind: str, roles: tuple[str, ...]) -> tuple[tuple[Callable[..., Iterator[Finding]], bool], ...]:
+    """The detectors of a kind of subject, each with whether it wants to know names as well."""
     wanted = {kind, *(f"{kind}:{role}" for role in roles)}
     return tuple(
-        getattr(import_module(f"weighbridge.detect.{module}"), function)
+        (getattr(import_module(f"weighbridge.detect.{module}"), function), module in _WITH_NAMES)
         for module, function in dict.fromkeys(
             (module, function) for subject, module, function in DETECTORS if subject in wanted
         )
@@ -182,10 +188,16 @@ def _roles(subject: Subject) -> tuple[str, ...]:
     return found
 
 
-def detect(subject: Subject) -> Iterator[Finding]:
-    """Everything that the detectors have to say about one subject."""
-    for detector in _detectors(type(subject).__name__, _roles(subject)):
-        yield from detector(subject)
+def detect(subject: Subject, own: Own = NOBODY) -> Iterator[Finding]:
+    """Everything that the detectors have to say about one subject. `own` is what an organisation knows of names."""
+    for detector, with_names in _detectors(type(subject).__name__, _roles(subject)):
+        yield from detector(subject, _table(own)) if with_names else detector(subject)
+
+
+def _table(own: Own) -> Names:
+    from weighbridge.names.lookalike import shipped  # noqa: PLC0415  # most artifacts name no repository
+
+    return shipped(own)
 
 
 __all__ = ["DETECTORS", "Knowledge", "detect"]

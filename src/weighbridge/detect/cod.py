@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from weighbridge.detect.finding import finding
 from weighbridge.detect.mend import mended
 from weighbridge.detect.place import in_text
 from weighbridge.detect.sec import find_secrets
 from weighbridge.formats.pickle import printable
+from weighbridge.rules.finding import finding
 from weighbridge.schema import Evidence, Severity
 
 if TYPE_CHECKING:

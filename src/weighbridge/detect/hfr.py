@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from weighbridge.detect.finding import finding
 from weighbridge.detect.knowledge import commands as shell
 from weighbridge.detect.place import in_document, in_text, line_of
 from weighbridge.formats.commands import commands, fenced
 from weighbridge.formats.document import walk
 from weighbridge.formats.pickle import printable
 from weighbridge.formats.template import invisible
+from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
 
 if TYPE_CHECKING:

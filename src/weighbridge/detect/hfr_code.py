@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from weighbridge.detect.finding import finding
 from weighbridge.detect.knowledge import commands as shell
 from weighbridge.detect.place import in_text
 from weighbridge.formats.pickle import printable
 from weighbridge.formats.python_source import COMPUTED, reachable
+from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from weighbridge.detect.finding import finding
 from weighbridge.detect.knowledge import Standing, Use
 from weighbridge.formats.pickle import Name, printable
+from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
 
 if TYPE_CHECKING:

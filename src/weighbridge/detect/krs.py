@@ -6,10 +6,10 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from weighbridge.detect.finding import finding
 from weighbridge.detect.place import in_document
 from weighbridge.formats.document import walk
 from weighbridge.formats.pickle import printable
+from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
 from weighbridge.source import Kind, Oddity
 

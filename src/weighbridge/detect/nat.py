@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from weighbridge.detect.finding import finding
 from weighbridge.detect.place import in_document, in_text, leaves
 from weighbridge.formats.document import walk
 from weighbridge.formats.pickle import printable
+from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from weighbridge.detect.cod import detect_source
-from weighbridge.detect.finding import finding
 from weighbridge.detect.knowledge import commands as shell
 from weighbridge.detect.place import quoted
 from weighbridge.detect.sec import find_secrets
 from weighbridge.formats.commands import commands
 from weighbridge.formats.pickle import printable
+from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from weighbridge.detect.finding import finding
+from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from weighbridge.detect.finding import finding
 from weighbridge.detect.knowledge import commands as shell
 from weighbridge.detect.place import in_document, in_text, leaves
 from weighbridge.formats.commands import Command, commands
 from weighbridge.formats.document import walk
 from weighbridge.formats.pickle import printable
+from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
 
 if TYPE_CHECKING:

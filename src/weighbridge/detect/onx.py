@@ -9,10 +9,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from weighbridge.detect.branches import drawn, hidden_branches
-from weighbridge.detect.finding import finding
 from weighbridge.detect.place import leaves
 from weighbridge.formats.onnx import BITS, DEPTH, STRING
 from weighbridge.formats.pickle import printable
+from weighbridge.rules.finding import finding
 from weighbridge.source import Oddity
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from weighbridge.detect.finding import finding
 from weighbridge.detect.knowledge import Grade, Knowledge, Standing, Use
 from weighbridge.detect.knowledge.arguments import complaint
 from weighbridge.formats.pickle import (
@@ -23,6 +22,7 @@ from weighbridge.formats.pickle import (
     opcode_line,
     render,
 )
+from weighbridge.rules.finding import finding
 from weighbridge.schema import Evidence, Severity
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from weighbridge.detect.finding import finding
 from weighbridge.detect.knowledge import Standing, Use
 from weighbridge.detect.pkl import charges
 from weighbridge.formats.pickle import Name, Persistent, Value, arguments_of, opcode_line
+from weighbridge.rules.finding import finding
 from weighbridge.schema import Evidence, Severity
 
 if TYPE_CHECKING:

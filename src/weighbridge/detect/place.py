@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from weighbridge.detect.finding import finding
 from weighbridge.formats.document import shown
 from weighbridge.formats.pickle import printable
+from weighbridge.rules.finding import finding
 
 if TYPE_CHECKING:
     from weighbridge.detect.subjects import DocumentSubject

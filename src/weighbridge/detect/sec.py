@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from weighbridge.detect.finding import finding
+from weighbridge.rules.finding import finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

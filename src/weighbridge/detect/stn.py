@@ -7,8 +7,8 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
-from weighbridge.detect.finding import finding
 from weighbridge.formats.pickle import printable
+from weighbridge.rules.finding import finding
 from weighbridge.schema import Location, Severity
 from weighbridge.source import Kind
 

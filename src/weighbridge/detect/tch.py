@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from weighbridge.detect.finding import finding
 from weighbridge.detect.pkl import charges
 from weighbridge.formats.pickle import Items, Made, Name, printable, render
 from weighbridge.formats.torch import storages, tensors
+from weighbridge.rules.finding import finding
 from weighbridge.schema import Evidence, Severity
 
 if TYPE_CHECKING:

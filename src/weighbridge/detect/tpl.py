@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from weighbridge.detect.finding import finding
 from weighbridge.detect.place import in_document, in_text
 from weighbridge.formats.document import walk
 from weighbridge.formats.pickle import printable
 from weighbridge.formats.template import invisible
+from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
 
 if TYPE_CHECKING:

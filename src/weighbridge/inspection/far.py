@@ -103,7 +103,7 @@ def _many(
             if progress:
                 progress(number, len(files))
             results.append(result)
-    results.append(structure(root, tuple(entries), tuple(tree.anomalies())))
+    results.append(structure(root, tuple(entries), tuple(tree.anomalies()), names=options.names))
     return jobs, results
 
 

@@ -11,9 +11,23 @@ from msgspec import Struct
 from weighbridge.detect import Knowledge, detect
 from weighbridge.inspection.budget import Account
 from weighbridge.inspection.stages import Stages
+from weighbridge.names import NOBODY, Own
 from weighbridge.policy import Policy, decide
+from weighbridge.provenance.wanted import Wanted
 from weighbridge.rules import ruleset_version
-from weighbridge.schema import Artifact, Coverage, Fact, Finding, Limits, Location, Reason, Report, SourceError, Status
+from weighbridge.schema import (
+    Artifact,
+    Coverage,
+    Fact,
+    Finding,
+    Limits,
+    Location,
+    Proof,
+    Reason,
+    Report,
+    SourceError,
+    Status,
+)
 from weighbridge.source import Anomaly, Blob, Entry, FileBlob, Kind, Oddity, local
 
 if TYPE_CHECKING:
@@ -47,16 +61,20 @@ class Options(Struct, frozen=True, kw_only=True):
     """How to inspect. `workers` of 0 means as many as there are processors, where that pays.
 
     `offline` refuses addresses, `cache` keeps ranges of far files on the disk, `connections` bounds requests at a time.
+    `wanted` says who is trusted and what has to speak for an artifact on this machine. `own` are callables and `names`
+    names of hubs that the organisation knows.
     """
 
     limits: Limits = Limits()
     own: frozenset[str] = frozenset()
+    names: Own = NOBODY
     workers: int = 0
     excluded: tuple[str, ...] = ()
     hashing: bool = False
     offline: bool = False
     cache: bool = True
     connections: int = 8
+    wanted: Wanted = Wanted()
 
 
 def scan(
@@ -88,8 +106,13 @@ def scan(
         jobs += found
         results += structured
     results += _run(jobs, options, progress)
+    proofs: tuple[Proof, ...] = ()
+    if options.wanted.anything:
+        proofs, spoken = _origin([path for path in paths if "://" not in path], options.wanted)
+        results.append(spoken)
     every = [*jobs, *far]
     results += [_twins(results), _whole(results)]
+    results += [_declared(path, results) for path in paths if "://" not in path and os.path.isdir(path)]
     from weighbridge import __version__  # noqa: PLC0415  # the package imports this module
 
     artifact = Artifact(
@@ -105,12 +128,38 @@ def scan(
             findings=_ordered(finding for result in results for finding in result.findings),
             coverage=tuple(sorted(_coverage(results), key=lambda e: e.path)),
             facts=tuple(fact for result in results for fact in result.facts),
+            proofs=proofs,
             verdict=chosen.pending(),
             tool=f"weighbridge {__version__}",
             rules=ruleset_version(),
         ),
         chosen,
     )
+
+
+def _origin(paths: Sequence[str], wanted: Wanted) -> tuple[tuple[Proof, ...], Result]:
+    """What speaks for and against each artifact on this machine."""
+    from datetime import UTC, datetime  # noqa: PLC0415  # only where provenance is asked for
+
+    from weighbridge.inspection.origin import origin  # noqa: PLC0415
+
+    found = [origin(path, wanted, datetime.now(UTC)) for path in paths]
+    proofs = tuple(proof for held, _ in found for proof in held)
+    return proofs, Result(tuple(finding for _, findings in found for finding in findings), (), ())
+
+
+def _declared(path: str, results: list[Result]) -> Result:
+    """What the card and configuration of a folder say, held against what was read."""
+    if not any(note.kind in {"tensors", "config"} for result in results for note in result.notes):
+        return Result((), (), ())
+    from weighbridge.inspection.inventory import claims_of  # noqa: PLC0415  # few artifacts are repositories
+    from weighbridge.inspection.origin import as_findings  # noqa: PLC0415
+    from weighbridge.provenance.description import complaints  # noqa: PLC0415
+
+    base = f"{path.rstrip('/')}/"
+    notes = tuple(note for result in results for note in result.notes if note.path[0].startswith(base))
+    coverage = tuple(entry for result in results for entry in result.coverage if entry.path[0].startswith(base))
+    return Result(tuple(as_findings(path, complaints(claims_of(path, notes, coverage)))), (), ())
 
 
 def without_secrets(path: str) -> str:
@@ -171,11 +220,15 @@ def _listed(path: str, options: Options) -> tuple[list[Job], list[Result]]:
                     path=shown, format="", size=0, status=Status.SKIPPED, reason=Reason.NOT_REGULAR, detail=entry.target
                 )
             )
-    return jobs, [structure(path, tuple(entries), tuple(source.anomalies()), tuple(coverage))]
+    return jobs, [structure(path, tuple(entries), tuple(source.anomalies()), tuple(coverage), options.names)]
 
 
 def structure(
-    path: str, entries: tuple[Entry, ...], anomalies: tuple[Anomaly, ...], coverage: tuple[Coverage, ...] = ()
+    path: str,
+    entries: tuple[Entry, ...],
+    anomalies: tuple[Anomaly, ...],
+    coverage: tuple[Coverage, ...] = (),
+    names: Own = NOBODY,
 ) -> Result:
     """What a folder itself says: links, devices, colliding names, shard sets."""
     from weighbridge.detect.subjects import Note, TreeSubject  # noqa: PLC0415  # only folders need it
@@ -189,7 +242,7 @@ def structure(
     links = [entry.name for entry in entries if entry.kind in {Kind.LINK, Kind.HARDLINK}]
     base = path.rstrip("/") or "/"
     notes = tuple(Note(kind="link", path=(f"{base}/{name}",), value=True) for name in links)
-    return Result(tuple(detect(subject)), coverage, (), notes)
+    return Result(tuple(detect(subject, names)), coverage, (), notes)
 
 
 def _twins(results: list[Result]) -> Result:
@@ -291,16 +344,16 @@ def inspect_blob(blob: Blob, shown: tuple[str, ...], options: Options) -> Result
     stages.member(location, blob)
     if getattr(blob, "changed", False):
         stages.bounded(location, blob.size, "unchanged", "the file changed while it was inspected")
-    findings = _opinions(stages)
+    findings = _opinions(stages, options.names)
     return Result(tuple(findings), tuple(stages.coverage), tuple(stages.facts), tuple(stages.notes))
 
 
-def _opinions(stages: Stages) -> list[Finding]:
+def _opinions(stages: Stages, names: Own) -> list[Finding]:
     """What the detectors say. A fault in one of them costs the member it was about, and nothing else."""
     findings: list[Finding] = []
     for subject in stages.subjects:
         try:
-            findings += detect(subject)
+            findings += detect(subject, names)
         except Exception as error:  # noqa: BLE001  # reported as not inspected, never swallowed
             stages.skipped(subject.location, 0, Reason.INTERNAL, f"{type(error).__name__}: {error}")
     return findings

@@ -1,5 +1,5 @@
 """Knows names on hubs: who is well known, and which other names could be taken for theirs."""
 
-from weighbridge.names.lookalike import Likeness, Names, shipped
+from weighbridge.names.own import NOBODY, Own
 
-__all__ = ["Likeness", "Names", "shipped"]
+__all__ = ["NOBODY", "Own"]

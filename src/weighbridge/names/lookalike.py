@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from fnmatch import fnmatchcase
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
+
+from weighbridge.names.own import NOBODY, Own
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -78,7 +81,15 @@ class Likeness(Struct, frozen=True):
 class Names:
     """Known names and what is like them. Names are compared without regard to case, as hubs do."""
 
-    def __init__(self, owners: Iterable[str], *, mirrors: Iterable[str] = (), models: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        owners: Iterable[str],
+        *,
+        mirrors: Iterable[str] = (),
+        models: Iterable[str] = (),
+        own: Own | None = None,
+    ) -> None:
+        self._own = own or NOBODY
         self._owners = {owner.casefold(): owner for owner in owners}
         self._mirrors = {mirror.casefold() for mirror in mirrors}
         self._models = {model.rpartition("/")[2].casefold(): model for model in models}
@@ -153,6 +164,13 @@ class Names:
             return None
         return Likeness("known model under another owner", known)
 
+    def internal(self, owner: str, name: str) -> str:
+        """The internal name that a repository of a stranger has; empty where it has none."""
+        if owner.casefold() in {one.casefold() for one in self._own.owners}:
+            return ""
+        folded = name.casefold()
+        return next((one for one in self._own.internal if fnmatchcase(folded, one.casefold())), "")
+
 
 def skeleton(name: str) -> str:
     """A name with everything that looks alike made the same, and without delimiters."""
@@ -200,17 +218,17 @@ def _distance(one: str, other: str, *, most: int = 1) -> int:
 
 
 @cache
-def shipped(extra: tuple[str, ...] = ()) -> Names:
-    """The table that is shipped, with the organisation's own lines (`owner: model …`) added."""
+def shipped(own: Own = NOBODY) -> Names:
+    """The table that is shipped, with what an organisation adds."""
     with open(os.path.join(os.path.dirname(__file__), "known.txt"), encoding="utf-8") as file:
         lines = [line for line in file.read().splitlines() if line and not line.startswith("#")]
     owners: list[str] = []
     mirrors: list[str] = []
     models: list[str] = []
-    for line in (*lines, *extra):
+    for line in (*lines, *own.known, *own.owners):
         owner, _, names = line.partition(":")
         name = owner.strip().rstrip("*")
         (mirrors if owner.strip().endswith("*") else owners).append(name)
         if not owner.strip().endswith("*"):
             models += [f"{name}/{model}" for model in names.split()]
-    return Names(owners, mirrors=mirrors, models=models)
+    return Names(owners, mirrors=mirrors, models=models, own=own)

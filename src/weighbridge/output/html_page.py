@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from weighbridge.formats.pickle.values import printable
+from weighbridge.output.compared import change_line, proof_line
+from weighbridge.output.heat_map import heat_map
 from weighbridge.output.terminal import place
 from weighbridge.output.words import coverage_text, severity_text, size_text
 from weighbridge.rules.references import name_of
@@ -21,6 +23,7 @@ _CSS: Final = Path(__file__).with_name("report.css")
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 _SHOWN: Final = 2000
 _MEMBERS: Final = 5000
+_NAMED: Final = 40
 
 
 def to_html(report: Report) -> str:
@@ -41,6 +44,8 @@ def _page(report: Report) -> Iterator[str]:
     yield "</header><main>"
     yield from _numbers(report)
     yield from _findings(report)
+    yield from _proofs(report)
+    yield from _comparison(report)
     yield from _waivers(report)
     yield from _coverage(report)
     yield from _facts(report)
@@ -89,6 +94,42 @@ def _finding(finding: Finding) -> Iterator[str]:
     yield f"<p><strong>Why</strong> {_text(finding.why)}</p><p><strong>Fix</strong> {_text(finding.fix)}</p>"
     references = " ".join(f'<li title="{_text(name_of(r))}">{_text(r)}</li>' for r in finding.references)
     yield f'<ul class="references">{references}</ul></details>'
+
+
+def _proofs(report: Report) -> Iterator[str]:
+    if report.proofs:
+        yield "<h2>Verified</h2><ul>"
+        yield from (
+            f"<li><strong>{_text(proof.kind)}</strong> {_text(proof_line(proof))}</li>" for proof in report.proofs
+        )
+        yield "</ul>"
+
+
+def _comparison(report: Report) -> Iterator[str]:
+    found = report.comparison
+    if found is None:
+        return
+    yield f"<h2>Compared with {_text(found.old)}</h2>"
+    if found.kind:
+        yield f"<p><strong>{_text(found.kind)}</strong>: {len(found.changed)} tensors changed, {len(found.same)} are the same.</p>"
+    picture = heat_map(found)
+    if picture:
+        yield f'<figure class="scroll">{picture}<figcaption>Relative change of each tensor, by module (rows) and layer (columns). Hover a cell for its figure.</figcaption></figure>'
+    for title, group in (("Files", found.files), ("Structure", found.structure)):
+        if group:
+            yield f'<h3>{title} ({len(group)})</h3><div class="scroll"><table><tr><th>Member</th><th>What</th><th>Before</th><th>After</th></tr>'
+            for one in group[:_SHOWN]:
+                cells = (one.member, one.what, one.before, one.after)
+                yield f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in cells)}</tr>"
+            yield "</table></div>"
+    if found.changed:
+        largest = sorted(found.changed, key=lambda change: -change.relative)
+        yield f"<details><summary>Tensors ({len(largest)})</summary><ul>"
+        yield from (f"<li><code>{_text(change_line(change))}</code></li>" for change in largest[:_SHOWN])
+        yield "</ul></details>"
+    for title, names in (("Added", found.added), ("Removed", found.removed), ("Another shape", found.reshaped)):
+        if names:
+            yield f"<p><strong>{title}</strong> {_text(', '.join(names[:_NAMED]))}{' …' if len(names) > _NAMED else ''}</p>"
 
 
 def _waivers(report: Report) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from weighbridge.formats.pickle.values import printable
+from weighbridge.output.compared import SHOWN, comparison_lines, proof_line
 from weighbridge.output.words import plural, summary
 from weighbridge.schema import Outcome, Severity, Status
 
@@ -34,7 +35,14 @@ class Terminal:
 
     def draw(self, report: Report, seconds: float | None = None) -> str:
         """The whole report as text."""
-        lines = [*self._findings(report), *self._coverage(report), *self._facts(report), *self._waived(report)]
+        lines = [
+            *self._findings(report),
+            *self._proofs(report),
+            *self._comparison(report),
+            *self._coverage(report),
+            *self._facts(report),
+            *self._waived(report),
+        ]
         outcome = self._paint(summary(report, seconds), _OUTCOMES[report.verdict.outcome])
         return "\n".join([*lines, *self._because(report), outcome]) + "\n"
 
@@ -75,6 +83,18 @@ class Terminal:
         number = f"{evidence.offset:>{width}}: " if evidence.offset is not None else ""
         text = f"   {number}{printable(evidence.text)}"
         return self._paint(text, "1") if evidence.culprit else text
+
+    def _proofs(self, report: Report) -> Iterator[str]:
+        for proof in report.proofs:
+            yield f"{self._paint('verified', '32')}: {proof_line(proof)}"
+        if report.proofs:
+            yield ""
+
+    def _comparison(self, report: Report) -> Iterator[str]:
+        if report.comparison is not None:
+            yield f"compared with {printable(report.comparison.old)}"
+            yield from comparison_lines(report.comparison, 10_000 if self._verbose else SHOWN)
+            yield ""
 
     def _coverage(self, report: Report) -> Iterator[str]:
         missing = [entry for entry in report.coverage if entry.status is not Status.INSPECTED]

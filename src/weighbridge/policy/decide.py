@@ -18,13 +18,15 @@ _ORDER = (Outcome.BLOCK, Outcome.REVIEW, Outcome.ADMIT)
 
 def decide(report: Report, policy: Policy) -> Report:
     """The report with the verdict of `policy`. Block wins over review, review over admit."""
-    open_findings, waived = _split(report.findings, policy)
+    open_findings, covered = _split(report.findings, policy)
     for outcome in _ORDER:
-        verdict = _by_statement(outcome, open_findings, policy, waived) or _by_coverage(outcome, report, policy, waived)
+        verdict = _by_statement(outcome, open_findings, policy, covered) or _by_coverage(
+            outcome, report, policy, covered
+        )
         if verdict is not None:
             return msgspec.structs.replace(report, verdict=verdict)
     admitted = Verdict(
-        outcome=Outcome.ADMIT, decided_by="nothing stands against it", because=_nothing(report), policy=policy.name, waived=waived,
+        outcome=Outcome.ADMIT, decided_by="nothing stands against it", because=_nothing(report), policy=policy.name, waived=covered,
     )  # fmt: skip
     return msgspec.structs.replace(report, verdict=admitted)
 
@@ -33,15 +35,20 @@ def _nothing(report: Report) -> str:
     return "everything was inspected" if report.complete else "what was inspected gave no reason to stop it"
 
 
+def waived(findings: Iterable[Finding], policy: Policy) -> tuple[Waived, ...]:
+    """What the waivers of a policy cover."""
+    return _split(findings, policy)[1]
+
+
 def _split(findings: Iterable[Finding], policy: Policy) -> tuple[list[Finding], tuple[Waived, ...]]:
-    still_open, waived = [], []
+    still_open, covered = [], []
     for finding in findings:
         waiver = next((w for w in policy.waivers if w.covers(finding, policy.today)), None)
         if waiver is None:
             still_open.append(finding)
         else:
-            waived.append(_record(finding, waiver))
-    return still_open, tuple(waived)
+            covered.append(_record(finding, waiver))
+    return still_open, tuple(covered)
 
 
 def _record(finding: Finding, waiver: Waiver) -> Waived:
@@ -55,25 +62,25 @@ def _record(finding: Finding, waiver: Waiver) -> Waived:
 
 
 def _by_statement(
-    outcome: Outcome, findings: list[Finding], policy: Policy, waived: tuple[Waived, ...]
+    outcome: Outcome, findings: list[Finding], policy: Policy, covered: tuple[Waived, ...]
 ) -> Verdict | None:
     for statement in policy.statements:
         if statement.outcome is not outcome:
             continue
         held = next((finding for finding in findings if statement.holds(finding)), None)
         if held is not None:
-            return _verdict(outcome, statement, held, policy, waived)
+            return _verdict(outcome, statement, held, policy, covered)
     return None
 
 
 def _verdict(
-    outcome: Outcome, statement: Statement, held: Finding, policy: Policy, waived: tuple[Waived, ...]
+    outcome: Outcome, statement: Statement, held: Finding, policy: Policy, covered: tuple[Waived, ...]
 ) -> Verdict:
     because = f"{held.rule} in {held.location.member}: {held.message}"
-    return Verdict(outcome=outcome, decided_by=statement.name, because=because, policy=policy.name, waived=waived)
+    return Verdict(outcome=outcome, decided_by=statement.name, because=because, policy=policy.name, waived=covered)
 
 
-def _by_coverage(outcome: Outcome, report: Report, policy: Policy, waived: tuple[Waived, ...]) -> Verdict | None:
+def _by_coverage(outcome: Outcome, report: Report, policy: Policy, covered: tuple[Waived, ...]) -> Verdict | None:
     if policy.incomplete is not outcome or outcome is Outcome.ADMIT:
         return None
     if not report.artifact.files:
@@ -84,5 +91,5 @@ def _by_coverage(outcome: Outcome, report: Report, policy: Policy, waived: tuple
         return None
     because = f"{missing.member}: {missing.status.value}, {missing.detail or missing.reason.value}"
     return Verdict(
-        outcome=outcome, decided_by="everything is inspected", because=because, policy=policy.name, waived=waived
+        outcome=outcome, decided_by="everything is inspected", because=because, policy=policy.name, waived=covered
     )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Struct
 
+from weighbridge.names import Own
+from weighbridge.provenance.wanted import Wanted
 from weighbridge.rules import find_rule, is_rule
 from weighbridge.schema import Finding, Limits, Outcome, Severity, UsageError, Verdict
 
@@ -94,6 +96,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     knowledge: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    provenance: Wanted = Wanted()
+    names: Own = Own()
     source: str = ""
 
 
@@ -103,6 +107,8 @@ class _File(Struct, forbid_unknown_fields=True, kw_only=True):
     limits: dict[str, Any] = {}
     knowledge: dict[str, list[str]] = {}
     scan: dict[str, Any] = {}
+    provenance: dict[str, Any] = {}
+    names: dict[str, Any] = {}
 
 
 def find_settings(explicit: str | None, folder: str = ".") -> Settings:
@@ -148,6 +154,8 @@ def parse_settings(document: Mapping[str, Any], source: str) -> Settings:
             fields["statements"] = fields.pop("statement")
         policy = msgspec.convert({**fields, "waivers": file.waiver}, Policy)
         limits = msgspec.convert(file.limits, Limits)
+        provenance = msgspec.convert(file.provenance, Wanted)
+        known = msgspec.convert(file.names, Own)
         scan = dict(file.scan)
         exclude = tuple(scan.pop("exclude", ()))
         if scan:
@@ -160,4 +168,12 @@ def parse_settings(document: Mapping[str, Any], source: str) -> Settings:
         if not waiver.reason.strip() or not waiver.owner.strip():
             raise UsageError(f"{source}: the waiver of {waiver.rule} has no reason or owner", hint="both are required")
     names = tuple(name for group in file.knowledge.values() for name in group)
-    return Settings(policy=policy, limits=limits, knowledge=names, exclude=exclude, source=source)
+    return Settings(
+        policy=policy,
+        limits=limits,
+        knowledge=names,
+        exclude=exclude,
+        provenance=provenance,
+        names=known,
+        source=source,
+    )

@@ -5,14 +5,14 @@ Source: RFC 5280. The time of checking counts: without a trusted timestamp, nobo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from weighbridge.provenance import keys
+from weighbridge.provenance import dsse, keys
 from weighbridge.schema import UsageError, VerificationFailed
 
 if TYPE_CHECKING:
@@ -62,7 +62,9 @@ def check_chain(
         issuer = next((other for other in rest if _issued(current, other, depth)), None)
         if issuer is None:
             raise VerificationFailed(
-                f"{_name(current)} was not issued by a certificate that is trusted", hint="give its root with --ca"
+                f"{_name(current)} was not issued by a certificate that is trusted",
+                hint="give its root with --ca",
+                rule="PRV-003",
             )
         current = issuer
     raise VerificationFailed("the certificate chain does not end", hint="sign again")
@@ -77,11 +79,13 @@ def _check_dates(certificate: x509.Certificate, now: datetime) -> None:
         raise VerificationFailed(
             f"{_name(certificate)} is not valid before {certificate.not_valid_before_utc:%Y-%m-%d}",
             hint="check the clock",
+            rule="PRV-006",
         )
     if now > certificate.not_valid_after_utc:
         raise VerificationFailed(
             f"{_name(certificate)} expired on {certificate.not_valid_after_utc:%Y-%m-%d}",
             hint="ask for a new signature",
+            rule="PRV-006",
         )
 
 
@@ -91,18 +95,24 @@ def _check_leaf(leaf: x509.Certificate, identity: str) -> None:
     purposes = extensions.get(x509.ExtendedKeyUsage.oid)
     if not isinstance(usage, x509.KeyUsage) or not usage.digital_signature:
         raise VerificationFailed(
-            f"{_name(leaf)} is not for signatures", hint="ask for a certificate with digitalSignature"
+            f"{_name(leaf)} is not for signatures",
+            hint="ask for a certificate with digitalSignature",
+            rule="PRV-003",
         )
     if not isinstance(purposes, x509.ExtendedKeyUsage) or ExtendedKeyUsageOID.CODE_SIGNING not in purposes:
         raise VerificationFailed(
-            f"{_name(leaf)} is not for signing code", hint="ask for a certificate with the purpose codeSigning"
+            f"{_name(leaf)} is not for signing code",
+            hint="ask for a certificate with the purpose codeSigning",
+            rule="PRV-003",
         )
     names = extensions.get(x509.SubjectAlternativeName.oid)
     found = {str(n.value) for n in names} if isinstance(names, x509.SubjectAlternativeName) else set()
     found |= {str(a.value) for a in leaf.subject if a.oid == x509.NameOID.COMMON_NAME}
     if identity not in found:
         raise VerificationFailed(
-            f"{_name(leaf)} does not name {identity}", hint=f"it names {', '.join(sorted(found)) or 'nobody'}"
+            f"{_name(leaf)} does not name {identity}",
+            hint=f"it names {', '.join(sorted(found)) or 'nobody'}",
+            rule="PRV-003",
         )
 
 
@@ -121,3 +131,13 @@ def _issued(certificate: x509.Certificate, other: x509.Certificate, depth: int) 
     except (ValueError, TypeError, InvalidSignature):
         return False
     return True
+
+
+def identities(bundle: dict[str, Any]) -> list[str]:
+    """The names in the certificate of a keyless bundle, for people; empty where it cannot be read."""
+    try:
+        raw = dsse.decoded(bundle["verificationMaterial"]["certificate"]["rawBytes"])
+        names = x509.load_der_x509_certificate(raw).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (KeyError, TypeError, ValueError, VerificationFailed, x509.ExtensionNotFound):
+        return []
+    return [str(name.value) for name in names.value]

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from weighbridge.schema import SourceError, VerificationFailed
+from weighbridge.schema import SourceError, Unavailable, VerificationFailed
 from weighbridge.source import FileBlob, Kind, Oddity, local
 from weighbridge.source.blob import unreadable
 from weighbridge.source.cache import default_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 # Bits that change what a file can do: set-user-id, set-group-id, sticky, and the right to execute it.
 POWERS: Final = 0o7111
 _SMALL: Final = 1 << 16
 _CACHE_FROM: Final = 1 << 20
 _BATCH: Final = 256
+_PIECE: Final = 4 << 20
 
 
 class FileDigest(Struct, frozen=True, kw_only=True):
@@ -57,12 +58,18 @@ def members(path: str, *, without: Sequence[str] = ()) -> Members:
             if not without or os.path.realpath(place) not in without:
                 found.append((entry.name, place))
         elif entry.kind in {Kind.LINK, Kind.HARDLINK}:
-            raise VerificationFailed(f"{entry.name} is a link to {entry.target}", hint="replace the link by the file")
+            raise VerificationFailed(
+                f"{entry.name} is a link to {entry.target}", hint="replace the link by the file", rule="PRV-004"
+            )
         elif entry.kind is Kind.SPECIAL:
-            raise VerificationFailed(f"{entry.name}: {entry.target}", hint="only regular files can be signed")
+            raise VerificationFailed(
+                f"{entry.name}: {entry.target}", hint="only regular files can be signed", rule="PRV-004"
+            )
     escaped = [a for a in source.anomalies() if a.oddity is Oddity.LINK_ESCAPE]
     if escaped:
-        raise VerificationFailed(f"{escaped[0].name} {escaped[0].detail}", hint="replace the link by the file")
+        raise VerificationFailed(
+            f"{escaped[0].name} {escaped[0].detail}", hint="replace the link by the file", rule="PRV-004"
+        )
     return Members(path, tuple(sorted(found, key=lambda pair: pair[0].split("/"))))
 
 
@@ -96,8 +103,8 @@ def _digest(name: str, path: str, cache: DigestCache | None) -> FileDigest:
         raise unreadable(path, error) from error
     try:
         status = os.fstat(descriptor)
-        known = cache.get(status) if cache and status.st_size >= _CACHE_FROM else ""
-        digest = known or _read(descriptor, status.st_size)
+        large = cache is not None and status.st_size >= _CACHE_FROM
+        digest = cache.digest(descriptor, status) if cache and large else _read(descriptor, status.st_size)
         after = os.fstat(descriptor)
     except OSError as error:
         raise unreadable(path, error) from error
@@ -105,8 +112,6 @@ def _digest(name: str, path: str, cache: DigestCache | None) -> FileDigest:
         os.close(descriptor)
     if (after.st_size, after.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
         raise SourceError(f"{path}: the file changed while it was read", hint="try again when nobody writes to it")
-    if cache and not known and status.st_size >= _CACHE_FROM:
-        cache.put(status, digest)
     return FileDigest(name=name, size=status.st_size, sha256=digest, powers=status.st_mode & POWERS)
 
 
@@ -120,11 +125,14 @@ def _read(descriptor: int, size: int) -> str:
 class DigestCache:
     """Digests of large files by device, inode, size, and the times of the last change of content and of status.
 
-    The status time cannot be set by a user, so a file that was changed and dated back is read again.
+    The status time cannot be set by a user, so a file that was changed and dated back is read again. With `content`,
+    nothing is believed by its times: every byte is read, with BLAKE3, and the SHA-256 that was computed together with
+    the same BLAKE3 digest is taken.
     """
 
-    def __init__(self, folder: str = "") -> None:
+    def __init__(self, folder: str = "", *, content: bool = False) -> None:
         self._path = os.path.join(folder or default_folder(), "digests.json")
+        self._blake3: Any = _blake3() if content else None
         try:
             with open(self._path, "rb") as file:
                 self._known = msgspec.json.decode(file.read(), type=dict[str, str])
@@ -132,18 +140,27 @@ class DigestCache:
             self._known = {}
         self._fresh = False
 
-    @staticmethod
-    def _key(status: os.stat_result) -> str:
-        return f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+    def digest(self, descriptor: int, status: os.stat_result) -> str:
+        """The SHA-256 of an open file, read where it has to be."""
+        if self._blake3 is not None:
+            return self._by_content(descriptor, status.st_size)
+        key = f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+        known = self._known.get(key, "")
+        return known or self._keep(key, _read(descriptor, status.st_size))
 
-    def get(self, status: os.stat_result) -> str:
-        """The digest that was kept; empty where there is none."""
-        return self._known.get(self._key(status), "")
+    def _by_content(self, descriptor: int, size: int) -> str:
+        # One pass with BLAKE3 where it is known already, and SHA-256 in a second one where it is not.
+        quick = self._blake3()
+        for piece in _pieces(descriptor):
+            quick.update(piece)
+        key = f"blake3 {quick.hexdigest()} {size}"
+        known = self._known.get(key, "")
+        return known or self._keep(key, _read(descriptor, size))
 
-    def put(self, status: os.stat_result, digest: str) -> None:
-        """Keep a digest."""
-        self._known[self._key(status)] = digest
+    def _keep(self, key: str, digest: str) -> str:
+        self._known[key] = digest
         self._fresh = True
+        return digest
 
     def save(self) -> None:
         """Write what is new. A cache that cannot be written is no reason to fail."""
@@ -157,3 +174,19 @@ class DigestCache:
             os.replace(beside, self._path)
         except OSError:
             return
+
+
+def _blake3() -> Any:
+    try:
+        from blake3 import blake3  # noqa: PLC0415  # an extra
+    except ImportError as error:
+        raise Unavailable("--recheck needs the extra blake3", hint="pip install 'weighbridge[blake3]'") from error
+    return blake3
+
+
+def _pieces(descriptor: int) -> Iterator[memoryview]:
+    buffer = memoryview(bytearray(_PIECE))
+    at = 0
+    while count := os.preadv(descriptor, [buffer], at):
+        yield buffer[:count]
+        at += count

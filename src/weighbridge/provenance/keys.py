@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -30,6 +30,20 @@ _HASHES: Final[dict[str, type[hashes.HashAlgorithm]]] = {
 _DATE: Final = re.compile(r"^(Created|Expires): (\d{4}-\d\d-\d\d)\s*$", re.MULTILINE)
 _MOST: Final = 1 << 20
 _BUNDLE: Final = 512 << 20
+
+
+class SigningKey(Protocol):
+    """A private key as far as signing needs one; it may lie in a file or in a token."""
+
+    @property
+    def curve(self) -> ec.EllipticCurve:
+        """The curve, which decides the hash."""
+
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        """The public half."""
+
+    def sign(self, data: bytes, signature_algorithm: ec.ECDSA) -> bytes:
+        """A signature in DER."""
 
 
 class PublicKey(Struct, frozen=True, kw_only=True):
@@ -100,8 +114,12 @@ def load_public(path: str) -> PublicKey:
     return described(key, path, data.partition(b"-----BEGIN")[0].decode("utf-8", "replace"))
 
 
-def load_private(path: str, password: bytes = b"") -> ec.EllipticCurvePrivateKey:
-    """A private key from its file. Raises SourceError, UsageError."""
+def load_private(path: str, password: bytes = b"") -> SigningKey:
+    """A private key from its file, or in a token (`pkcs11:…`, the password is its PIN). Raises SourceError, UsageError."""
+    if path.startswith("pkcs11:"):
+        from weighbridge.provenance import token  # noqa: PLC0415  # few keys lie in tokens
+
+        return token.load(path, password)
     try:
         key = serialization.load_pem_private_key(read(path), password or None)
     except TypeError as error:
@@ -154,7 +172,7 @@ def existing(path: str) -> str:
     return path
 
 
-def sign(key: ec.EllipticCurvePrivateKey, data: bytes) -> bytes:
+def sign(key: SigningKey, data: bytes) -> bytes:
     """An ECDSA signature (DER) with the hash that belongs to the curve."""
     return key.sign(data, ec.ECDSA(_HASHES[key.curve.name]()))
 
@@ -174,13 +192,19 @@ def check_age(key: PublicKey, now: datetime, most_days: int = 0) -> None:
     """Raises VerificationFailed for a key that has expired, or is older than `most_days`."""
     if key.expires and now >= key.expires:
         raise VerificationFailed(
-            f"the key {key.name} expired on {key.expires:%Y-%m-%d}", hint="ask for a signature by the new key"
+            f"the key {key.name} expired on {key.expires:%Y-%m-%d}",
+            hint="ask for a signature by the new key",
+            rule="PRV-006",
         )
     if most_days and key.created is None:
         raise VerificationFailed(
-            f"the key {key.name} does not say how old it is", hint="add a Created line to the .pub file"
+            f"the key {key.name} does not say how old it is",
+            hint="add a Created line to the .pub file",
+            rule="PRV-006",
         )
     if most_days and key.created and now - key.created > timedelta(days=most_days):
         raise VerificationFailed(
-            f"the key {key.name} is older than {most_days} days", hint="ask for a signature by a newer key"
+            f"the key {key.name} is older than {most_days} days",
+            hint="ask for a signature by a newer key",
+            rule="PRV-006",
         )

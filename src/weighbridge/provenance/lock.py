@@ -5,17 +5,22 @@ A digest is `sha256:…`, or `git-sha1:…` for the small files of a hub, which 
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
 
+from weighbridge.provenance import dsse
 from weighbridge.provenance.digest import digests, members
-from weighbridge.schema import SourceError, UsageError
+from weighbridge.provenance.signature import refuse
+from weighbridge.provenance.statement import parsed
+from weighbridge.schema import Complaint, Proof, SourceError, UsageError, VerificationFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from weighbridge.provenance.digest import DigestCache
     from weighbridge.provenance.references import Reference
@@ -25,15 +30,20 @@ NAME: Final = "weighbridge.lock"
 VERSION: Final = 1
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}\Z")
 _SHOWN: Final = 3
+_SIGNATURE: Final = 64 << 20
 
 
 class Locked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One artifact: an address of a hub without its revision, or a path relative to the lock file."""
+    """One artifact: an address of a hub without its revision, or a path relative to the lock file.
+
+    `signed_at` is when the signature beside a folder says it was made; an older one is a step back.
+    """
 
     source: str
     revision: str = ""
     owner: str = ""
     files: dict[str, str]
+    signed_at: str = ""
 
 
 class Lock(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,6 +62,7 @@ class Drift(Struct, frozen=True, kw_only=True):
 
     source: str
     what: str
+    rule: str = "PRV-010"
     bad: bool = True
 
 
@@ -84,7 +95,25 @@ def lock_hub(source: str, tree: HubTree) -> Locked:
 def lock_folder(source: str, path: str, cache: DigestCache | None = None) -> Locked:
     """An entry for files on this machine. Raises SourceError, VerificationFailed."""
     found = digests(members(path), cache=cache)
-    return Locked(source=source, files={one.name: f"sha256:{one.sha256}" for one in found})
+    files = {one.name: f"sha256:{one.sha256}" for one in found}
+    return Locked(source=source, files=files, signed_at=_signed_at(f"{path.rstrip('/')}.sig"))
+
+
+def _signed_at(signature: str) -> str:
+    """When a signature says it was made; empty where there is none. Its own word: only ever compared with itself."""
+    try:
+        with open(signature, "rb") as file:
+            envelope = dsse.unwrap(dsse.strict_json(file.read(_SIGNATURE), "the signature").get("dsseEnvelope"))
+        return parsed(envelope.payload).signed_at
+    except (OSError, VerificationFailed):
+        return ""
+
+
+def older(entry: Locked, now: Locked) -> Iterator[Drift]:
+    """A signed version that is older than the one that was locked."""
+    if entry.signed_at and now.signed_at and now.signed_at < entry.signed_at:
+        what = f"is signed on {now.signed_at}, which is before the locked version of {entry.signed_at}"
+        yield Drift(source=entry.source, what=what, rule="PRV-007")
 
 
 def unlocked(lock: Lock, found: Iterable[Reference]) -> Iterator[Drift]:
@@ -101,22 +130,27 @@ def unlocked(lock: Lock, found: Iterable[Reference]) -> Iterator[Drift]:
             continue
         if (reference.address, what) not in told:
             told.add((reference.address, what))
-            yield Drift(source=reference.address, what=what)
+            yield Drift(source=reference.address, what=what, rule="ADP-012" if reference.merged else "PRV-012")
 
 
 def moved(entry: Locked, open_hub: Callable[[str], HubTree]) -> Iterator[Drift]:
     """What changed upstream. `open_hub` opens an address with its revision; it raises SourceError where it cannot."""
     if not _COMMIT.match(entry.revision):
-        yield Drift(source=entry.source, what=f"is locked at {entry.revision or 'no revision'}, which is no commit")
+        what = f"is locked at {entry.revision or 'no revision'}, which is no commit"
+        yield Drift(source=entry.source, what=what, rule="HFR-022")
         return
     try:
         then = open_hub(f"{entry.source}@{entry.revision}")
     except SourceError as error:
-        yield Drift(source=entry.source, what=f"cannot be fetched at the locked commit: {error.message}")
+        what = f"cannot be fetched at the locked commit: {error.message}"
+        yield Drift(source=entry.source, what=what, rule="IDN-003")
         return
     if entry.owner and then.owner and then.owner != entry.owner:
-        yield Drift(source=entry.source, what=f"belonged to {entry.owner} and belongs to {then.owner} now")
-    yield from changed(entry, then.digests())
+        what = f"belonged to {entry.owner} and belongs to {then.owner} now"
+        yield Drift(source=entry.source, what=what, rule="IDN-003")
+    if then.answers_to.casefold() != then.name.casefold():
+        yield Drift(source=entry.source, what=f"leads to {then.answers_to} now", rule="IDN-008")
+    yield from changed(entry, then.digests(), "IDN-007")
     try:
         now = open_hub(entry.source)
     except SourceError:
@@ -126,8 +160,8 @@ def moved(entry: Locked, open_hub: Callable[[str], HubTree]) -> Iterator[Drift]:
         yield Drift(source=entry.source, what=what, bad=False)
 
 
-def changed(entry: Locked, files: dict[str, str]) -> Iterator[Drift]:
-    """Files that are not what was locked."""
+def changed(entry: Locked, files: dict[str, str], rule: str = "PRV-010") -> Iterator[Drift]:
+    """Files that are not what was locked. At the same commit of a hub that means another source of the bytes."""
     groups = {
         "was changed": [name for name, digest in entry.files.items() if name in files and files[name] != digest],
         "is missing": [name for name in entry.files if name not in files],
@@ -135,6 +169,42 @@ def changed(entry: Locked, files: dict[str, str]) -> Iterator[Drift]:
     }
     for what, names in groups.items():
         for name in sorted(names)[:_SHOWN]:
-            yield Drift(source=entry.source, what=f"{name} {what}")
+            yield Drift(source=entry.source, what=f"{name} {what}", rule=rule)
         if len(names) > _SHOWN:
-            yield Drift(source=entry.source, what=f"{len(names) - _SHOWN} more files of which each {what}")
+            yield Drift(source=entry.source, what=f"{len(names) - _SHOWN} more files of which each {what}", rule=rule)
+
+
+def verify(path: str, lock: str, cache: DigestCache | None = None, without: Sequence[str] = ()) -> list[Proof]:
+    """Hold files on this machine against the entry of a lock that they belong to: by its path, else by what they share.
+
+    Raises UsageError for a broken lock, VerificationFailed with every file that is not as it was locked.
+    """
+    known = load(lock)
+    tree = members(path, without=[os.path.realpath(name) for name in without])
+    found = {one.name: f"sha256:{one.sha256}" for one in digests(tree, cache=cache)}
+    base = os.path.dirname(os.path.realpath(lock))
+    by_path = (e for e in known.artifacts if os.path.realpath(os.path.join(base, e.source)) == os.path.realpath(path))
+    entry = next(by_path, None) or max(known.artifacts, key=lambda e: _shared(e, found), default=None)
+    if entry is None or not _shared(entry, found):
+        raise VerificationFailed(
+            f"{path} is not in {lock}",
+            hint=f"weighbridge lock --add {path}",
+            complaints=(Complaint("PRV-010", "", f"is not in {lock}"),),
+        )
+    for name, file in tree.files:
+        if entry.files.get(name, "").startswith("git-sha1:"):
+            found[name] = f"git-sha1:{_git_object(file)}"
+    refuse([Complaint(drift.rule, "", drift.what) for drift in changed(entry, found)])
+    revision = f" at {entry.revision[:12]}" if entry.revision else ""
+    return [Proof(kind="lock", by=lock, files=len(found), what=f"as locked: {entry.source}{revision}")]
+
+
+def _shared(entry: Locked, found: dict[str, str]) -> int:
+    return sum(found.get(name) == digest for name, digest in entry.files.items())
+
+
+def _git_object(path: str) -> str:
+    """The git object of a file, by which a hub names small files. No security rests on SHA-1 alone here."""
+    with open(path, "rb") as file:
+        data = file.read()
+    return hashlib.sha1(b"blob %d\0%b" % (len(data), data), usedforsecurity=False).hexdigest()

@@ -42,13 +42,17 @@ _SKIPPED: Final = re.compile(r"(?:^|/)(?:\.git|\.venv|venv|node_modules|__pycach
 
 
 class Reference(Struct, frozen=True, kw_only=True):
-    """A repository that is named: `kind` is models or datasets, `revision` is empty where none is given."""
+    """A repository that is named: `kind` is models or datasets, `revision` is empty where none is given.
+
+    `merged` tells parts of a merge recipe.
+    """
 
     kind: str
     name: str
     revision: str
     file: str
     line: int
+    merged: bool = False
 
     @property
     def address(self) -> str:
@@ -91,9 +95,12 @@ def _in_file(name: str, blob: FileBlob) -> Iterator[Reference]:
                 yield from _in_python(f"{name}, cell {cell.number}", cell.python)
         elif name.endswith((".json", ".yaml", ".yml")):
             document = read_json(text) if name.endswith(".json") else read_yaml(text)
+            recipe = any(key == "merge_method" for _, key, _ in walk(document.roots))
             for _, key, value in walk(document.roots):
-                if key in _KEYS and isinstance(value, str) and _NAME.match(value):
-                    yield Reference(kind=_KEYS[key], name=value, revision="", file=name, line=0)
+                part = recipe and key == "model"
+                if (part or key in _KEYS) and isinstance(value, str) and _NAME.match(value):
+                    kind = "models" if part else _KEYS[str(key)]
+                    yield Reference(kind=kind, name=value, revision="", file=name, line=0, merged=recipe)
     except (MalformedInput, LimitExceeded):
         return
 

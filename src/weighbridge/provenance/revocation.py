@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from msgspec import Struct
 
 from weighbridge.provenance import dsse, keys
 from weighbridge.schema import UsageError, VerificationFailed
+from weighbridge.source.cache import default_folder
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    from weighbridge.provenance.keys import PublicKey
+    from weighbridge.provenance.keys import PublicKey, SigningKey
 
 KIND: Final = "application/vnd.weighbridge.revocations.v1+json"
+_MEMORY: Final = 1 << 20
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -32,13 +34,13 @@ class Revocations(Struct, frozen=True, kw_only=True):
         """Raises VerificationFailed for a key that is on the list."""
         if key.fingerprint in self.revoked:
             raise VerificationFailed(
-                f"the key {key.name} was revoked", hint="ask the publisher for a signature by the new key"
+                f"the key {key.name} was revoked",
+                hint="ask the publisher for a signature by the new key",
+                rule="PRV-016",
             )
 
 
-def make(
-    old: Revocations | None, add: tuple[str, ...], private: ec.EllipticCurvePrivateKey, *, now: datetime, days: int = 90
-) -> bytes:
+def make(old: Revocations | None, add: tuple[str, ...], private: SigningKey, *, now: datetime, days: int = 90) -> bytes:
     """The next edition of a list. Raises UsageError for what is no fingerprint or digest."""
     odd = [entry for entry in add if not _DIGEST.match(entry)]
     if odd:
@@ -56,6 +58,36 @@ def make(
     return json.dumps(dsse.wrap(payload, KIND, signature)).encode()
 
 
+def remembered(found: Revocations, key: PublicKey, folder: str = "") -> Revocations:
+    """The list, if no later edition by the same key was seen on this machine. A memory that cannot be kept is no fault.
+
+    Raises VerificationFailed for an edition that was replaced: an old list hides what was called back since.
+    """
+    path = os.path.join(folder or default_folder(), "revocations.json")
+    try:
+        with open(path, "rb") as file:
+            seen = msgspec.json.decode(file.read(_MEMORY), type=dict[str, int])
+    except (OSError, msgspec.DecodeError):
+        seen = {}
+    last = seen.get(key.fingerprint, 0)
+    if found.number < last:
+        raise VerificationFailed(
+            f"the revocation list is edition {found.number}, and edition {last} was seen before",
+            hint="fetch the current one: an old list may hide a revocation",
+            rule="PRV-017",
+        )
+    if found.number > last:
+        try:
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            beside = f"{path}.{os.getpid()}"
+            with open(beside, "wb") as file:
+                file.write(msgspec.json.encode({**seen, key.fingerprint: found.number}))
+            os.replace(beside, path)
+        except OSError:
+            return found
+    return found
+
+
 def load(path: str, key: PublicKey, now: datetime) -> Revocations:
     """A list from its file. Raises VerificationFailed where it is not signed by `key`, or has ended."""
     envelope = dsse.unwrap(dsse.strict_json(keys.read_bundle(path), "the revocation list"))
@@ -63,17 +95,22 @@ def load(path: str, key: PublicKey, now: datetime) -> Revocations:
         raise VerificationFailed(
             "the revocation list is not signed by the key that was given for it",
             hint="fetch it again from its publisher",
+            rule="PRV-017",
         )
     table = dsse.strict_json(envelope.payload, "the revocation list")
     number, expires, revoked = table.get("number"), table.get("expires"), table.get("revoked")
     if not (type(number) is int and isinstance(expires, str) and isinstance(revoked, list)):
-        raise VerificationFailed("the revocation list is not complete", hint="fetch it again")
+        raise VerificationFailed("the revocation list is not complete", hint="fetch it again", rule="PRV-017")
     try:
         end = datetime.strptime(expires, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError as error:
-        raise VerificationFailed("the revocation list has no proper end", hint="fetch it again") from error
+        raise VerificationFailed(
+            "the revocation list has no proper end", hint="fetch it again", rule="PRV-017"
+        ) from error
     if now >= end:
         raise VerificationFailed(
-            f"the revocation list ended on {expires}", hint="fetch the current one: an old list may hide a revocation"
+            f"the revocation list ended on {expires}",
+            hint="fetch the current one: an old list may hide a revocation",
+            rule="PRV-017",
         )
     return Revocations(number=number, expires=expires, revoked=tuple(map(str, revoked)))

@@ -1,129 +1,87 @@
 """Knows what changed between the tensors of two versions: which, by how much, in how many directions, in which rows.
 
-Tensors are streamed from safetensors files in blocks of rows; memory stays at a few blocks. Numbers need numpy (the
-extra `tensors`). The number of directions of a change is estimated from a random projection of it (Halko, Martinsson,
-Tropp, arXiv 0909.4061).
+Tensors are streamed from the disk in blocks, several at a time; memory stays at a few blocks. Numbers need numpy (the
+extra `tensors`). Directions are estimated from rows of the difference by a random projection with one step of
+refinement (Halko, Martinsson, Tropp, arXiv 0909.4061).
 """
 
 from __future__ import annotations
 
 import math
 import os
-import re
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import Struct
-
-from weighbridge.formats.safetensors import read_safetensors
-from weighbridge.schema import MalformedInput, SourceError, Unavailable
-from weighbridge.source import FileBlob, Kind, local
+from weighbridge.provenance.places import places
+from weighbridge.schema import Change, Comparison, SourceError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from weighbridge.formats.safetensors import Tensor
+    from weighbridge.provenance.places import Place
 
-_BLOCK: Final = 16 << 20
-_DIRECTIONS: Final = 40
-_MEASURED: Final = 12
-_ROWS: Final = 100_000
-_NOISE: Final = 2e-3
-_EMBEDDING: Final = re.compile(r"(?:embed_tokens|wte|word_embeddings|tok_embeddings|shared|embeddings?)\.weight\Z")
-_HEAD: Final = re.compile(r"(?:^|\.)(?:lm_head|classifier|score|cls|head|qa_outputs|pooler)\b")
-_WIDTHS: Final = {"F32": 4, "F16": 2, "BF16": 2, "F64": 8}
-_BITS_OF_QUANTISED: Final = 300
-
-
-class Place(Struct, frozen=True):
-    """Where a tensor lies."""
-
-    path: str
-    start: int
-    tensor: Tensor
-
-
-class Change(Struct, frozen=True, kw_only=True):
-    """One tensor that is not the same. `relative` is the norm of the difference to that of the old tensor.
-
-    `directions` is the estimated rank of the difference, 0 where it was not measured; `rows` counts rows that moved.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    relative: float
-    directions: int = 0
-    rows: int = 0
-    levels: int = 0
+DIRECTIONS: Final = 40
+_BLOCK: Final = 1 << 20
+_STRIDED: Final = 256 << 20
+_SAMPLE_ROWS: Final = 256
+_SAMPLE_VALUES: Final = 2 << 20
+_SHOWN_ROWS: Final = 16
+_SHOWN_SHARES: Final = 8
+_GAP: Final = 3.0
+_EXPLAINED: Final = 0.9
+_WORKERS: Final = 4
+_GRID_ROWS: Final = 8
+_GRID_GROUPS: Final = 64
+_OFF_GRID: Final = 0.15
+_RAW: Final = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1",
+    "BOOL": "u1",
+}  # fmt: skip
+_NUMBERS: Final = frozenset({"F64", "F32", "F16", "BF16"})
 
 
-class Comparison(Struct, frozen=True, kw_only=True):
-    """Two sets of tensors. `kind` is what was probably done."""
-
-    same: int
-    changed: tuple[Change, ...]
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
-    reshaped: tuple[str, ...]
-    kind: str = ""
-
-
-def places(path: str) -> dict[str, Place]:
-    """The tensors of a safetensors file, or of all of them in a folder. Raises SourceError, MalformedInput."""
-    source = local(path)
-    if isinstance(source, FileBlob):
-        files = [path]
-        source.close()
-    else:
-        files = [
-            source.path_of(e)
-            for e in source.entries()
-            if e.kind is Kind.FILE and e.name.endswith(".safetensors") and "/" not in e.name
-        ]
-    if not files:
-        raise SourceError(
-            f"{path}: there are no safetensors files", hint="convert the weights first, or compare the files by digest"
-        )
-    found: dict[str, Place] = {}
-    for file in files:
-        blob = FileBlob(file)
-        facts = read_safetensors(blob)
-        for tensor in facts.tensors:
-            if tensor.end > blob.size - facts.data or tensor.start < 0 or tensor.end < tensor.start:
-                raise MalformedInput(f"{os.path.basename(file)}: {tensor.name} lies outside the file")
-            found[tensor.name] = Place(file, facts.data + tensor.start, tensor)
-        blob.close()
-    return found
-
-
-def compare(old: str, new: str) -> Comparison:
-    """The tensors of two versions against each other. Raises SourceError, MalformedInput, Unavailable without numpy."""
-    numpy = _numpy()
-    before, after = places(old), places(new)
+def compare(old: str, new: str, *, workers: int = 0) -> Comparison:
+    """The tensors of two versions against each other; what was done is not judged here. Raises SourceError, MalformedInput, Unavailable without numpy."""
+    numpy = numpy_or_refuse()
+    before, after = aligned(places(old), places(new))
     both = sorted(before.keys() & after.keys())
-    reshaped = [name for name in both if before[name].tensor.shape != after[name].tensor.shape]
-    changed: list[Change] = []
-    same = 0
-    for name in both:
-        if name in reshaped:
-            continue
-        change = _change(numpy, name, before[name], after[name], measure=len(changed) < _MEASURED)
-        if change is None:
-            same += 1
-        else:
-            changed.append(change)
-    found = Comparison(
-        same=same,
-        changed=tuple(changed),
+    reshaped = [name for name in both if before[name].shape != after[name].shape]
+    jobs = [(name, before[name], after[name]) for name in both if before[name].shape == after[name].shape]
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # only comparing needs threads
+
+    with ThreadPoolExecutor(workers or min(_WORKERS, os.cpu_count() or 1)) as pool:
+        changes = list(pool.map(lambda job: _Tensors(numpy, *job[1:]).change(job[0]), jobs))
+    changed = tuple(change for change in changes if change is not None)
+    return Comparison(
+        old=old,
+        new=new,
+        same=tuple(job[0] for job, change in zip(jobs, changes, strict=True) if change is None),
+        changed=changed,
         added=tuple(sorted(after.keys() - before.keys())),
         removed=tuple(sorted(before.keys() - after.keys())),
         reshaped=tuple(reshaped),
     )
-    return Comparison(
-        same=found.same, changed=found.changed, added=found.added, removed=found.removed, reshaped=found.reshaped, kind=kind_of(found)
-    )  # fmt: skip
 
 
-def _numpy() -> Any:
+def aligned(before: dict[str, Place], after: dict[str, Place]) -> tuple[dict[str, Place], dict[str, Place]]:
+    """Both sides under common names: a wrapper such as `state_dict.` or `model.` on one side is left out."""
+    if before.keys() & after.keys():
+        return before, after
+    best = (0, before, after)
+    for left in _unwrapped(before):
+        for right in _unwrapped(after):
+            best = max(best, (len(left.keys() & right.keys()), left, right), key=lambda one: one[0])
+    return best[1], best[2]
+
+
+def _unwrapped(found: dict[str, Place]) -> Iterator[dict[str, Place]]:
+    """The tensors as they are named, and those below each first part of a name."""
+    yield found
+    for first in sorted({name.partition(".")[0] for name in found if "." in name}):
+        yield {name[len(first) + 1 :]: place for name, place in found.items() if name.startswith(f"{first}.")}
+
+
+def numpy_or_refuse() -> Any:
+    """The numpy module. Raises Unavailable where the extra is not installed."""
     try:
         import numpy  # noqa: PLC0415  # an extra
     except ImportError as error:
@@ -133,108 +91,225 @@ def _numpy() -> Any:
     return numpy
 
 
-def _blocks(numpy: Any, place: Place) -> Iterator[tuple[int, bytes]]:
-    """(first row, raw bytes) of a tensor in blocks of whole rows."""
-    tensor = place.tensor
-    rows = tensor.shape[0] if len(tensor.shape) > 1 else 1
-    width = (tensor.end - tensor.start) // max(1, rows)
-    step = max(1, _BLOCK // max(1, width))
+def load(numpy: Any, place: Place) -> Any:
+    """A whole small tensor as 32-bit numbers. Raises SourceError for large ones and other types."""
+    if place.size > _STRIDED or place.dtype not in _NUMBERS:
+        raise SourceError(f"{place.path}: a factor of {place.size >> 20} MiB and type {place.dtype} is not compared")
     with open(place.path, "rb", buffering=0) as file:
-        file.seek(place.start)
-        for first in range(0, rows, step):
-            yield first, file.read(width * min(step, rows - first))
-    del numpy
+        parts = list(_Reader(numpy, place, 1).blocks(file.fileno(), 1))
+    return _floats(numpy, parts[0], place.dtype).reshape(place.shape) if parts else numpy.zeros(place.shape, "<f4")
 
 
-def _floats(numpy: Any, raw: bytes, dtype: str) -> Any:
-    if dtype == "BF16":
-        return (numpy.frombuffer(raw, "<u2").astype("<u4") << 16).view("<f4")
-    return numpy.frombuffer(raw, {"F32": "<f4", "F16": "<f2", "F64": "<f8"}[dtype]).astype("<f4")
+def norm_of(numpy: Any, place: Place) -> float:
+    """The Frobenius norm of a tensor, streamed; NaN for other types than numbers."""
+    if place.dtype not in _NUMBERS:
+        return math.nan
+    rows = place.shape[0] if place.shape else 1
+    step = max(1, _BLOCK // max(1, place.size // max(1, rows)))
+    with open(place.path, "rb", buffering=0) as file:
+        blocks = (_floats(numpy, raw, place.dtype) for raw in _Reader(numpy, place, rows).blocks(file.fileno(), step))
+        return math.sqrt(sum(float(numpy.vdot(block, block)) for block in blocks))
 
 
-def _change(numpy: Any, name: str, before: Place, after: Place, *, measure: bool) -> Change | None:
-    """What changed in one tensor; None where every byte is the same."""
-    shape = before.tensor.shape
-    one, other = before.tensor.dtype, after.tensor.dtype
-    matrix = len(shape) == 2 and min(shape) > 1
-    if one not in _WIDTHS or other not in _WIDTHS:
-        equal = one == other and all(
-            a == b for (_, a), (_, b) in zip(_blocks(numpy, before), _blocks(numpy, after), strict=True)
+class _Reader:
+    """One tensor in blocks of rows, each as raw numbers in a buffer that the next block uses again."""
+
+    def __init__(self, numpy: Any, place: Place, rows: int) -> None:
+        self._numpy, self._place, self._rows = numpy, place, rows
+        self._type = numpy.dtype(_RAW.get(place.dtype, "u1"))
+        self._width = place.size // rows if rows else 0
+        self._buffer = bytearray()
+        self._whole: Any = None
+
+    def blocks(self, descriptor: int, step: int) -> Iterator[Any]:
+        """Arrays of `step` rows at most. Raises SourceError where the file ends too early."""
+        if self._place.strides:
+            whole = self._strided(descriptor)
+            yield from (whole[first : first + step] for first in range(0, self._rows, step))
+            return
+        self._buffer = self._buffer or bytearray(step * self._width)
+        at, end = self._place.start, self._place.start + self._rows * self._width
+        while at < end:
+            count = min(len(self._buffer), end - at)
+            view = memoryview(self._buffer)[:count]
+            if os.preadv(descriptor, [view], at) != count:
+                raise SourceError(f"{self._place.path}: the file became shorter while it was read")
+            yield self._numpy.frombuffer(view, self._type).reshape(count // self._width, -1)
+            at += count
+
+    def _strided(self, descriptor: int) -> Any:
+        """A tensor that its file holds in another order, as rows. Kept: it is asked for twice at most."""
+        if self._whole is None:
+            place = self._place
+            if place.size > _STRIDED:
+                raise SourceError(f"{place.path}: a transposed tensor of {place.size >> 20} MiB is not compared")
+            raw = self._numpy.frombuffer(os.pread(descriptor, place.size, place.start), self._type)
+            strides = [step * self._type.itemsize for step in place.strides]
+            laid = self._numpy.lib.stride_tricks.as_strided(raw, place.shape, strides, writeable=False)
+            self._whole = self._numpy.ascontiguousarray(laid).reshape(self._rows, -1)
+        return self._whole
+
+
+class _Tensors:
+    """One tensor in two versions: reads both until they differ, and measures the difference if they do."""
+
+    def __init__(self, numpy: Any, before: Place, after: Place) -> None:
+        self._numpy, self._before, self._after = numpy, before, after
+        shape = before.shape
+        self._matrix = len(shape) == 2 and min(shape) > 1
+        count = math.prod(shape)
+        # Anything but a matrix has no rows of its own; it is cut wherever it fits.
+        self._rows = shape[0] if self._matrix else max(1, count // (_BLOCK // 8)) if count % (_BLOCK // 8) == 0 else 1
+        self._columns = count // self._rows if self._rows else 0
+
+    def change(self, name: str) -> Change | None:
+        """What changed; None where every value is the same."""
+        before, after = self._before, self._after
+        if not self._columns:
+            return None
+        with open(before.path, "rb", buffering=0) as old, open(after.path, "rb", buffering=0) as new:
+            left, right = old.fileno(), new.fileno()
+            if before.dtype == after.dtype and self._equal(left, right):
+                return None
+            if before.dtype not in _NUMBERS or after.dtype not in _NUMBERS:
+                return Change(name=name, shape=before.shape, relative=math.nan)
+            return self._measured(name, left, right)
+
+    def _step(self, width: int) -> int:
+        return max(1, _BLOCK // max(1, self._columns * width))
+
+    def _pairs(self, left: int, right: int) -> Iterator[tuple[Any, Any]]:
+        step = self._step(max(4, self._numpy.dtype(_RAW.get(self._before.dtype, "u1")).itemsize))
+        one = _Reader(self._numpy, self._before, self._rows).blocks(left, step)
+        other = _Reader(self._numpy, self._after, self._rows).blocks(right, step)
+        return zip(one, other, strict=True)
+
+    def _equal(self, left: int, right: int) -> bool:
+        if self._before.size != self._after.size and not (self._before.strides or self._after.strides):
+            return False
+        return all(self._numpy.array_equal(a.view(_bits(a)), b.view(_bits(b))) for a, b in self._pairs(left, right))
+
+    def _measured(self, name: str, left: int, right: int) -> Change | None:
+        numpy = self._numpy
+        difference = total = 0.0
+        rows, broken, first, levels = 0, 0, 0, 0
+        moved: list[int] = []
+        sample = _Sample(numpy, self._columns if self._matrix else 0)
+        for raw_old, raw_new in self._pairs(left, right):
+            old, new = _floats(numpy, raw_old, self._before.dtype), _floats(numpy, raw_new, self._after.dtype)
+            total += float(numpy.vdot(old, old))
+            if first == 0:
+                levels = 0 if grid(numpy, old) else grid(numpy, new)
+            delta = numpy.subtract(new, old)
+            norms = numpy.einsum("ij,ij->i", delta, delta)
+            change = float(norms.sum(dtype="float64"))
+            if not math.isfinite(change):
+                broken += int(numpy.count_nonzero(~numpy.isfinite(new) & numpy.isfinite(old)))
+                norms = numpy.nan_to_num(norms, nan=1.0, posinf=1.0)
+                change = 0.0
+            difference += change
+            there = numpy.flatnonzero(norms)
+            rows += len(there)
+            if len(moved) < _SHOWN_ROWS:
+                moved += (there[:_SHOWN_ROWS] + first).tolist()
+            sample.add(delta, there)
+            first += len(old)
+        if not rows:
+            return None
+        directions, spectrum = (0, ()) if broken else sample.directions()
+        return Change(
+            name=name,
+            shape=self._before.shape,
+            relative=math.sqrt(difference / total) if total else math.inf,
+            directions=directions,
+            spectrum=spectrum,
+            rows=rows if self._matrix else 0,
+            moved=tuple(moved[:_SHOWN_ROWS]) if self._matrix and rows < self._rows else (),
+            levels=levels,
+            broken=broken,
         )
-        return None if equal else Change(name=name, shape=shape, relative=math.nan)
-    columns = shape[1] if matrix else 1
-    directions = min(_DIRECTIONS, min(shape) if matrix else 0)
-    projection = (
-        numpy.random.default_rng(0).standard_normal((columns, directions), dtype="float32")
-        if matrix and measure
-        else None
-    )
-    difference = total = 0.0
-    rows, parts, moved, levels = 0, [], False, set[float]()
-    old_blocks, new_blocks = _rows(numpy, before, columns), _rows(numpy, after, columns)
-    for left_raw, right_raw, left, right in (
-        (a[0], b[0], a[1], b[1]) for a, b in zip(old_blocks, new_blocks, strict=True)
-    ):
-        if one == other and left_raw == right_raw:
-            total += float(numpy.vdot(left, left))
-            if projection is not None:
-                parts.append(numpy.zeros((len(left), directions), "float32"))
+
+
+def _bits(array: Any) -> str:
+    """The widest integer that the rows of an array are made of, so that equality is that of the bytes."""
+    return f"u{array.itemsize}"
+
+
+def _floats(numpy: Any, raw: Any, dtype: str) -> Any:
+    if dtype == "F32":
+        return raw
+    if dtype == "BF16":
+        wide = raw.astype("<u4")
+        numpy.left_shift(wide, 16, out=wide)
+        return wide.view("<f4")
+    return raw.astype("<f4")
+
+
+class _Sample:
+    """Rows of a difference, as many as tell its directions."""
+
+    def __init__(self, numpy: Any, columns: int) -> None:
+        self._numpy = numpy
+        self._room = min(_SAMPLE_ROWS, max(2 * DIRECTIONS, _SAMPLE_VALUES // columns)) if columns else 0
+        self._parts: list[Any] = []
+
+    def add(self, delta: Any, there: Any) -> None:
+        """Keep the rows that moved, while there is room."""
+        if self._room and len(there):
+            kept = delta[there[: self._room]] if len(there) < len(delta) else delta[: self._room].copy()
+            self._parts.append(kept)
+            self._room -= len(kept)
+
+    def directions(self) -> tuple[int, tuple[float, ...]]:
+        """How many directions hold the difference, 0 where it has no few of them, and their share in it."""
+        if not self._parts:
+            return 0, ()
+        numpy = self._numpy
+        rows = numpy.concatenate(self._parts)
+        energy = float(numpy.einsum("ij,ij->", rows, rows, dtype="float64"))
+        count = min(DIRECTIONS, *rows.shape)
+        projection = numpy.random.default_rng(0).standard_normal((rows.shape[1], count), dtype="float32")
+        basis, _ = numpy.linalg.qr(rows @ projection)
+        inner = (basis.T @ rows).astype("float64")
+        values = numpy.linalg.eigvalsh(inner @ inner.T)[::-1].clip(0)
+        if energy <= 0:
+            return 0, ()
+        shares = values / energy
+        spectrum = tuple(round(float(share), 4) for share in shares[:_SHOWN_SHARES])
+        return _few(shares.tolist(), min(rows.shape)), spectrum
+
+
+def _few(shares: list[float], most: int) -> int:
+    """The number of directions after which the spectrum falls off a cliff and little is left; 0 where there is none."""
+    reached = 0.0
+    for number, share in enumerate(shares, 1):
+        reached += share
+        following = shares[number] if number < len(shares) else 0.0
+        if reached >= _EXPLAINED and (share > _GAP**2 * following):
+            return number if number < most else 0
+    return 0
+
+
+def grid(numpy: Any, block: Any) -> int:
+    """How many levels the values of a block lie on, as quantisation leaves them; 0 where they lie on no grid.
+
+    Looks for at most 17 values in groups of 32 (four bits by any code book), and for multiples of a 127th of the
+    largest value in groups of 32, 64, 128 or a row (eight bits).
+    """
+    rows, columns = block[:_GRID_ROWS], block.shape[1]
+    if columns < 32 or not numpy.isfinite(rows).all() or not rows.any():
+        return 0
+    groups = rows[:, : columns // 32 * 32].reshape(-1, 32)[:_GRID_GROUPS]
+    distinct = sorted(len(set(group)) for group in groups.tolist())
+    if distinct[len(distinct) // 2] <= 17:
+        return 16
+    for size in (32, 64, 128, columns):
+        if columns % size:
             continue
-        moved = True
-        delta = right - left
-        difference += float(numpy.vdot(delta, delta))
-        total += float(numpy.vdot(left, left))
-        if projection is not None:
-            parts.append(delta @ projection)
-            rows += int(numpy.count_nonzero(numpy.any(parts[-1] != 0, axis=1)))
-        elif matrix:
-            rows += int(numpy.count_nonzero(numpy.any(delta != 0, axis=1)))
-        if not levels:
-            levels = set(numpy.unique(numpy.abs(right[:1]))[:_BITS_OF_QUANTISED].tolist())
-    if not moved or difference == 0:
-        return None
-    relative = math.sqrt(difference / total) if total else math.inf
-    rank = _rank(numpy, numpy.concatenate(parts)[:_ROWS]) if parts else 0
-    return Change(name=name, shape=shape, relative=relative, directions=rank, rows=rows, levels=len(levels))
-
-
-def _rows(numpy: Any, place: Place, columns: int) -> Iterator[tuple[bytes, Any]]:
-    for _, raw in _blocks(numpy, place):
-        yield raw, _floats(numpy, raw, place.tensor.dtype).reshape(-1, columns)
-
-
-def _rank(numpy: Any, projected: Any) -> int:
-    """The number of directions in a projected difference that stand out of rounding."""
-    values = numpy.linalg.svd(projected.T @ projected, compute_uv=False, hermitian=True)
-    return int(
-        numpy.count_nonzero(numpy.sqrt(numpy.maximum(values, 0)) > _NOISE * math.sqrt(max(float(values[0]), 1e-30)))
-    )
-
-
-def kind_of(found: Comparison) -> str:
-    """What was probably done, from the pattern of changes."""
-    changed, count = found.changed, found.same + len(found.changed)
-    if not changed:
-        return "nothing" if not (found.added or found.removed or found.reshaped) else "tensors added or removed"
-    if not count or len(found.reshaped) > count or sum(c.relative > 0.7 for c in changed) > 0.5 * count:
-        return "unrelated weights"
-    names = [change.name for change in changed]
-    if all(_EMBEDDING.search(name) for name in names):
-        return "embedding edit"
-    if all(_HEAD.search(name) for name in names):
-        return "head only"
-    matrices = [change for change in changed if len(change.shape) == 2 and min(change.shape) > 1]
-    measured = [change for change in matrices if change.directions]
-    low = [c for c in measured if c.directions <= min(_DIRECTIONS - 4, min(c.shape) // 2)]
-    if measured and len(low) == len(measured) and len(matrices) == len(changed):
-        return "rank-one edit" if len(changed) <= 3 and all(c.directions == 1 for c in measured) else "low-rank merge"
-    if matrices and all(c.levels and c.levels <= _coarse(c) for c in matrices):
-        return "quantised and back"
-    if len(changed) < 0.5 * count:
-        return "part of the layers"
-    return "full fine-tune"
-
-
-def _coarse(change: Change) -> int:
-    """The most different magnitudes that a row of quantised weights shows: 129 for 8 bits, a half of a row at most."""
-    return min(129, max(2, change.shape[1] // 2))
+        parts = rows.reshape(-1, size)[:_GRID_GROUPS].astype("float64")
+        scale = numpy.abs(parts).max(axis=1, keepdims=True) / 127
+        steps = parts / numpy.where(scale, scale, 1)
+        # 0.25 where the values lie anywhere; above 0 because 16-bit types round the grid itself.
+        if float(numpy.abs(steps - numpy.round(steps)).mean()) < _OFF_GRID:
+            return 255
+    return 0

@@ -1,5 +1,6 @@
 """Knows the frozen values that flow through every room; they are the published JSON Schema."""
 
+from weighbridge.schema.comparison import Change, Comparison, Difference
 from weighbridge.schema.coverage import Coverage, Reason, Status
 from weighbridge.schema.errors import (
     LimitExceeded,
@@ -13,13 +14,18 @@ from weighbridge.schema.errors import (
 from weighbridge.schema.finding import Evidence, Finding
 from weighbridge.schema.limits import Limits
 from weighbridge.schema.location import Location
+from weighbridge.schema.provenance import Complaint, Proof
 from weighbridge.schema.report import Artifact, Fact, Report
 from weighbridge.schema.rule import Mode, Rule, Severity
 from weighbridge.schema.verdict import Outcome, Verdict, Waived
 
 __all__ = [
     "Artifact",
+    "Change",
+    "Comparison",
+    "Complaint",
     "Coverage",
+    "Difference",
     "Evidence",
     "Fact",
     "Finding",
@@ -29,6 +35,7 @@ __all__ = [
     "MalformedInput",
     "Mode",
     "Outcome",
+    "Proof",
     "Reason",
     "Report",
     "Rule",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weighbridge.schema.provenance import Complaint
+
 
 class WeighbridgeError(Exception):
     """A failure with a one-line message and a hint that says what to do next."""
@@ -42,9 +44,18 @@ class LimitExceeded(WeighbridgeError):
 
 
 class VerificationFailed(WeighbridgeError):
-    """A signature, digest or statement does not match what it is attached to."""
+    """A signature, digest or statement does not match what it is attached to.
+
+    `complaints` says so in findings' terms: one of `rule` with the message, unless several are given.
+    """
 
     exit_code = 1
+
+    def __init__(
+        self, message: str, *, hint: str = "", rule: str = "PRV-002", complaints: tuple[Complaint, ...] = ()
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.complaints = complaints or (Complaint(rule, "", message),)
 
 
 class Unavailable(WeighbridgeError):

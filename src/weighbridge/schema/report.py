@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from weighbridge.schema.comparison import Comparison
 from weighbridge.schema.coverage import Coverage, Status
 from weighbridge.schema.finding import Finding
+from weighbridge.schema.provenance import Proof
 from weighbridge.schema.verdict import Verdict
 
 SCHEMA = "https://weighbridge.dev/schema/report/v1"
@@ -33,7 +35,7 @@ class Artifact(Struct, frozen=True, kw_only=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """One artifact with its findings, coverage, facts and verdict.
+    """One artifact with its findings, coverage, facts, proofs of where it comes from, and verdict.
 
     The same bytes, rules and policy give the same report: it holds no time and no host name.
     """
@@ -43,6 +45,8 @@ class Report(Struct, frozen=True, kw_only=True):
     coverage: tuple[Coverage, ...]
     verdict: Verdict
     facts: tuple[Fact, ...] = ()
+    proofs: tuple[Proof, ...] = ()
+    comparison: Comparison | None = None
     tool: str = ""
     rules: str = ""
     schema: str = SCHEMA

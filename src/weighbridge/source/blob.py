@@ -38,7 +38,7 @@ class FileBlob:
         flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
         if not follow:
             flags |= getattr(os, "O_NOFOLLOW", 0)
-        self.path = path
+        self.path, self._descriptor = path, -1
         try:
             self._descriptor = os.open(path, flags)
         except OSError as error:

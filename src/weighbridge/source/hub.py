@@ -45,7 +45,7 @@ class HubTree(Unchecked):
         token = next((os.environ[name] for name in _TOKENS if os.environ.get(name)), "")
         if token:
             session.allow(origin(self._endpoint), {"Authorization": f"Bearer {token}"})
-        self.owner = ""
+        self.owner = self.answers_to = ""
         self._digests: dict[str, str] = {}
         self.commit = self._resolve(revision)
         self.root = f"hf://{'' if self._kind == 'models' else self._kind + '/'}{self.name}@{self.commit[:12]}"
@@ -69,6 +69,7 @@ class HubTree(Unchecked):
             )
         identity = str(info.get("id") or self.name)
         self.owner = str(info.get("author") or identity.partition("/")[0])
+        self.answers_to = identity
         return commit
 
     def digests(self) -> dict[str, str]:

@@ -91,6 +91,11 @@ class ZipTree:
             blob = spool
         return blob
 
+    def stored_at(self, entry: Entry) -> int | None:
+        """Where the bytes of a member begin that was stored without compression; None for others."""
+        record = self._records[entry.handle]
+        return None if _METHODS.get(record.method) is None or _METHODS[record.method] else record.data
+
     def verify(self, entry: Entry, blob: Blob) -> None:
         """See `Tree.verify`."""
         record = self._records[entry.handle]

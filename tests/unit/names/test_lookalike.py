@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.corpus.names import REAL, squats
-from weighbridge.names import Names, shipped
-from weighbridge.names.lookalike import _distance, skeleton
+from weighbridge.names import Own
+from weighbridge.names.lookalike import Names, _distance, shipped, skeleton
 
 KNOWN = shipped()
 
@@ -53,7 +53,7 @@ def test_a_known_model_under_another_owner():
 def test_an_organisation_adds_its_own():
     names = Names(["acme-research"])
     assert names.owner("acrne-research").known == "acme-research"
-    assert shipped(("acme-research: bolt",)).knows("acme-research")
+    assert shipped(Own(known=("acme-research: bolt",))).knows("acme-research")
 
 
 @given(st.text(max_size=30))

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from tests.corpus.certificates import NOW, certificate, key_pem, pem
 from weighbridge.provenance import certificates, dsse, keys, revocation, signature
+from weighbridge.provenance.bundle import IN_TOTO, Trust
 from weighbridge.provenance.digest import DigestCache, digests, members
-from weighbridge.provenance.signature import Trust
 from weighbridge.schema import SourceError, UsageError, VerificationFailed
 
 FILES = {
@@ -81,9 +81,9 @@ def resigned(signed, tmp_path, change):
     change(table)
     payload = json.dumps(table).encode()
     private = keys.load_private(str(tmp_path / "release"))
-    raw = keys.sign(private, dsse.Envelope(payload=payload, kind=signature.IN_TOTO, signatures=()).signed)
+    raw = keys.sign(private, dsse.Envelope(payload=payload, kind=IN_TOTO, signatures=()).signed)
     whole = json.loads(bundle.read_text())
-    whole["dsseEnvelope"] = dsse.wrap(payload, signature.IN_TOTO, raw)
+    whole["dsseEnvelope"] = dsse.wrap(payload, IN_TOTO, raw)
     bundle.write_text(json.dumps(whole))
 
 
@@ -93,7 +93,7 @@ def resigned(signed, tmp_path, change):
 def test_what_was_signed_verifies(signed):
     found = verify(signed)
     assert (found.files, found.size) == (len(FILES), sum(map(len, FILES.values())))
-    assert found.signed_at == "2026-06-01T00:00:00Z"
+    assert found.made == "2026-06-01T00:00:00Z"
 
 
 def test_a_copy_in_another_folder_verifies(signed, tmp_path):
@@ -115,7 +115,7 @@ def test_a_signature_inside_the_tree_leaves_out_itself_and_nothing_else(model, t
 def test_every_curve_signs(tmp_path, model, curve):
     made = keys.new(str(tmp_path / curve), curve=curve, now=NOW)
     bundle = make(model, tmp_path / curve, tmp_path / "a.sig")
-    assert verify((model, bundle, Trust(keys=(made,)))).fingerprint == made.fingerprint
+    assert verify((model, bundle, Trust(keys=(made,)))).key == made.fingerprint
 
 
 def test_one_file_of_a_tree(signed):
@@ -168,7 +168,7 @@ TAMPERING = {
     "removed file": (lambda f: (f / "config.json").unlink(), "config.json is missing"),
     "renamed file": (lambda f: (f / "config.json").rename(f / "settings.json"), "config.json was renamed to settings.json"),
     "swapped files": (swap, "model-1.safetensors holds what was signed as model-2.safetensors, and 1 more"),
-    "changed mode": (lambda f: (f / "config.json").chmod(0o755), "the mode of config.json was changed: plain was signed, executable is there"),
+    "changed mode": (lambda f: (f / "config.json").chmod(0o755), "config.json has another mode: plain was signed, executable is there"),
     "link": (lambda f: (f / "extra").symlink_to("/etc/passwd"), "extra is a link to /etc/passwd"),
     "link inside": (lambda f: (f / "extra").symlink_to("config.json"), "extra is a link to config.json"),
     "linked folder": (lambda f: (f / "extra").symlink_to("/etc", target_is_directory=True), "extra is a link to /etc"),
@@ -372,7 +372,7 @@ def roots(*pairs, identity="release@example.org"):
 def test_a_certificate_chain_verifies(model, tmp_path, chain):
     root, middle, leaf = chain
     bundle = by_certificate(model, tmp_path, leaf, middle)
-    assert verify((model, bundle, roots(root))).signer == "the certificate of CN=leaf"
+    assert verify((model, bundle, roots(root))).by == "the certificate of CN=leaf"
 
 
 @pytest.mark.parametrize(

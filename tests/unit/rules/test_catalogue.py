@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from tests.corpus import binaries
+from tests.corpus.lineage import Story
 from tests.corpus.rules import PLAIN, SAMPLES, files_of
 from weighbridge import Options, scan
 from weighbridge.rules import FAMILIES, all_rules, find_rule, is_rule
@@ -38,6 +39,8 @@ def found(lay, sample, which, monkeypatch=None):
 
         monkeypatch.setattr(FileBlob, "read", written_to)
         files = {"a.pkl": PLAIN}
+    if isinstance(files, Story):
+        return set(files.run(lay({})))
     if files == "onnx-link":
         folder = target = lay(binaries.m(changes=(binaries.external(location="w.data"),)))
         os.symlink("/etc/hostname", folder / "w.data")
