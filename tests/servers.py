@@ -59,6 +59,9 @@ def handler_of(web):
         def do_GET(self):
             self.answer()
 
+        def do_POST(self):
+            self.answer()
+
         def answer(self):
             web.log.append((self.command, self.path, dict(self.headers)))
             route = getattr(web, "route", None)

@@ -17,7 +17,8 @@ BAD = stream(call("os.system", "id"))
 
 def weighbridge(*arguments, cwd=None, **environment):
     command = [sys.executable, "-m", "weighbridge", *map(str, arguments)]
-    keep = {key: value for key, value in os.environ.items() if not key.startswith("WEIGHBRIDGE_")}
+    own = ("WEIGHBRIDGE_CACHE",)
+    keep = {key: value for key, value in os.environ.items() if not key.startswith("WEIGHBRIDGE_") or key in own}
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env={**keep, **environment})
 
 

@@ -112,8 +112,11 @@ def test_the_inventory_lists_what_is_used_and_how_it_is_pinned(project):
     )
     done = weighbridge("inventory", "src", cwd=project)
     assert done.returncode == 0
-    assert "hf://org/model  not pinned" in done.stdout.replace("  " * 9, "  ")
-    assert done.stdout.splitlines()[-1] == "2 artifacts in 2 places, 1 not pinned"
+    assert [line.split() for line in done.stdout.splitlines()[1:3]] == [
+        ["model", "hf://org/model", "org", "not", "pinned", "unknown", "train.py:2"],
+        ["model", "hf://org/other", "org", "0" * 12, "unknown", "b.py:2"],
+    ]
+    assert done.stdout.splitlines()[-1] == "2 things in 2 places, 1 not pinned"
     assert weighbridge("inventory", "src", "--pinned", cwd=project).returncode == 1
     rows = json.loads(weighbridge("inventory", "src", "--format", "json", cwd=project).stdout)
     assert {(row["source"], row["owner"], row["line"]) for row in rows} == {

@@ -39,7 +39,8 @@ class Listed(Struct, frozen=True, kw_only=True):
 def is_manifest(name: str) -> bool:
     """Whether a file of this name is read here."""
     last = name.rpartition("/")[2].lower()
-    return last in {"pyproject.toml", "package.json"} or bool(re.fullmatch(r"requirements[\w.-]*\.(?:txt|in)", last))
+    listed = re.search(r"(?:^|/)requirements(?:[\w.-]*|/[\w.-]+)\.(?:txt|in)\Z", name.lower())
+    return last in {"pyproject.toml", "package.json"} or listed is not None
 
 
 def read_manifest(name: str, text: str) -> list[Listed]:

@@ -10,7 +10,8 @@ import os
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import Struct
+import msgspec
+from msgspec import Struct, field
 
 from weighbridge.provenance import dsse, keys
 from weighbridge.provenance.digest import digests, members
@@ -51,57 +52,116 @@ class Bill(Struct, frozen=True, kw_only=True):
 
 
 def load(path: str) -> Bill:
-    """A bill from its file. Raises SourceError, UsageError where it is none."""
+    """A bill from its file, with the shape of everything that is used of it. Raises SourceError, UsageError."""
     try:
         table = dsse.strict_json(keys.read_bundle(path), path)
     except VerificationFailed as error:
         raise UsageError(error.message, hint="give a CycloneDX bill in JSON") from error
-    metadata, components = table.get("metadata"), table.get("components")
-    component = metadata.get("component") if isinstance(metadata, dict) else None
-    if table.get("bomFormat") != "CycloneDX" or not isinstance(component, dict) or not isinstance(components, list):
-        raise UsageError(
-            f"{path}: not a CycloneDX bill with a component and components", hint="weighbridge bom writes one"
-        )
-    vulnerabilities = table.get("vulnerabilities")
+    try:
+        raw = msgspec.convert(table, _Bill)
+        parts = list(_every([raw.metadata.component, *raw.components]))
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{path}: not a CycloneDX bill: {error}", hint="weighbridge bom writes one") from error
+    if raw.bom_format != "CycloneDX" or len(parts) > _LONGEST:
+        raise UsageError(f"{path}: not a CycloneDX bill, or one that is too long", hint="weighbridge bom writes one")
     return Bill(
         table=table,
-        parts=tuple(_part(one) for one in [component, *components[:_LONGEST]] if isinstance(one, dict)),
-        findings=tuple(
-            f"{one.get('id')} {_refs(one)}"
-            for one in (vulnerabilities if isinstance(vulnerabilities, list) else [])
-            if isinstance(one, dict)
-        ),
+        parts=tuple(_part(one) for one in [raw.metadata.component, *raw.components]),
+        findings=tuple(f"{one.id} {', '.join(a.ref for a in one.affects)}" for one in raw.vulnerabilities),
     )
 
 
-def _part(one: dict[str, Any]) -> Part:
-    hashes = one.get("hashes")
-    found = next(
-        (
-            h.get("content")
-            for h in (hashes if isinstance(hashes, list) else [])
-            if isinstance(h, dict) and h.get("alg") == "SHA-256"
-        ),
-        "",
-    )
+class _Hash(Struct, frozen=True):
+    alg: str = ""
+    content: str = ""
+
+
+class _Property(Struct, frozen=True):
+    name: str = ""
+    value: str = ""
+
+
+class _Pedigree(Struct, frozen=True):
+    ancestors: list[_Component] = []
+
+
+class _Dataset(Struct, frozen=True):
+    ref: str = ""
+
+
+class _Parameters(Struct, frozen=True):
+    datasets: list[_Dataset] = []
+
+
+class _Card(Struct, frozen=True, rename="camel"):
+    model_parameters: _Parameters = _Parameters()
+
+
+class _Component(Struct, frozen=True):
+    type: str = ""
+    name: str = ""
+    version: str = ""
+    ref: str = field(default="", name="bom-ref")
+    hashes: list[_Hash] = []
+    properties: list[_Property] = []
+    components: list[_Component] = []
+    pedigree: _Pedigree = _Pedigree()
+    card: _Card = field(default_factory=_Card, name="modelCard")
+
+
+class _Metadata(Struct, frozen=True):
+    component: _Component
+
+
+class _Dependency(Struct, frozen=True, rename="camel"):
+    ref: str
+    depends_on: list[str] = []
+
+
+class _Affected(Struct, frozen=True):
+    ref: str = ""
+
+
+class _Vulnerability(Struct, frozen=True):
+    id: str = ""
+    affects: list[_Affected] = []
+
+
+class _Bill(Struct, frozen=True, rename="camel"):
+    """What is used of a bill, in the types that it has to have. Other fields are nobody's business here."""
+
+    bom_format: str
+    metadata: _Metadata
+    components: list[_Component]
+    serial_number: str = ""
+    spec_version: str = "1.6"
+    dependencies: list[_Dependency] = []
+    vulnerabilities: list[_Vulnerability] = []
+
+
+def _part(one: _Component) -> Part:
     said: dict[str, list[str]] = {}
-    properties = one.get("properties")
-    for entry in properties if isinstance(properties, list) else []:
-        if isinstance(entry, dict):
-            said.setdefault(str(entry.get("name")), []).append(str(entry.get("value")))
+    for entry in one.properties:
+        said.setdefault(entry.name, []).append(entry.value)
     return Part(
-        ref=str(one.get("bom-ref", "")),
-        kind=str(one.get("type", "")),
-        name=str(one.get("name", "")),
-        version=str(one.get("version", "")),
-        sha256=str(found or ""),
+        ref=one.ref,
+        kind=one.type,
+        name=one.name,
+        version=one.version,
+        sha256=next((h.content for h in one.hashes if h.alg == "SHA-256"), ""),
         said={name: "; ".join(values) for name, values in said.items()},
     )
 
 
-def _refs(one: dict[str, Any]) -> str:
-    affects = one.get("affects")
-    return ", ".join(str(a.get("ref")) for a in (affects if isinstance(affects, list) else []) if isinstance(a, dict))
+def _every(parts: list[_Component]) -> Iterator[_Component]:
+    """Components at any depth, pedigree too, without recursion."""
+    waiting = list(parts)
+    for _ in range(_LONGEST + 1):
+        if not waiting:
+            return
+        part = waiting.pop()
+        yield part
+        waiting += [*part.components, *part.pedigree.ancestors]
 
 
 def verify(path: str, bill: str, trusted: Trust, now: datetime, *, without: Sequence[str] = ()) -> list[Proof]:
@@ -165,8 +225,9 @@ def merge(bills: Sequence[tuple[str, Bill]], name: str, now: datetime) -> dict[s
         table = json.loads(json.dumps(bill.table))
         prefix = f"{number}/"
         component = table["metadata"]["component"]
+        component.setdefault("bom-ref", "artifact")
         inside = table["components"]
-        for part in _every([component, *inside]):
+        for part in _tables([component, *inside]):
             if "bom-ref" in part:
                 part["bom-ref"] = f"{prefix}{part['bom-ref']}"
         for dataset in component.get("modelCard", {}).get("modelParameters", {}).get("datasets", ()):
@@ -204,12 +265,11 @@ def merge(bills: Sequence[tuple[str, Bill]], name: str, now: datetime) -> dict[s
     return merged
 
 
-def _every(parts: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Components at any depth, pedigree too, without recursion."""
-    waiting, seen = list(parts), 0
-    while waiting and seen < _LONGEST:
+def _tables(parts: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The same as `_every`, for the plain tables of a bill that was loaded."""
+    waiting = list(parts)
+    while waiting:
         part = waiting.pop()
-        seen += 1
         yield part
         waiting += part.get("components", ())
         waiting += part.get("pedigree", {}).get("ancestors", ())

@@ -35,7 +35,10 @@ def signer(whole: dict[str, Any], envelope: Envelope, trust: Trust) -> PublicKey
     try:
         bundle = library.models.Bundle.from_json(json.dumps(whole))
         verifier = library.verify.Verifier(trusted_root=_root(library, trust.sigstore))
-        wanted = library.verify.policy.Identity(identity=trust.identity, issuer=trust.issuer)
+        policy = library.verify.policy
+        # Certificates name their issuer in one of two fields, of which the first is on its way out.
+        issuers = policy.AnyOf([policy.OIDCIssuerV2(trust.issuer), policy.OIDCIssuer(trust.issuer)])
+        wanted = policy.AllOf([policy.Identity(identity=trust.identity), issuers])
         kind, payload = verifier.verify_dsse(bundle, wanted)
     except (Error, ValueError, KeyError, TypeError) as error:
         found = identities(whole)
@@ -46,10 +49,13 @@ def signer(whole: dict[str, Any], envelope: Envelope, trust: Trust) -> PublicKey
                 rule="PRV-003",
             ) from error
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        stranger = "policies" in reason
         raise VerificationFailed(
-            f"the keyless signature does not hold: {reason}",
+            f"the identity {trust.identity} is not vouched for by the issuer {trust.issuer}"
+            if stranger
+            else f"the keyless signature does not hold: {reason}",
             hint=f"it has to be by {trust.identity}, vouched for by {trust.issuer}, and in the log",
-            rule="PRV-003" if "issuer" in reason.lower() else "PRV-002",
+            rule="PRV-003" if stranger else "PRV-002",
         ) from error
     if (kind, payload) != (envelope.kind, envelope.payload):
         raise VerificationFailed(

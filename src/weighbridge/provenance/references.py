@@ -1,4 +1,4 @@
-"""Knows which models and datasets a code base uses: constant names in calls of hub libraries, and in configuration."""
+"""Knows which models, adapters, datasets and tools a code base names: constants in calls of hub libraries, and in configuration."""
 
 from __future__ import annotations
 
@@ -31,20 +31,24 @@ _MODELS: Final = frozenset(
     }
 )
 _DATASETS: Final = frozenset({"load_dataset", "load_dataset_builder"})
+_ADAPTERS: Final = frozenset({"load_adapter", "load_lora_weights", "load_textual_inversion", "load_ip_adapter"})
+_TOOLS: Final = frozenset({"load_tool", "from_space", "from_hub"})
 _KEYS: Final = {
     "base_model_name_or_path": "models",
     "base_model": "models",
     "model_name_or_path": "models",
     "dataset_name": "datasets",
+    "adapter_name_or_path": "models",
 }
+_ROLES: Final = {"models": "model", "datasets": "dataset", "spaces": "tool"}
 _MOST: Final = 4 << 20
 _SKIPPED: Final = re.compile(r"(?:^|/)(?:\.git|\.venv|venv|node_modules|__pycache__|site-packages|\.tox)/")
 
 
 class Reference(Struct, frozen=True, kw_only=True):
-    """A repository that is named: `kind` is models or datasets, `revision` is empty where none is given.
+    """A repository that is named: `kind` is models, datasets or spaces, `revision` is empty where none is given.
 
-    `merged` tells parts of a merge recipe.
+    `role` is what it is used as: model, adapter, dataset or tool. `merged` tells parts of a merge recipe.
     """
 
     kind: str
@@ -53,6 +57,7 @@ class Reference(Struct, frozen=True, kw_only=True):
     file: str
     line: int
     merged: bool = False
+    role: str = "model"
 
     @property
     def address(self) -> str:
@@ -100,31 +105,51 @@ def _in_file(name: str, blob: FileBlob) -> Iterator[Reference]:
                 part = recipe and key == "model"
                 if (part or key in _KEYS) and isinstance(value, str) and _NAME.match(value):
                     kind = "models" if part else _KEYS[str(key)]
-                    yield Reference(kind=kind, name=value, revision="", file=name, line=0, merged=recipe)
+                    role = "adapter" if key == "adapter_name_or_path" else _ROLES[kind]
+                    yield Reference(kind=kind, name=value, revision="", file=name, line=0, merged=recipe, role=role)
     except (MalformedInput, LimitExceeded):
         return
 
 
 def _in_python(name: str, text: str) -> Iterator[Reference]:
     for call in read_python(text).calls:
-        last = call.name.rpartition(".")[2]
-        kind = "models" if last in _MODELS else "datasets" if last in _DATASETS else ""
+        kind, role = _kind(call)
         if not kind:
             continue
-        named = _named(call)
+        named = _named(call, role)
         if isinstance(named, str) and _NAME.match(named):
             revision = call.keyword("revision")
             given = revision.value if revision is not None else ""
             repository = call.keyword("repo_type")
-            kind = "datasets" if repository is not None and repository.value == "dataset" else kind
+            if repository is not None and repository.value == "dataset":
+                kind, role = "datasets", "dataset"
             yield Reference(
-                kind=kind, name=named, revision=given if isinstance(given, str) else "", file=name, line=call.line
+                kind=kind,
+                name=named,
+                revision=given if isinstance(given, str) else "",
+                file=name,
+                line=call.line,
+                role=role,
             )
 
 
-def _named(call: Call) -> object:
-    for keyword in ("repo_id", "pretrained_model_name_or_path", "model", "path"):
+def _kind(call: Call) -> tuple[str, str]:
+    """(kind of repository, role) that a call asks for; empty for other calls."""
+    last = call.name.rpartition(".")[2]
+    if last in _DATASETS:
+        return "datasets", "dataset"
+    if last in _ADAPTERS or (last == "from_pretrained" and "Peft" in call.name):
+        return "models", "adapter"
+    if last in _TOOLS and ("tool" in call.name.casefold() or last == "from_space"):
+        return "spaces", "tool"
+    return ("models", "model") if last in _MODELS else ("", "")
+
+
+def _named(call: Call, role: str) -> object:
+    for keyword in ("repo_id", "pretrained_model_name_or_path", "model_id", "adapter_id", "space_id", "model", "path"):
         found = call.keyword(keyword)
-        if found is not None:
+        if found is not None and found.constant:
             return found.value
-    return call.arguments[0] if call.arguments else None
+    # Adapters are laid on a model, which comes first: `PeftModel.from_pretrained(model, "owner/adapter")`.
+    named = [value for value in call.arguments if isinstance(value, str)] if role == "adapter" else call.arguments
+    return named[0] if named else None

@@ -45,7 +45,7 @@ class HubTree(Unchecked):
         token = next((os.environ[name] for name in _TOKENS if os.environ.get(name)), "")
         if token:
             session.allow(origin(self._endpoint), {"Authorization": f"Bearer {token}"})
-        self.owner = self.answers_to = ""
+        self.owner = self.answers_to = self.licence = ""
         self._digests: dict[str, str] = {}
         self.commit = self._resolve(revision)
         self.root = f"hf://{'' if self._kind == 'models' else self._kind + '/'}{self.name}@{self.commit[:12]}"
@@ -70,6 +70,9 @@ class HubTree(Unchecked):
         identity = str(info.get("id") or self.name)
         self.owner = str(info.get("author") or identity.partition("/")[0])
         self.answers_to = identity
+        card = info.get("cardData")
+        licence = card.get("license") if isinstance(card, dict) else ""
+        self.licence = licence if isinstance(licence, str) else ""
         return commit
 
     def digests(self) -> dict[str, str]:
