@@ -22,7 +22,8 @@ from tests.corpus.certificates import usage
 from tests.servers import Web
 
 ISSUER = "https://accounts.example"
-_ISSUER_V2, _SCTS = ObjectIdentifier("1.3.6.1.4.1.57264.1.8"), ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
+_ISSUER, _ISSUER_V2 = ObjectIdentifier("1.3.6.1.4.1.57264.1.1"), ObjectIdentifier("1.3.6.1.4.1.57264.1.8")
+_SCTS = ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -60,6 +61,10 @@ class Sigstore:
         return made.not_valid_before(start).not_valid_after(start + timedelta(days=days))
 
     def _route(self, handler):
+        if handler.path == "/.well-known/openid-configuration":
+            ends = {"authorization_endpoint": "http://127.0.0.1/a", "token_endpoint": "http://127.0.0.1/t"}
+            handler.reply(200, json.dumps(ends).encode())
+            return True
         data = json.loads(handler.rfile.read(int(handler.headers.get("Content-Length", 0))) or b"null")
         if handler.path == "/api/v2/signingCert":
             claims = jwt.decode(
@@ -87,6 +92,7 @@ class Sigstore:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.ca.public_key()), critical=False)
             .add_extension(x509.SubjectAlternativeName([x509.RFC822Name(identity)]), critical=True)
+            .add_extension(x509.UnrecognizedExtension(_ISSUER, issuer.encode()), critical=False)
             .add_extension(x509.UnrecognizedExtension(_ISSUER_V2, der_text), critical=False)
         )
         before = made.sign(self.ca, hashes.SHA256())

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +14,13 @@ from tests.servers import serve
 from tests.sigstore import ISSUER, Sigstore, token
 
 ANN = "ann@acme.example"
+
+
+def peer(*arguments, cwd):
+    """The tool of OpenSSF Model Signing itself."""
+    command = [str(Path(sys.executable).with_name("model_signing")), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+    assert done.returncode == 0, done.stderr + done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +39,18 @@ def signed(tmp_path_factory):
             "attest", "model", *approved, "--keyless", "--sigstore", "trust.json", cwd=folder, **environment
         )
         assert made.returncode == 0, made.stderr
+        peer(
+            "sign",
+            "sigstore",
+            "model",
+            "--signature",
+            "peer.sig",
+            "--trust_config",
+            "trust.json",
+            "--identity_token",
+            token(ANN),
+            cwd=folder,
+        )
     (folder / "root.json").write_text(json.dumps(instance.trusted_root(base)))
     (folder / "other.json").write_text(json.dumps(Sigstore().trusted_root(base)))
     return folder
@@ -51,6 +73,26 @@ def test_an_attestation_is_keyless_too(signed):
     done = verify(signed, "--attestation", "model.approval.att", "--require", "approval")
     assert done.returncode == 0, done.stderr
     assert "approved by ann: read it" in done.stdout
+
+
+def test_model_signing_accepts_our_keyless_signature(signed):
+    arguments = (
+        "--signature",
+        "model.sig",
+        "--trust_config",
+        "trust.json",
+        "--identity",
+        ANN,
+        "--identity_provider",
+        ISSUER,
+    )
+    peer("verify", "sigstore", "model", *arguments, cwd=signed)
+
+
+def test_we_accept_the_keyless_signature_of_model_signing(signed):
+    done = verify(signed, "--signature", "peer.sig")
+    assert done.returncode == 0, done.stderr
+    assert f"signed by {ANN} ({ISSUER})" in done.stdout
 
 
 def test_another_identity_is_refused_by_name(signed):
