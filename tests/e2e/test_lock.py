@@ -46,7 +46,7 @@ def test_a_replaced_file_is_named(project, web):
         web.files["model.safetensors"] = SAFE[:-1] + b"x"
         checked = lock(project, base, "--check")
     assert checked.returncode == 1
-    assert "changed: hf://org/model: model.safetensors was changed" in checked.stdout
+    assert "changed[IDN-007]: hf://org/model: model.safetensors was changed" in checked.stdout
 
 
 def test_a_changed_owner_is_named(project, web):
@@ -123,3 +123,35 @@ def test_the_inventory_lists_what_is_used_and_how_it_is_pinned(project):
         ("hf://org/model", "org", 2),
         ("hf://org/other", "org", 2),
     }
+
+
+def test_a_check_may_be_a_report_with_findings(project, web):
+    with serve(web) as base:
+        lock(project, base)
+        web.behaviour["identity"] = "stranger/model"
+        checked = lock(project, base, "--check", "--format", "json")
+        assert lock(project, base, "--check", "--format", "terminal").returncode == 1
+    found = {one["rule"]: one for one in json.loads(checked.stdout)["findings"]}
+    assert checked.returncode == 1
+    assert "belonged to org and belongs to stranger now" in found["IDN-003"]["message"]
+    assert {"AML.T0010", "LLM03:2025"} <= set(found["IDN-003"]["references"])
+
+
+def test_tools_and_adapters_are_locked_too(project, web):
+    (project / "src/train.py").write_text("from peft import PeftModel\nPeftModel.from_pretrained(base, 'org/model')\n")
+    with serve(web) as base:
+        assert lock(project, base).returncode == 0
+    assert json.loads((project / "weighbridge.lock").read_text())["artifacts"][0]["source"] == "hf://org/model"
+
+
+def test_a_signed_folder_must_not_step_back(project):
+    (project / "m").mkdir()
+    (project / "m/a.json").write_text("{}")
+    weighbridge("keys", "new", "k", cwd=project)
+    weighbridge("sign", "m", "--key", "k", cwd=project)
+    weighbridge("lock", "m", "--add", "m", cwd=project)
+    entry = json.loads((project / "weighbridge.lock").read_text())
+    entry["artifacts"][0]["signed_at"] = "2099-01-01T00:00:00Z"
+    (project / "weighbridge.lock").write_text(json.dumps(entry))
+    done = weighbridge("lock", "m", "--check", cwd=project)
+    assert (done.returncode, "changed[PRV-007]: m: is signed on" in done.stdout) == (1, True)

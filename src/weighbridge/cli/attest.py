@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weighbridge.cli.keys import write_file
 from weighbridge.cli.options import parser
 from weighbridge.cli.sign import add_signer, seal
+from weighbridge.output.words import plural
 from weighbridge.schema import UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def run(arguments: list[str]) -> int:
         raise UsageError(f"{given.path}: there are no files to attest", hint="give a folder with files, or a file")
     sealed, by = seal(given, attestation.statement(found, kind, table))
     write_file(output, sealed)
-    print(f"{output}: {given.kind}, {len(found)} files, signed by {by}{f', {refused}' if refused else ''}")
+    print(f"{output}: {given.kind}, {plural(len(found), 'file')}, signed by {by}{f', {refused}' if refused else ''}")
     return 1 if refused else 0
 
 

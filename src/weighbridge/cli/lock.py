@@ -10,7 +10,10 @@ from weighbridge.cli.options import flag, parser
 from weighbridge.output.words import plural
 from weighbridge.schema import UsageError
 
+_SENTENCE = "sentence"
+
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable
 
     from weighbridge.provenance.lock import Drift, Lock, Locked
@@ -38,6 +41,13 @@ def run(arguments: list[str]) -> int:
     )
     made.add_argument("--check", action="store_true", help="compare instead of writing")
     made.add_argument("--file", default="weighbridge.lock", metavar="FILE", help="the lock file (weighbridge.lock)")
+    made.add_argument(
+        "--format",
+        choices=(_SENTENCE, "terminal", "json", "sarif", "html", "github"),
+        default=_SENTENCE,
+        help="with --check: a sentence for each difference, or a report with findings",
+    )
+    made.add_argument("--output", metavar="FILE", help="write the report to this file")
     flag(made.add_argument_group("network"), "offline", "check only what needs no network", action="store_true")
     given = made.parse_args(arguments)
     from weighbridge.provenance import lock  # noqa: PLC0415  # few runs need it
@@ -45,7 +55,9 @@ def run(arguments: list[str]) -> int:
 
     found = [reference for path in given.paths for reference in references(path)]
     if given.check:
-        return _check(lock.load(given.file), found, given.file, offline=given.offline)
+        known = lock.load(given.file)
+        drifts = _drifts(known, found, given.file, offline=given.offline)
+        return (_told if given.format == _SENTENCE else _report)(given, known, drifts)
     if given.offline:
         raise UsageError("a lock cannot be written offline", hint="leave --offline out, or use --check")
     entries: dict[str, Locked] = {}
@@ -77,7 +89,8 @@ def _hub() -> Callable[[str], HubTree]:
     return lambda address: Hub(address, session)
 
 
-def _check(known: Lock, found: list[Reference], file: str, *, offline: bool) -> int:
+def _drifts(known: Lock, found: list[Reference], file: str, *, offline: bool) -> list[Drift]:
+    """Everything that is no longer as it was locked."""
     from weighbridge.provenance import lock  # noqa: PLC0415
 
     drifts: list[Drift] = list(lock.unlocked(known, found))
@@ -85,12 +98,37 @@ def _check(known: Lock, found: list[Reference], file: str, *, offline: bool) -> 
     for entry in known.artifacts:
         if not entry.source.startswith("hf://"):
             now = lock.lock_folder(entry.source, os.path.join(os.path.dirname(file), entry.source))
-            drifts += lock.changed(entry, now.files)
+            drifts += [*lock.changed(entry, now.files), *lock.older(entry, now)]
         elif opened is not None:
             drifts += lock.moved(entry, opened)
+    return drifts
+
+
+def _told(given: argparse.Namespace, known: Lock, drifts: list[Drift]) -> int:
     for drift in drifts:
-        print(f"{'changed' if drift.bad else 'note'}: {drift.source}: {drift.what}")
+        print(f"{f'changed[{drift.rule}]' if drift.bad else 'note'}: {drift.source}: {drift.what}")
     bad = sum(drift.bad for drift in drifts)
     state = "as locked" if not bad else f"{plural(bad, 'difference')}"
-    print(f"{plural(len(known.artifacts), 'artifact')} · {state}{' · offline: hubs were not asked' if offline else ''}")
+    asked = " · offline: hubs were not asked" if given.offline else ""
+    print(f"{plural(len(known.artifacts), 'artifact')} · {state}{asked}")
     return 1 if bad else 0
+
+
+def _report(given: argparse.Namespace, known: Lock, drifts: list[Drift]) -> int:
+    """The differences as findings, judged by the policy."""
+    from weighbridge.cli.exits import exit_code  # noqa: PLC0415  # the sentence needs no report
+    from weighbridge.cli.written import write  # noqa: PLC0415
+    from weighbridge.inspection.origin import judged  # noqa: PLC0415
+    from weighbridge.policy import find_settings  # noqa: PLC0415
+    from weighbridge.rules.finding import finding  # noqa: PLC0415
+    from weighbridge.schema import Location, Severity  # noqa: PLC0415
+
+    given.color, given.verbose = "auto", False
+    findings = [
+        finding(one.rule, Location(path=(one.source,)), one.what, severity=None if one.bad else Severity.INFO)
+        for one in drifts
+    ]
+    files = sum(len(entry.files) for entry in known.artifacts)
+    report = judged(given.file, findings, files=files, policy=find_settings(None).policy)
+    write(given, report)
+    return exit_code(report)

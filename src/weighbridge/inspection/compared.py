@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,7 +14,7 @@ from weighbridge.inspection.origin import judged
 from weighbridge.inspection.plan import Options, collect
 from weighbridge.inspection.structure import aspects, differences, training
 from weighbridge.provenance import adapter
-from weighbridge.provenance.digest import digests, members
+from weighbridge.provenance.digest import POWERS, members
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Comparison, Difference, Location, SourceError
 
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from weighbridge.policy import Policy
-    from weighbridge.provenance.digest import FileDigest, Members
     from weighbridge.schema import Coverage, Finding, Report
+
+
+_BLOCK: Final = 1 << 20
 
 
 class Order(Struct, frozen=True, kw_only=True):
@@ -40,16 +42,13 @@ class Order(Struct, frozen=True, kw_only=True):
 
 def compared(old: str, new: str, order: Order, policy: Policy | None = None) -> Report:
     """Hold two versions against each other. Raises SourceError, MalformedInput, Unavailable, VerificationFailed."""
-    left, right = members(old), members(new)
-    before = {one.name: one for one in digests(left)}
-    after = {one.name: one for one in digests(right)}
-    if len(before) == len(after) == 1:
+    before, after = dict(members(old).files), dict(members(new).files)
+    if len(before) == len(after) == 1 and os.path.isfile(old) and os.path.isfile(new):
         # Two files are two versions of one thing, whatever they are called.
         before = {next(iter(after)): next(iter(before.values()))}
-        left = type(left)(left.root, ((next(iter(after)), left.files[0][1]),))
-    found = Comparison(
-        old=old, new=new, files=tuple(_files(before, after)), structure=tuple(_structure(left, right, before, after))
-    )
+    files = tuple(_files(before, after))
+    structure = tuple(_structure(before, after, {one.member for one in files}))
+    found = Comparison(old=old, new=new, files=files, structure=structure)
     if order.tensors:
         found = _with_tensors(found, order)
     findings = [*detect_comparison(found, frozen=order.frozen, expected=order.expected), *_training(old, new)]
@@ -57,31 +56,53 @@ def compared(old: str, new: str, order: Order, policy: Policy | None = None) -> 
     if order.contents:
         fresh, coverage = _fresh(old, new)
         findings += fresh
-    size = sum(one.size for one in after.values())
+    size = sum(os.path.getsize(path) for path in after.values())
     return judged(new, findings, size=size, files=len(after), coverage=coverage, comparison=found, policy=policy)
 
 
-def _files(before: dict[str, FileDigest], after: dict[str, FileDigest]) -> Iterator[Difference]:
+def _files(before: dict[str, str], after: dict[str, str]) -> Iterator[Difference]:
+    """Files that are not the same, by their bytes: nothing needs to be hashed for that."""
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
-        if old is None or new is None or old.sha256 != new.sha256:
-            yield Difference(member=name, what="file", before=_named(old), after=_named(new))
-        elif old.powers != new.powers:
-            yield Difference(member=name, what="mode", before=f"{old.powers:o}", after=f"{new.powers:o}")
+        if old is None or new is None:
+            yield Difference(member=name, what="file", before=_sized(old), after=_sized(new))
+            continue
+        at = _first_difference(old, new)
+        if at >= 0:
+            yield Difference(
+                member=name, what="file", before=_sized(old), after=f"{_sized(new)}, other from byte {at} on"
+            )
+        one, other = (os.stat(path).st_mode & POWERS for path in (old, new))
+        if one != other:
+            yield Difference(member=name, what="mode", before=f"{one:o}", after=f"{other:o}")
 
 
-def _named(one: FileDigest | None) -> str:
-    return f"{one.sha256[:12]} ({one.size} bytes)" if one is not None else ""
+def _sized(path: str | None) -> str:
+    return f"{os.path.getsize(path)} bytes" if path is not None else ""
 
 
-def _structure(
-    left: Members, right: Members, before: dict[str, FileDigest], after: dict[str, FileDigest]
-) -> Iterator[Difference]:
-    old, new = dict(left.files), dict(right.files)
-    for name in sorted(old.keys() & new.keys()):
-        same_kind = os.path.splitext(old[name])[1] == os.path.splitext(new[name])[1]
-        if before[name].sha256 != after[name].sha256 and same_kind:
-            yield from differences(name, aspects(os.path.basename(old[name]), old[name]), aspects(name, new[name]))
+def _first_difference(old: str, new: str) -> int:
+    """The first byte that differs, -1 where all are the same."""
+    with open(old, "rb", buffering=0) as left, open(new, "rb", buffering=0) as right:
+        at = 0
+        while True:
+            one, other = left.read(_BLOCK), right.read(_BLOCK)
+            if one != other:
+                low, high = 0, min(len(one), len(other))
+                while low < high:
+                    middle = (low + high + 1) // 2
+                    low, high = (middle, high) if one[low:middle] == other[low:middle] else (low, middle - 1)
+                return at + low
+            if not one:
+                return -1
+            at += len(one)
+
+
+def _structure(before: dict[str, str], after: dict[str, str], changed: set[str]) -> Iterator[Difference]:
+    for name in sorted(before.keys() & after.keys() & changed):
+        old, new = before[name], after[name]
+        if os.path.splitext(old)[1] == os.path.splitext(new)[1]:
+            yield from differences(name, aspects(os.path.basename(old), old), aspects(name, new))
 
 
 def _with_tensors(found: Comparison, order: Order) -> Comparison:

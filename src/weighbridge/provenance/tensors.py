@@ -86,7 +86,8 @@ def numpy_or_refuse() -> Any:
         import numpy  # noqa: PLC0415  # an extra
     except ImportError as error:
         raise Unavailable(
-            "comparing tensors needs the extra tensors", hint="pip install 'weighbridge[tensors]'"
+            "comparing tensors needs the extra tensors",
+            hint="pip install 'weighbridge[tensors]', or compare the rest with --no-tensors",
         ) from error
     return numpy
 
@@ -194,13 +195,16 @@ class _Tensors:
         difference = total = 0.0
         rows, broken, first, levels = 0, 0, 0, 0
         moved: list[int] = []
+        delta: Any = None
         sample = _Sample(numpy, self._columns if self._matrix else 0)
         for raw_old, raw_new in self._pairs(left, right):
             old, new = _floats(numpy, raw_old, self._before.dtype), _floats(numpy, raw_new, self._after.dtype)
             total += float(numpy.vdot(old, old))
             if first == 0:
                 levels = 0 if grid(numpy, old) else grid(numpy, new)
-            delta = numpy.subtract(new, old)
+            if delta is None or delta.shape != old.shape:
+                delta = numpy.empty(old.shape, "<f4")
+            numpy.subtract(new, old, out=delta)
             norms = numpy.einsum("ij,ij->i", delta, delta)
             change = float(norms.sum(dtype="float64"))
             if not math.isfinite(change):
