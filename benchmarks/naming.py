@@ -11,7 +11,7 @@ def naming(peers, every):
     del peers, every
     from tests.corpus.names import REAL, squats
 
-    from weighbridge.names import shipped
+    from weighbridge.names.lookalike import shipped
 
     known = shipped()
     table = {}

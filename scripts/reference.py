@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 
 from weighbridge.cli.exits import TABLE
-from weighbridge.formats.pickle import printable
 from weighbridge.identify import identify
 from weighbridge.inspection.readers import KINDS, READERS
 from weighbridge.output.json_file import json_schema
@@ -18,6 +17,7 @@ from weighbridge.rules import FAMILIES, all_rules
 from weighbridge.rules.catalogue import family
 from weighbridge.rules.references import ATLAS_VERSION, name_of
 from weighbridge.schema import Limits
+from weighbridge.schema.text import printable
 from weighbridge.source import BytesBlob
 
 sys.path.insert(0, str(Path(__file__).parent.parent))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 from weighbridge.detect.place import in_document
 from weighbridge.detect.tok import NESTED
 from weighbridge.formats.document import walk
-from weighbridge.formats.pickle import printable
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
+from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,9 +11,9 @@ from weighbridge.detect.place import in_document, in_text, leaves
 from weighbridge.detect.sec import find_secrets
 from weighbridge.formats.commands import commands, fenced
 from weighbridge.formats.document import walk
-from weighbridge.formats.pickle import printable
 from weighbridge.formats.template import invisible
 from weighbridge.schema import Severity
+from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

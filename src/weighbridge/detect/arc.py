@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from weighbridge.formats.pickle import printable
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
+from weighbridge.schema.text import printable
 from weighbridge.source import Kind, Oddity
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from weighbridge.detect.knowledge import commands as shell
 from weighbridge.detect.place import in_document
 from weighbridge.formats.commands import commands
 from weighbridge.formats.document import walk
-from weighbridge.formats.pickle import printable
 from weighbridge.schema import Severity
+from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

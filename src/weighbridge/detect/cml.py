@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from weighbridge.detect.place import in_text
-from weighbridge.formats.pickle import printable
 from weighbridge.formats.trees import read_lightgbm, xgboost_problems
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
+from weighbridge.schema.text import printable
 from weighbridge.source import Kind
 
 if TYPE_CHECKING:

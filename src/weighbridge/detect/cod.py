@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from weighbridge.detect.mend import mended
 from weighbridge.detect.place import in_text
 from weighbridge.detect.sec import find_secrets
-from weighbridge.formats.pickle import printable
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Evidence, Severity
+from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

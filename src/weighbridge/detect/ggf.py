@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from weighbridge.detect.place import in_text
 from weighbridge.formats.gguf import Array
-from weighbridge.formats.pickle import printable
 from weighbridge.formats.template import invisible
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
+from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from weighbridge.detect.knowledge import commands as shell
 from weighbridge.detect.place import in_text
-from weighbridge.formats.pickle import printable
 from weighbridge.formats.python_source import COMPUTED, reachable
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
+from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from weighbridge.detect.place import in_document, in_text
 from weighbridge.formats.document import walk
-from weighbridge.formats.pickle import printable
 from weighbridge.rules.finding import finding
+from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

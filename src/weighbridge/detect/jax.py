@@ -7,9 +7,9 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from weighbridge.detect.place import in_text
-from weighbridge.formats.pickle import printable
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
+from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

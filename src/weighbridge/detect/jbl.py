@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from weighbridge.detect.knowledge import Standing, Use
-from weighbridge.formats.pickle import Name, printable
+from weighbridge.formats.pickle import Name
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
+from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from weighbridge.detect.place import in_document
 from weighbridge.formats.document import walk
-from weighbridge.formats.pickle import printable
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
+from weighbridge.schema.text import printable
 from weighbridge.source import Kind, Oddity
 
 if TYPE_CHECKING:

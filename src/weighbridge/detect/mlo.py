@@ -9,9 +9,9 @@ from weighbridge.detect.knowledge import commands as shell
 from weighbridge.detect.place import in_document, in_text, leaves
 from weighbridge.formats.commands import commands
 from weighbridge.formats.document import walk
-from weighbridge.formats.pickle import printable
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
+from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

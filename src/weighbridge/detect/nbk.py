@@ -10,9 +10,9 @@ from weighbridge.detect.knowledge import commands as shell
 from weighbridge.detect.place import quoted
 from weighbridge.detect.sec import find_secrets
 from weighbridge.formats.commands import commands
-from weighbridge.formats.pickle import printable
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
+from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

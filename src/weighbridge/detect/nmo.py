@@ -11,10 +11,10 @@ from weighbridge.detect.knowledge import Knowledge
 from weighbridge.detect.knowledge.dangerous import BY_MODULE, BY_NAME
 from weighbridge.detect.place import in_document, in_text
 from weighbridge.formats.document import walk
-from weighbridge.formats.pickle import printable
 from weighbridge.formats.pickle.values import Name
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
+from weighbridge.schema.text import printable
 from weighbridge.source import Oddity
 
 if TYPE_CHECKING:

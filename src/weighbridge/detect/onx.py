@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from weighbridge.detect.branches import drawn, hidden_branches
 from weighbridge.detect.place import leaves
 from weighbridge.formats.onnx import BITS, DEPTH, STRING
-from weighbridge.formats.pickle import printable
 from weighbridge.rules.finding import finding
+from weighbridge.schema.text import printable
 from weighbridge.source import Oddity
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from weighbridge.formats.document import shown
-from weighbridge.formats.pickle import printable
 from weighbridge.rules.finding import finding
+from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
     from weighbridge.detect.subjects import DocumentSubject

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from weighbridge.detect.place import in_text
 from weighbridge.formats.document import read_yaml, walk
-from weighbridge.formats.pickle import printable
 from weighbridge.schema import LimitExceeded, MalformedInput
+from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,9 +7,9 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
-from weighbridge.formats.pickle import printable
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Location, Severity
+from weighbridge.schema.text import printable
 from weighbridge.source import Kind
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from weighbridge.detect.pkl import charges
-from weighbridge.formats.pickle import Items, Made, Name, printable, render
+from weighbridge.formats.pickle import Items, Made, Name, render
 from weighbridge.formats.torch import storages, tensors
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Evidence, Severity
+from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

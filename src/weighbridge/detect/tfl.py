@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 from weighbridge.detect.branches import drawn, hidden_branches
 from weighbridge.detect.place import in_document, in_text, leaves
 from weighbridge.formats.document import walk
-from weighbridge.formats.pickle import printable
 from weighbridge.formats.tensorflow import DT_STRING
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
+from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,8 +12,8 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from weighbridge.formats.pickle import printable
 from weighbridge.schema import Difference, Limits, MalformedInput, WeighbridgeError
+from weighbridge.schema.text import printable
 from weighbridge.source import Budget, FileBlob
 
 if TYPE_CHECKING:

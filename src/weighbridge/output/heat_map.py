@@ -10,7 +10,7 @@ import re
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from weighbridge.formats.pickle.values import printable
+from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,13 +6,13 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from weighbridge.formats.pickle.values import printable
 from weighbridge.output.compared import change_line, proof_line
 from weighbridge.output.heat_map import heat_map
 from weighbridge.output.terminal import place
 from weighbridge.output.words import coverage_text, severity_text, size_text
 from weighbridge.rules.references import name_of
 from weighbridge.schema import Report, Severity, Status
+from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from weighbridge.formats.pickle.values import printable
 from weighbridge.output.compared import SHOWN, comparison_lines, proof_line
 from weighbridge.output.words import plural, summary
 from weighbridge.schema import Outcome, Severity, Status
+from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

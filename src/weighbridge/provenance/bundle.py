@@ -7,6 +7,7 @@ keyless. PEP 740 attestations are the same in other words.
 from __future__ import annotations
 
 import base64
+import io
 import json
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 KIND: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
 _KINDS: Final = frozenset({KIND, "application/vnd.dev.sigstore.bundle+json;version=0.3"})
 IN_TOTO: Final = "application/vnd.in-toto+json"
+_PIECE: Final = 3 << 16
 
 
 class Trust(Struct, frozen=True, kw_only=True):
@@ -47,7 +49,7 @@ class Trust(Struct, frozen=True, kw_only=True):
 def seal(payload: bytes, kind: str, private: SigningKey, chain: Sequence[x509.Certificate] = ()) -> bytes:
     """A bundle around a payload, signed by a key, with its certificates where there are any."""
     envelope = dsse.Envelope(payload=payload, kind=kind, signatures=())
-    signature = keys.sign(private, envelope.signed)
+    signature = keys.sign(private, envelope.head, payload)
     material: dict[str, Any] = {"tlogEntries": []}
     if chain:
         from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415  # only with certificates
@@ -59,9 +61,16 @@ def seal(payload: bytes, kind: str, private: SigningKey, chain: Sequence[x509.Ce
     whole = {
         "mediaType": KIND,
         "verificationMaterial": material,
-        "dsseEnvelope": dsse.wrap(payload, kind, signature),
+        "dsseEnvelope": dsse.wrap(b"", kind, signature),
     }
-    return json.dumps(whole).encode()
+    # The payload of a large tree is megabytes: it is put in by pieces instead of being copied through three strings.
+    before, empty, after = json.dumps(whole).encode().partition(b'"payload": "')
+    made = io.BytesIO()
+    made.write(before + empty)
+    for start in range(0, len(payload), _PIECE):
+        made.write(base64.b64encode(payload[start : start + _PIECE]))
+    made.write(after)
+    return made.getvalue()
 
 
 def authentic(data: bytes, trust: Trust, now: datetime) -> tuple[bytes, PublicKey]:

@@ -70,7 +70,7 @@ def members(path: str, *, without: Sequence[str] = ()) -> Members:
         raise VerificationFailed(
             f"{escaped[0].name} {escaped[0].detail}", hint="replace the link by the file", rule="PRV-004"
         )
-    return Members(path, tuple(sorted(found, key=lambda pair: pair[0].split("/"))))
+    return Members(path, tuple(sorted(found, key=lambda pair: pair[0].replace("/", "\0"))))
 
 
 def digests(found: Members, *, workers: int = 0, cache: DigestCache | None = None) -> tuple[FileDigest, ...]:

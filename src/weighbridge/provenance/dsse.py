@@ -8,11 +8,14 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from weighbridge.schema import VerificationFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Envelope(Struct, frozen=True, kw_only=True):
@@ -23,10 +26,10 @@ class Envelope(Struct, frozen=True, kw_only=True):
     signatures: tuple[bytes, ...]
 
     @property
-    def signed(self) -> bytes:
-        """The bytes that a signature covers: type and payload, each with its length."""
+    def head(self) -> bytes:
+        """The bytes that a signature covers before the payload: the type, and the length of both."""
         kind = self.kind.encode()
-        return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(self.payload), self.payload)
+        return b"DSSEv1 %d %b %d " % (len(kind), kind, len(self.payload))
 
 
 def wrap(payload: bytes, kind: str, signature: bytes) -> dict[str, Any]:
@@ -57,14 +60,19 @@ def decoded(text: object) -> bytes:
         raise VerificationFailed("the signature file holds broken base64", hint="it is damaged") from error
 
 
-def strict_json(data: bytes, what: str) -> dict[str, Any]:
-    """A JSON object in which no key occurs twice. Raises VerificationFailed for anything else."""
+def strict_json(
+    data: bytes, what: str, compact: Callable[[dict[str, Any]], Any] = lambda table: table
+) -> dict[str, Any]:
+    """A JSON object in which no key occurs twice. Raises VerificationFailed for anything else.
 
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    `compact` may keep something smaller in place of each object, as long lists of alike objects want.
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> Any:
         table = dict(pairs)
         if len(table) != len(pairs):
             raise ValueError("a key occurs twice")
-        return table
+        return compact(table)
 
     try:
         found = json.loads(data, object_pairs_hook=once)

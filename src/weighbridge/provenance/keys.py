@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from msgspec import Struct
 
 from weighbridge.schema import SourceError, UsageError, VerificationFailed
@@ -172,16 +173,24 @@ def existing(path: str) -> str:
     return path
 
 
-def sign(key: SigningKey, data: bytes) -> bytes:
-    """An ECDSA signature (DER) with the hash that belongs to the curve."""
-    return key.sign(data, ec.ECDSA(_HASHES[key.curve.name]()))
+def sign(key: SigningKey, *pieces: bytes) -> bytes:
+    """An ECDSA signature (DER) over the pieces as one, with the hash that belongs to the curve."""
+    return key.sign(_digest(key.curve, pieces), ec.ECDSA(Prehashed(_HASHES[key.curve.name]())))
+
+
+def _digest(curve: ec.EllipticCurve, pieces: tuple[bytes, ...]) -> bytes:
+    made = hashes.Hash(_HASHES[curve.name]())
+    for piece in pieces:
+        made.update(piece)
+    return made.finalize()
 
 
 def is_signed_by(envelope: Envelope, key: PublicKey) -> bool:
     """Whether one of the signatures of an envelope is by this key."""
+    digest = _digest(key.key.curve, (envelope.head, envelope.payload))
     for signature in envelope.signatures:
         try:
-            key.key.verify(signature, envelope.signed, ec.ECDSA(_HASHES[key.key.curve.name]()))
+            key.key.verify(signature, digest, ec.ECDSA(Prehashed(_HASHES[key.key.curve.name]())))
         except (InvalidSignature, ValueError):
             continue
         return True

@@ -54,7 +54,7 @@ def make(old: Revocations | None, add: tuple[str, ...], private: SigningKey, *, 
         "revoked": sorted({*(old.revoked if old else ()), *add}),
     }
     payload = json.dumps(table).encode()
-    signature = keys.sign(private, dsse.Envelope(payload=payload, kind=KIND, signatures=()).signed)
+    signature = keys.sign(private, dsse.Envelope(payload=payload, kind=KIND, signatures=()).head, payload)
     return json.dumps(dsse.wrap(payload, KIND, signature)).encode()
 
 

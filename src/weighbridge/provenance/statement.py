@@ -40,7 +40,7 @@ class Statement(Struct, frozen=True, kw_only=True):
 
 def parsed(payload: bytes) -> Statement:
     """The statement, strictly. Raises VerificationFailed."""
-    table = dsse.strict_json(payload, "the signed statement")
+    table = dsse.strict_json(payload, "the signed statement", _compact)
     subject, predicate = table.get("subject"), table.get("predicate")
     if table.get("_type") != STATEMENT or table.get("predicateType") != PREDICATE:
         raise VerificationFailed(
@@ -87,9 +87,15 @@ def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def _compact(table: dict[str, Any]) -> Any:
+    """A listed file as a pair: a tree may have very many."""
+    if len(table) <= 3 and isinstance(table.get("name"), str) and isinstance(table.get("digest"), str):
+        return table["name"], table["digest"]
+    return table
+
+
 def _resource(item: object, *, shards: bool) -> Resource:
-    table = item if isinstance(item, dict) else {}
-    name, digest = str(table.get("name", "")), str(table.get("digest", ""))
+    name, digest = item if isinstance(item, tuple) else ("", "")
     start, stop = 0, -1
     if shards:
         name, first, last = [*name.rsplit(":", 2), "", ""][:3]

@@ -10,9 +10,9 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 
 from weighbridge.schema import SourceError, Unavailable, UsageError
 
@@ -34,12 +34,9 @@ class TokenKey:
         return self._public
 
     def sign(self, data: bytes, signature_algorithm: ec.ECDSA) -> bytes:
-        """A DER signature over the digest of `data`; only the digest is given to the token."""
-        algorithm = signature_algorithm.algorithm
-        assert isinstance(algorithm, hashes.HashAlgorithm)
-        digest = hashes.Hash(algorithm)
-        digest.update(data)
-        raw = self._private.sign(digest.finalize(), mechanism=self._mechanism)
+        """A DER signature over `data`, which is a digest already."""
+        assert isinstance(signature_algorithm.algorithm, Prehashed)
+        raw = self._private.sign(data, mechanism=self._mechanism)
         half = len(raw) // 2
         return encode_dss_signature(int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big"))
 

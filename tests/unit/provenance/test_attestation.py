@@ -241,3 +241,21 @@ def test_any_change_of_a_bundle_is_refused(tmp_path_factory, at, value, cut):
     else:
         # A byte may be one that nothing depends on, such as white space; what is signed is the same then.
         assert proofs == verified(path, target, trust)
+
+
+def test_what_a_code_host_gives_for_download_is_lines_of_bundles(tmp_path):
+    table = json.loads((REAL / f"{WHEEL}.slsa.attestation").read_text())
+    material = table["verification_material"]
+    line = json.dumps({
+        "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+        "verificationMaterial": {"certificate": {"rawBytes": material["certificate"]}, "tlogEntries": material["transparency_entries"]},
+        "dsseEnvelope": {
+            "payload": table["envelope"]["statement"], "payloadType": bundle.IN_TOTO,
+            "signatures": [{"sig": table["envelope"]["signature"]}],
+        },
+    })  # fmt: skip
+    (tmp_path / "a.jsonl").write_text(f"{line}\n{line}\n")
+    asked = Wanted(identity=WORKFLOW, issuer=GITHUB, attestations=(str(tmp_path / "a.jsonl"),), require=("slsa",))
+    proofs, complaints = examine(str(REAL / WHEEL), asked, NOW)
+    assert not complaints
+    assert [proof.kind for proof in proofs] == ["slsa", "slsa"]

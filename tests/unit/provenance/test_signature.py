@@ -81,7 +81,7 @@ def resigned(signed, tmp_path, change):
     change(table)
     payload = json.dumps(table).encode()
     private = keys.load_private(str(tmp_path / "release"))
-    raw = keys.sign(private, dsse.Envelope(payload=payload, kind=IN_TOTO, signatures=()).signed)
+    raw = keys.sign(private, dsse.Envelope(payload=payload, kind=IN_TOTO, signatures=()).head, payload)
     whole = json.loads(bundle.read_text())
     whole["dsseEnvelope"] = dsse.wrap(payload, IN_TOTO, raw)
     bundle.write_text(json.dumps(whole))

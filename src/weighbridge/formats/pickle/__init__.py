@@ -15,7 +15,6 @@ from weighbridge.formats.pickle.values import (
     Value,
     arguments_of,
     mapping,
-    printable,
     render,
     walk,
 )
@@ -42,7 +41,6 @@ __all__ = [
     "looks_like_pickle",
     "mapping",
     "opcode_line",
-    "printable",
     "read_pickles",
     "render",
     "trace",

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from weighbridge.formats.pickle.values import Blob, Items, Made, Name, Value, arguments_of, printable, walk
+from weighbridge.formats.pickle.values import Blob, Items, Made, Name, Value, arguments_of, walk
+from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from weighbridge.formats.pickle import literals, opcodes
-from weighbridge.formats.pickle.values import printable
+from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 
+from weighbridge.schema.text import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -70,11 +72,6 @@ class Unknown(Struct, frozen=True):
 
 
 Value: TypeAlias = bool | int | float | str | bytes | Name | Made | Items | Persistent | Blob | Unknown | None
-
-
-def printable(text: str) -> str:
-    """Text with control, bidirectional and other invisible characters escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def render(value: Value, *, limit: int = 160) -> str:
