@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import collections
+import io
+import pickle
+
 from tests.corpus import binaries, operations, repositories
 from tests.corpus.repositories import sentencepiece
 from tests.corpus.saved import CHATML
@@ -23,11 +27,24 @@ from weighbridge.formats import (
     trees,
     wire_models,
 )
+from weighbridge.formats.pickle.graph import read_graph
+from weighbridge.formats.torch_tensors import read_torch
 from weighbridge.source import BytesBlob
 
 
 def blob(data):
     return BytesBlob(data)
+
+
+GRAPH = {"a": [1, (2.5, "x"), {"b": b"y"}], "c": collections.OrderedDict(d=None), "e": {1, 2}}
+
+
+def checkpoint():
+    import torch
+
+    made = io.BytesIO()
+    torch.save({"a": torch.ones(3, 4).t(), "b": {"c": torch.zeros(2, dtype=torch.int8)}}, made)
+    return made.getvalue()
 
 
 READERS = {
@@ -51,6 +68,8 @@ READERS = {
     "paddle": (wire_models.read_paddle, lambda: binaries.paddle("matmul")["a.pdmodel"]),
     "xml": (markup.read_markup, lambda: binaries.ir('offset="0"')["model.xml"]),
     "matlab": (lambda b: signs.read_signs(b, "matlab"), binaries.matlab),
+    "pickle graph": (lambda b: read_graph(b.read(0, b.size)), lambda: pickle.dumps(GRAPH, 2)),
+    "torch tensors": (read_torch, checkpoint),
     "fasttext": (lambda b: signs.read_signs(b, "fasttext"), lambda: binaries.fasttext(1)["a.ftz"]),
 }
 
