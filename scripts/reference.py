@@ -52,6 +52,7 @@ TITLES = {
     "CIC": "Continuous integration",
     "AGT": "Agent tools",
     "IDN": "Names",
+    "PKG": "Packages",
     "PRV": "Signatures, attestations, bills of materials, lineage",
     "WGT": "Weights against their base",
     "SEC": "Secrets",

@@ -153,6 +153,7 @@ DETECTORS: Final[tuple[tuple[str, str, str], ...]] = (
     ("TreeSubject", "krs", "detect_archive"),
     ("TreeSubject", "onx", "detect_archive"),
     ("TreeSubject", "cml", "detect_mojo"),
+    ("PackageSubject", "pkg", "detect_package"),
     ("RepositorySubject", "onx", "detect_repository"),
     ("RepositorySubject", "tfl", "detect_repository"),
     ("RepositorySubject", "nat", "detect_repository"),

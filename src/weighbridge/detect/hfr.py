@@ -49,7 +49,7 @@ _PIPELINE_PARTS: Final = frozenset(
      "stable_cascade", "shap_e", "unidiffuser", "blip_diffusion", "stable_video_diffusion", "onnx_stable_diffusion"}
 )  # fmt: skip
 _ACTIVE: Final = re.compile(
-    r"<script\b|<iframe\b|<object\b|<embed\b|\bon(?:error|load|click|mouseover)\s*=\s*[\"']|javascript:\s*\S|<meta[^>]+http-equiv=[\"']?refresh|<img[^>]+(?:width|height)=[\"']?[01](?:px)?[\"'\s>]",
+    r"<script\b|<iframe\b|<object\b|<embed\b|\bon(?:error|load|click|mouseover)\s*=\s*[\"']|javascript:\s*\S|<meta[^>]{1,400}http-equiv=[\"']?refresh|<img[^>]{1,400}(?:width|height)=[\"']?[01](?:px)?[\"'\s>]",
     re.IGNORECASE,
 )
 _FENCE: Final = re.compile(r"(?:```|~~~).*?(?:```|~~~|\Z)|`[^`\n]*`", re.DOTALL)

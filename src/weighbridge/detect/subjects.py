@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from weighbridge.detect.knowledge import Knowledge
+    from weighbridge.formats.behaviour import Behaviour
     from weighbridge.formats.document import Document
+    from weighbridge.formats.javascript import Script
     from weighbridge.formats.msgpack import MsgpackFacts
     from weighbridge.formats.notebook import Notebook
     from weighbridge.formats.numpy import NpyHeader
@@ -250,6 +252,29 @@ class RepositorySubject(Struct, frozen=True, kw_only=True):
         return Location(path=(*self.location.path[:-1], f"{base}/{head}" if base else head, *rest))
 
 
+class PackageSubject(Struct, frozen=True, kw_only=True):
+    """A package, unpacked or not: its `kind` (wheel, sdist, npm, environment), and what its members left.
+
+    `modules` maps dotted names (`package.__init__`) to the place and facts of a file; `paths` are .pth files by place,
+    `manifests` package.json files, `scripts` JavaScript files. `started` and `backends` name modules that .pth files and
+    in-tree build backends run. `hooked` are scripts that npm runs. `programs`, `bytecode`, `pickles` are places.
+    """
+
+    location: Location
+    kind: str
+    modules: dict[str, tuple[tuple[str, ...], Behaviour]]
+    paths: dict[tuple[str, ...], str] = {}
+    manifests: dict[tuple[str, ...], dict[str, Any]] = {}
+    scripts: dict[tuple[str, ...], Script] = {}
+    started: tuple[str, ...] = ()
+    backends: tuple[str, ...] = ()
+    hooked: tuple[tuple[str, ...], ...] = ()
+    programs: tuple[tuple[str, ...], ...] = ()
+    bytecode: tuple[tuple[str, ...], ...] = ()
+    pickles: tuple[tuple[str, ...], ...] = ()
+    pure: bool = False
+
+
 class FactsSubject(Struct, frozen=True, kw_only=True):
     """Facts of a reader whose format needs nothing beside them. `kind` names the reader."""
 
@@ -268,6 +293,7 @@ Subject: TypeAlias = (
     | TemplateSubject
     | TokenizerSubject
     | RepositorySubject
+    | PackageSubject
     | FactsSubject
     | PickleSubject
     | TreeSubject

@@ -30,7 +30,7 @@ COMPUTED: Final = "(computed)"
 _SENSITIVE: Final = frozenset({"os", "builtins", "subprocess", "sys", "posix", "nt", "ctypes", "importlib", "pty"})
 _TOLD_APART: Final = frozenset(
     {ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.Assign, ast.AnnAssign,
-     ast.NamedExpr, ast.AugAssign, ast.withitem, ast.For, ast.Call, ast.Constant, ast.If}
+     ast.NamedExpr, ast.AugAssign, ast.Return, ast.Yield, ast.withitem, ast.For, ast.Call, ast.Constant, ast.If}
 )  # fmt: skip
 _RUNS: Final = re.compile(
     r"(?:exec|eval|builtins\.\w+|os\.(?:system|popen|exec\w+|spawn\w+|startfile)|subprocess\.\w+|pty\.spawn|types\.FunctionType)\Z"
@@ -60,6 +60,8 @@ _CALL_BACK: Final = frozenset(
 _SILENT: Final = frozenset(
     {ast.Load, ast.Store, ast.Del, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.And, ast.Or, ast.Not, ast.USub, ast.Eq}
 )
+_ENVIRONMENT: Final = "os.environ"
+PARAMETER: Final = "<parameter>"
 _IMPORTERS: Final = frozenset({"__import__", "builtins.__import__", "importlib.import_module"})
 
 
@@ -99,7 +101,10 @@ class Text(Struct, frozen=True):
 
 
 class PythonModule(Struct, frozen=True, kw_only=True):
-    """One file. `functions` maps a function or method to the names it calls, `classes` to their bases."""
+    """One file. `functions` maps a function or method to the names it calls, `classes` to their bases.
+
+    `returns` maps a function to the calls whose results it gives back.
+    """
 
     imports: tuple[str, ...]
     calls: tuple[Call, ...]
@@ -107,6 +112,7 @@ class PythonModule(Struct, frozen=True, kw_only=True):
     classes: dict[str, tuple[str, ...]]
     texts: tuple[Text, ...]
     lines: int
+    returns: dict[str, tuple[str, ...]] = {}
 
     @property
     def at_import(self) -> tuple[Call, ...]:
@@ -148,6 +154,7 @@ class _Reader:
         self._functions: dict[str, list[str]] = {MODULE: []}
         self._classes: dict[str, tuple[str, ...]] = {}
         self._texts: list[Text] = []
+        self._returns: dict[str, dict[str, None]] = {}
 
     def module(self, tree: ast.Module, lines: int) -> PythonModule:
         waiting: list[tuple[ast.AST, str]] = [(tree, MODULE)]
@@ -168,6 +175,7 @@ class _Reader:
             classes=self._classes,
             texts=tuple(self._texts),
             lines=lines,
+            returns={name: tuple(origins) for name, origins in self._returns.items()},
         )
 
     def _visit(self, node: ast.AST, scope: str) -> Iterator[tuple[ast.AST, str]]:  # one case a kind of node
@@ -179,6 +187,9 @@ class _Reader:
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 inner = f"{scope}.{node.name}" if scope else node.name
                 self._functions.setdefault(inner, [])
+                for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
+                    if argument.arg not in {"self", "cls"}:
+                        self._made[inner, argument.arg] = (PARAMETER,)
                 # Decorators, defaults and annotations run where the function is defined.
                 self._decorated(node.decorator_list, scope)
                 outside = [*node.decorator_list, *node.args.defaults, *(d for d in node.args.kw_defaults if d)]
@@ -199,6 +210,8 @@ class _Reader:
                 self._decorated(node.decorator_list, scope)
                 yield from ((part, scope) for part in (*node.decorator_list, *node.bases))
                 return
+            case ast.Return() | ast.Yield() if node.value is not None:
+                self._returns.setdefault(scope, {}).update(dict.fromkeys(self._origins(node.value, scope)))
             case ast.Lambda():
                 yield node.body, f"{scope}.<lambda>" if scope else "<lambda>"
                 return
@@ -252,6 +265,12 @@ class _Reader:
         value = node.value
         if value is None:
             return
+        if isinstance(value, ast.Lambda):
+            for target in targets:
+                if isinstance(target, ast.Name):
+                    inner = f"{scope}.<lambda>" if scope else "<lambda>"
+                    self._returns.setdefault(target.id, {}).update(dict.fromkeys(self._origins(value.body, inner)))
+                    self._functions.setdefault(target.id, []).extend(self._origins(value.body, inner))
         dotted, origins, constant = self.dotted(value), self._origins(value, scope), self.constant(value, scope)
         for target in targets:
             if not isinstance(target, ast.Name):
@@ -368,7 +387,7 @@ class _Reader:
             current = waiting.pop()
             if isinstance(current, ast.Call):
                 found[self.dotted(current.func) or self._described(current.func)] = None
-                if isinstance(current.func, ast.Attribute):
+                if isinstance(current.func, ast.Attribute) and not self._is_environment(current.func):
                     waiting.append(current.func.value)
                 waiting += [*current.args, *(keyword.value for keyword in current.keywords)]
                 continue
@@ -376,8 +395,18 @@ class _Reader:
                 made = self._made.get((scope, current.id)) or self._made.get((MODULE, current.id))
                 found.update(dict.fromkeys(made or ()))
                 continue
+            if isinstance(current, ast.Subscript) and self.dotted(current.value) == _ENVIRONMENT:
+                found[f"{_ENVIRONMENT}[]"] = None
+                continue
+            if isinstance(current, ast.Attribute) and self.dotted(current) == _ENVIRONMENT:
+                found[_ENVIRONMENT] = None
+                continue
             waiting += _children(current)
         return tuple(found)
+
+    def _is_environment(self, node: ast.Attribute) -> bool:
+        """A method that takes one variable, or says nothing about any: the environment itself goes nowhere by it."""
+        return node.attr not in {"copy", "items", "values"} and self.dotted(node.value) == _ENVIRONMENT
 
     def constant(self, node: ast.AST, scope: str) -> object:
         """The constant an expression comes to, strings joined; None where there is none."""
@@ -460,14 +489,14 @@ def reachable(modules: Mapping[str, PythonModule], roots: Iterable[str] = (MODUL
             continue
         found[name].add(scope)
         for called in module.functions[scope]:
-            waiting += [(name, target) for target in _targets(called, scope, module)]
-            owner = _owner(called, name, modules)
-            if owner is not None:
-                waiting.append(owner)
+            waiting += [(name, target) for target in targets(called, scope, module)]
+            found_in = owner(called, name, modules)
+            if found_in is not None:
+                waiting.append(found_in)
     return {name: frozenset(scopes) for name, scopes in found.items()}
 
 
-def _targets(called: str, scope: str, module: PythonModule) -> Iterator[str]:
+def targets(called: str, scope: str, module: PythonModule) -> Iterator[str]:
     """What a name can mean inside its own module: a function, a class that is made, a method of the same class."""
     yield called
     if called in module.classes:
@@ -479,7 +508,7 @@ def _targets(called: str, scope: str, module: PythonModule) -> Iterator[str]:
         yield f"{scope}.{called}"
 
 
-def _owner(called: str, name: str, modules: Mapping[str, PythonModule]) -> tuple[str, str] | None:
+def owner(called: str, name: str, modules: Mapping[str, PythonModule]) -> tuple[str, str] | None:
     """The module of the package that defines a called name, and the name in it."""
     full = called
     if called.startswith("."):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from weighbridge.detect import Knowledge, detect
 from weighbridge.inspection.budget import Account
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 _SHARED_FROM_BYTES: Final = 512 << 20
 _SHARED_FROM_FILES: Final = 20_000
 _BATCH: Final = 64
+_INSTALLED: Final = re.compile(r"\.dist-info/(?:RECORD|METADATA)\Z|/PKG-INFO\Z")
 
 
 class Job(Struct, frozen=True):
@@ -62,7 +65,7 @@ class Options(Struct, frozen=True, kw_only=True):
 
     `offline` refuses addresses, `cache` keeps ranges of far files on the disk, `connections` bounds requests at a time.
     `wanted` says who is trusted and what has to speak for an artifact on this machine. `own` are callables and `names`
-    names of hubs that the organisation knows.
+    names of hubs that the organisation knows. `packaged` says that folders are installed or unpacked packages.
     """
 
     limits: Limits = Limits()
@@ -75,6 +78,7 @@ class Options(Struct, frozen=True, kw_only=True):
     cache: bool = True
     connections: int = 8
     wanted: Wanted = Wanted()
+    packaged: bool = False
 
 
 def scan(
@@ -105,7 +109,10 @@ def scan(
         found, structured = _listed(path, options)
         jobs += found
         results += structured
+    if any(_INSTALLED.search(job.shown[0]) for job in jobs):
+        options = replace(options, packaged=True)
     results += _run(jobs, options, progress)
+    results = _packages(results)
     proofs: tuple[Proof, ...] = ()
     if options.wanted.anything:
         proofs, spoken = _origin([path for path in paths if "://" not in path], options.wanted)
@@ -245,6 +252,17 @@ def structure(
     return Result(tuple(detect(subject, names)), coverage, (), notes)
 
 
+def _packages(results: list[Result]) -> list[Result]:
+    """Packages as wholes; rules about one's own code and repositories say nothing about them."""
+    if not any(
+        note.kind in {"code", "script", "path file", "package.json"} for result in results for note in result.notes
+    ):
+        return results
+    from weighbridge.inspection.packages import packages, quieted  # noqa: PLC0415  # few artifacts are packages
+
+    return [*quieted(results), *packages(results)]
+
+
 def _twins(results: list[Result]) -> Result:
     """Safetensors files and torch files of the same name, held against each other."""
     notes = [note for result in results for note in result.notes if note.kind == "tensor bytes"]
@@ -339,7 +357,8 @@ def inspect_file(job: Job, options: Options) -> Result:
 
 def inspect_blob(blob: Blob, shown: tuple[str, ...], options: Options) -> Result:
     """Inspect bytes that can be read by position. Never raises for what they hold."""
-    stages = Stages(Account(options.limits, time.monotonic), Knowledge(options.own))
+    account = Account(options.limits, time.monotonic)
+    stages = Stages(account, Knowledge(options.own), packaged=options.packaged)
     location = Location(path=shown)
     stages.member(location, blob)
     if getattr(blob, "changed", False):

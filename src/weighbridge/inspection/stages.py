@@ -52,8 +52,8 @@ class Member(Struct, frozen=True):
 class Stages:
     """Collects subjects, coverage, facts and notes of one artifact. One failing member never stops the others."""
 
-    def __init__(self, account: Account, knowledge: Knowledge) -> None:
-        self.account, self.knowledge = account, knowledge
+    def __init__(self, account: Account, knowledge: Knowledge, *, packaged: bool = False) -> None:
+        self.account, self.knowledge, self.packaged = account, knowledge, packaged
         self.brief = Brief(settled=knowledge.settled, indifferent=knowledge.indifferent)
         self.subjects: list[Subject] = []
         self.coverage: list[Coverage] = []

@@ -11,23 +11,23 @@ if TYPE_CHECKING:
 _SHELL: Final = r"(?:sudo\s+(?:-\w+\s+)*)?(?:/\S*/)?(?:ba|z|da|k|fi)?sh\b"
 _FETCH: Final = r"(?:curl|wget|fetch|aria2c|http|iwr|irm|invoke-webrequest|invoke-restmethod)\b"
 FETCH_AND_RUN: Final = re.compile(
-    rf"{_FETCH}[^\n|;]*\|\s*(?:[\w.]+\s*\|\s*)*(?:{_SHELL}|(?:sudo\s+)?(?:python[\d.]*|perl|ruby|node|iex)\b)"
+    rf"{_FETCH}[^\n|;]{{0,400}}\|\s*(?:[\w.]+\s*\|\s*)*(?:{_SHELL}|(?:sudo\s+)?(?:python[\d.]*|perl|ruby|node|iex)\b)"
     rf"|{_SHELL}\s+(?:-\w+\s+)*[\"']?(?:<\(|\$\(|`)\s*{_FETCH}"
     rf"|\biex\s*\(?\s*\(?\s*(?:{_FETCH}|new-object)|\|\s*iex\b|downloadstring\s*\("
-    rf"|{_FETCH}[^\n]*?(?:-o|-O|>|--output)\s*\S+[^\n]*?(?:&&|;)\s*(?:sudo\s+)?(?:chmod\s+\S*[+7]\S*\s+\S+\s*(?:&&|;)\s*)?(?:{_SHELL}\s+|\./)\S+",
+    rf"|{_FETCH}[^\n]{{0,400}}?(?:-o|-O|>|--output)\s*\S+[^\n]{{0,400}}?(?:&&|;)\s*(?:sudo\s+)?(?:chmod\s+\S*[+7]\S*\s+\S+\s*(?:&&|;)\s*)?(?:{_SHELL}\s+|\./)\S+",
     re.IGNORECASE,
 )
 DECODE_AND_RUN: Final = re.compile(
-    rf"base64\s+(?:-d|-D|--decode)[^\n|]*\|\s*{_SHELL}|powershell[^\n]*\s-e(?:nc|ncodedcommand|c)?\s+[A-Za-z0-9+/=]{{16,}}"
-    rf"|xxd\s+-r[^\n|]*\|\s*{_SHELL}|openssl\s+enc\s+-d[^\n|]*\|\s*{_SHELL}",
+    rf"base64\s+(?:-d|-D|--decode)[^\n|]{{0,400}}\|\s*{_SHELL}|powershell[^\n]{{0,400}}\s-e(?:nc|ncodedcommand|c)?\s+[A-Za-z0-9+/=]{{16,}}"
+    rf"|xxd\s+-r[^\n|]{{0,400}}\|\s*{_SHELL}|openssl\s+enc\s+-d[^\n|]{{0,400}}\|\s*{_SHELL}",
     re.IGNORECASE,
 )
 REVERSE_SHELL: Final = re.compile(
-    r"/dev/(?:tcp|udp)/[\w.-]+/\d+|\bnc(?:at)?\s+(?:-\w+\s+)*-\w*[ec]\w*\s|\bsocat\s[^\n]*exec:|mkfifo\s[^\n]*\|\s*nc\b",
+    r"/dev/(?:tcp|udp)/[\w.-]+/\d+|\bnc(?:at)?\s+(?:-\w+\s+)*-\w*[ec]\w*\s|\bsocat\s[^\n]{0,400}exec:|mkfifo\s[^\n]{0,400}\|\s*nc\b",
     re.IGNORECASE,
 )
 PASSWORD_ARCHIVE: Final = re.compile(
-    r"(?:unzip\s+(?:-\w+\s+)*-P\s*\S+|7z[az]?\s+[ex]\s[^\n]*-p\S+|(?:password|passwort|pass|pwd)\s*(?:is|for the (?:archive|zip))?\s*[:=`'\"]+\s*\S+[^\n]*\.(?:zip|rar|7z)|\.(?:zip|rar|7z)\b[^\n]{0,60}\bpassword\b\s*(?:is|:|=)\s*\S+|(?:zip|rar|7z|archive) password\s*(?:is|:)\s*\S+)",
+    r"(?:unzip\s+(?:-\w+\s+)*-P\s*\S+|7z[az]?\s+[ex]\s[^\n]{0,400}-p\S+|(?:password|passwort|pass|pwd)\s*(?:is|for the (?:archive|zip))?\s*[:=`'\"]+\s*\S+[^\n]{0,400}\.(?:zip|rar|7z)|\.(?:zip|rar|7z)\b[^\n]{0,60}\bpassword\b\s*(?:is|:|=)\s*\S+|(?:zip|rar|7z|archive) password\s*(?:is|:)\s*\S+)",
     re.IGNORECASE,
 )
 PROTECTION_OFF: Final = re.compile(
@@ -53,7 +53,7 @@ PUBLIC_BIND: Final = re.compile(
     r"(?:--(?:host|ip|listen|bind|server-name|dashboard-host)[= ]\s*[\"']?|(?:HOST|BIND)\s*=\s*[\"']?|OLLAMA_HOST[=:]\s*[\"']?)(?:0\.0\.0\.0|::|\*)"
 )
 _MODEL_FETCH: Final = re.compile(
-    r"\b(?:hf|huggingface-cli)\s+download\s+\S+|git\s+(?:lfs\s+)?clone\s+\S*huggingface\.co/\S+|(?:curl|wget)\s[^\n]*(?:huggingface\.co|/resolve/(?:main|master)/|\.(?:safetensors|gguf|pt|pth|bin|onnx|pkl|ckpt|h5)\b)[^\n]*"
+    r"\b(?:hf|huggingface-cli)\s+download\s+\S+|git\s+(?:lfs\s+)?clone\s+\S*huggingface\.co/\S+|(?:curl|wget)\s[^\n]{0,400}(?:huggingface\.co|/resolve/(?:main|master)/|\.(?:safetensors|gguf|pt|pth|bin|onnx|pkl|ckpt|h5)\b)[^\n]{0,400}"
 )
 _PINNED: Final = re.compile(
     r"--revision[= ]\s*[0-9a-f]{40}|/resolve/[0-9a-f]{40}/|sha256sum|sha512sum|shasum|--checksum"

@@ -81,6 +81,8 @@ def _unparsed(
 
 def _by_kind(stages: Stages, member: Member, kind: str, text: str) -> None:
     reader = _READERS.get(kind)
+    if _packaged(stages, member):
+        _of_package(stages, member, kind, text)
     if reader is not None:
         reader(stages, member, text)
     elif kind == "xml":
@@ -89,6 +91,30 @@ def _by_kind(stages: Stages, member: Member, kind: str, text: str) -> None:
         template(stages, member.location, member.name, text)
     elif kind in _LINES:
         stages.subjects.append(LinesSubject(location=member.location, kind=kind, text=text))
+
+
+def _packaged(stages: Stages, member: Member) -> bool:
+    """Whether a member may belong to a package: it lies in an archive, or in a folder of packages."""
+    return stages.packaged or len(member.location.path) > 1
+
+
+def _surely_packaged(stages: Stages, member: Member) -> bool:
+    """Whether a member belongs to other people's package whatever else is found: rules for one's own code do not apply."""
+    return stages.packaged or (
+        len(member.location.path) > 1 and member.location.path[-2].lower().endswith((".whl", ".egg"))
+    )
+
+
+def _of_package(stages: Stages, member: Member, kind: str, text: str) -> None:
+    """What the look at a whole package needs of files that are no Python."""
+    if kind == "path file":
+        stages.note("path file", member.location, text[:_NOTED_CONFIG])
+    elif kind == "javascript":
+        from weighbridge.formats.javascript import read_javascript  # noqa: PLC0415  # only packages
+
+        stages.note("script", member.location, read_javascript(text))
+    elif member.name in {"record", "pyproject.toml", "package.json"}:
+        stages.note(member.name, member.location, text)
 
 
 def _json(stages: Stages, member: Member, text: str) -> None:
@@ -226,9 +252,25 @@ def _notebook_file(stages: Stages, member: Member, text: str) -> None:
 def _python(stages: Stages, member: Member, text: str) -> None:
     from weighbridge.formats.python_source import read_python  # noqa: PLC0415
 
+    packaged, surely = _packaged(stages, member), _surely_packaged(stages, member)
+    if packaged:
+        from weighbridge.detect.pkg import is_risky  # noqa: PLC0415  # only packages
+
+        if surely and not is_risky(text):
+            from weighbridge.formats.python_outline import read_outline  # noqa: PLC0415
+
+            stages.note("code", member.location, read_outline(text))
+            return
     module = read_python(text)
-    stages.subjects.append(SourceSubject(location=member.location, module=module, text=text))
-    stages.note("python", member.location, module.outline)
+    if not surely:
+        stages.subjects.append(SourceSubject(location=member.location, module=module, text=text))
+        stages.note("python", member.location, module.outline)
+    if packaged:
+        from weighbridge.detect.knowledge.behaviour import OBFUSCATORS, TOKENS  # noqa: PLC0415
+        from weighbridge.detect.pkg import matters, telling  # noqa: PLC0415
+        from weighbridge.formats.behaviour import behaviour  # noqa: PLC0415
+
+        stages.note("code", member.location, behaviour(module, text, matters, telling, OBFUSCATORS, TOKENS))
 
 
 def _tokenizer(stages: Stages, location: Location, root: dict[str, Any]) -> None:

@@ -1,0 +1,109 @@
+"""Knows what Python calls do, as far as harm is made of it: where data comes from, where it goes.
+
+Labels: N bytes of the network, D decoded or decrypted, E the environment as a whole, H who and where the host is.
+Sinks: X runs code, P starts a process, S sends, W writes a file, L unpickles.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_SOURCES: Final = (
+    ("N", re.compile(
+        r"(?:urllib\.request\.(?:urlopen|urlretrieve)|urllib2\.urlopen|urlopen|urlretrieve|(?:requests|httpx|niquests|cloudscraper|curl_cffi\.requests)\.(?:get|post|request|put|Session\(\)\.\w+|Client\(\)\.\w+|session\(\)\.\w+|stream)"
+        r"|requests\.Session|httpx\.(?:Async)?Client|aiohttp\.\w+(?:\(\)\.\w+)?|http\.client\.HTTPS?Connection(?:\(\)\.\w+)?|urllib3\.\w+(?:\(\)\.\w+)?|wget\.download|pycurl\.\w+|socket\.(?:socket|create_connection)(?:\(\)\.recv)?|\w*(?:sock|conn|client|s)\.recv|ftplib\.\w+|dns\.resolver\.\w+|paramiko\.\w+|gdown\.\w+)\Z"
+    )),
+    ("D", re.compile(
+        r"(?:base64\.\w*decode\w*|codecs\.decode|(?:zlib|gzip|lzma|bz2|brotli|lz4\.\w+|zstandard)\.decompress|(?:builtins\.)?(?:bytes|bytearray)\.fromhex|\w*\.fromhex|binascii\.(?:unhexlify|a2b_\w+)|marshal\.loads|(?:builtins\.)?chr|(?:cryptography\.fernet\.)?Fernet(?:\(\))?(?:\.decrypt)?|\w*(?:cipher|fernet|aes|rsa|box|suite|decryptor|[Cc]rypt\w*)\.(?:decrypt|update)|\w+\.decrypt|decrypt\w*|\?\.decrypt|[\w.]+\(\)\.decrypt|(?:str|bytes)\.translate|rot13|xor\w*|\w*deobfuscat\w*)\Z"
+    )),
+    ("E", re.compile(r"os\.environ\Z|os\.environ\.(?:copy|items|values)\Z|os\.environb\Z")),
+    ("H", re.compile(
+        r"(?:socket\.(?:gethostname|getfqdn)|platform\.(?:node|uname)|getpass\.getuser|os\.(?:getlogin|uname)|uuid\.getnode|pwd\.getpwuid)\Z"
+    )),
+)  # fmt: skip
+_SINKS: Final = (
+    ("X", re.compile(r"(?:builtins\.)?(?:exec|eval|execfile)\Z|types\.FunctionType\Z|runpy\.\w+\Z|code\.InteractiveInterpreter\Z|[\w.]*\.runcode\Z|importlib\.util\.exec_module\Z|[\w.]*\.exec_module\Z|imp\.load_\w+\Z|ctypes\.(?:CFUNCTYPE|CDLL|cdll\.LoadLibrary|WinDLL)\Z")),
+    ("P", re.compile(
+        r"(?:os\.(?:system|popen\d?|exec[lv]\w*|spawn\w+|startfile|posix_spawn\w*)|subprocess\.(?:run|call|check_call|check_output|Popen|getoutput|getstatusoutput)|pty\.spawn|commands\.getoutput|asyncio\.create_subprocess_\w+|(?:distutils|setuptools)\.spawn\.\w+|pexpect\.spawn|win32api\.ShellExecute|ctypes\.windll\.shell32\.ShellExecute\w)\Z"
+    )),
+    ("S", re.compile(
+        r"(?:(?:requests|httpx|niquests|cloudscraper)\.(?:post|put|patch|get|request|Session\(\)\.\w+|session\(\)\.\w+|Client\(\)\.\w+)|(?:urllib\.request\.|urllib2\.)?(?:urlopen|Request)|urllib\.request\.urlretrieve|aiohttp\.ClientSession\(\)\.\w+|http\.client\.HTTPS?Connection\(\)\.request|\w*(?:session|client|conn|connection|sock|s|ws)\.(?:post|put|request|sendall|send|sendto|sendmail)|[\w.]+\(\)\.(?:sendall|sendto|sendmail|storbinary)|urllib3\.PoolManager\(\)\.request|\w*http\.request|smtplib\.\w+|ftplib\.\w+|dhooks\.\w+|discord_webhook\.\w+|socket\.(?:gethostbyname|getaddrinfo)|webbrowser\.open|telebot\.\w+|websocket\.create_connection)\Z"
+    )),
+    ("W", re.compile(r"[\w.?()]*\.(?:write|write_bytes|write_text|writelines)\Z|shutil\.(?:copyfileobj|move|copy\w*)\Z|(?:urllib\.request\.)?urlretrieve\Z|wget\.download\Z|os\.write\Z|gdown\.download\Z")),
+    ("L", re.compile(r"(?:pickle|_pickle|cPickle|cloudpickle|dill|joblib|torch|shelve|pandas)\.(?:loads?|Unpickler|open|read_pickle)\Z|jsonpickle\.decode\Z|numpy\.load\Z")),
+)  # fmt: skip
+SECRET_FILES: Final = re.compile(
+    r"(?:\.ssh[/\\]|\bid_rsa\b|\bid_ed25519\b|\.aws[/\\]credentials|\.netrc\b|\.pypirc\b|\.npmrc\b|\.docker[/\\]config|\.kube[/\\]config|\.git-credentials|\.config[/\\]gcloud|application_default_credentials|\.azure[/\\]|huggingface[/\\]token|\.gnupg[/\\]|/etc/shadow|/etc/passwd|\.bash_history|\.zsh_history|\.env\b(?=[\"'\s]|$))",
+)
+BROWSERS: Final = re.compile(
+    r"Login Data|Local State|cookies\.sqlite|logins\.json|key4\.db|[\\/]Web Data|User Data[\\/]|Local Storage[\\/]+leveldb|Opera Software|BraveSoftware|Yandex[\\/]+YandexBrowser|Google[\\/]+Chrome[\\/]|Mozilla[\\/]+Firefox[\\/]+Profiles|os_crypt|encrypted_key|moz_cookies|CryptUnprotectData"
+)
+WALLETS: Final = re.compile(
+    r"wallet\.dat|[Ee]xodus(?:\.wallet|[\\/])|[Ee]lectrum[\\/]wallets|[\\/]Atomic[\\/]|Ethereum[\\/]keystore|[Mm]etamask|nkbihfbeogaeaoehlefnkodbefgpgknn|[Pp]hantom[\\/]|bfnaelmomeimhlpmgjnjophhpkkoljpa|Ledger Live|\.solana[\\/]|solana[\\/]id\.json|[Tt]rust ?[Ww]allet|Coinomi|Armory[\\/]|Zcash[\\/]|Guarda[\\/]|mnemonic phrase|seed phrase"
+)
+MESSENGERS: Final = re.compile(
+    r"discord(?:canary|ptb)?[\\/]+Local Storage|Telegram Desktop[\\/]tdata|\btdata\b|\[\\w-\]\{24\}\\?\.\[\\w-\]\{6\}|mfa\\?\.\[\\w-\]\{84\}|dQw4w9WgXcQ"
+)
+DROP_POINTS: Final = re.compile(
+    r"discord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d{6,}/[\w-]{20,}|api\.telegram\.org/bot\d{6,}:[\w-]{20,}|hooks\.slack\.com/services/T\w{6,}/B\w{6,}/\w{10,}|[\w.-]+\.(?:oast\.(?:fun|pro|live|site|online|me)|oastify\.com|burpcollaborator\.net|interact\.sh|interactsh\.com|dnslog\.cn|ceye\.io|requestcatcher\.com|m\.pipedream\.net|eo\w+\.x\.pipedream\.net|requestbin\.net|b\.requestbin\.net)|webhook\.site/[0-9a-f]{8}-|webhook\.site/#|(?:canarytokens\.(?:com|org))/\w+|hookbin\.com/\w+|(?:ptsv2|ptsv3)\.com|beeceptor\.com|grabify\.link|iplogger\.(?:org|com)|rentry\.co/\w+/raw|pastebin\.com/raw/\w+|hastebin\.com/raw|transfer\.sh/|anonfiles\.com|file\.io/\w*|gofile\.io/uploadFile|api\.ipify\.org|ipinfo\.io/json|ip-api\.com/json|checkip\.amazonaws\.com|(?:[\w-]+\.)?ngrok(?:-free)?\.(?:io|app)|trycloudflare\.com|cdn\.discordapp\.com/attachments/\d+/\d+/\S+\.(?:exe|dll|zip|rar|py|bat|ps1|txt)"
+)
+SURE_DROP_POINTS: Final = re.compile(
+    r"discord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d{15,}/[\w-]{50,}|api\.telegram\.org/bot\d{8,}:[\w-]{30,}|\.(?:oast\.(?:fun|pro|live|site|online|me)|oastify\.com|burpcollaborator\.net|interact\.sh|interactsh\.com|dnslog\.cn|ceye\.io|x\.pipedream\.net|m\.pipedream\.net)|webhook\.site/[0-9a-f]{8}-|grabify\.link/\w|iplogger\.(?:org|com)/\w|cdn\.discordapp\.com/attachments/\d+/\d+/\S+\.(?:exe|dll|rar|bat|ps1)"
+)
+PERSISTENCE: Final = re.compile(
+    r"Start Menu[\\/]+Programs[\\/]+Startup|CurrentVersion[\\/]+Run\b|/etc/(?:cron|rc\.local|systemd|ld\.so\.preload|profile\.d)|\bcrontab\s+-|LaunchAgents/|LaunchDaemons/|\.config/(?:systemd|autostart)|schtasks\s+/create|\.ssh/authorized_keys|usercustomize\.py|sitecustomize\.py|\.git/hooks/(?:pre|post)|(?:\.bashrc|\.zshrc|\.profile|\.bash_profile)\b"
+)
+HIDDEN_COMMAND: Final = re.compile(
+    r"powershell[^\n]{0,400}(?:-w(?:indowstyle)?\s+hidden|-e(?:nc|ncodedcommand)?\s+[A-Za-z0-9+/=]{16,}|-nop\b|downloadfile|downloadstring|invoke-webrequest|\biwr\b|\biex\b|start-bitstransfer|-ExecutionPolicy\s+Bypass)|certutil[^\n]{0,400}-urlcache|bitsadmin[^\n]{0,400}/transfer|mshta\s+(?:https?|vbscript|javascript)|regsvr32[^\n]{0,400}/i:http|rundll32[^\n]{0,400}(?:javascript|http)|\bcmd(?:\.exe)?\s+/c\s+start\s+/min|nohup\s+[^\n]{0,400}&|curl\s[^\n]{0,400}\|\s*(?:ba|z)?sh|wget\s[^\n]{0,400}(?:\|\s*(?:ba)?sh|&&\s*(?:chmod|sh|bash|\./))|xmrig|stratum\+tcp|minerd|/tmp/\.\w",
+    re.IGNORECASE,
+)
+OBFUSCATORS: Final = re.compile(
+    r"_+\s*=\s*lambda\s+_+\s*:\s*__import__|from pyarmor_runtime\w* import|__pyarmor__\(__name__|pyarmor\(__name__|[Oo]bfuscated (?:by|with|using) \w+|BlankOBF|PyObfuscate|development-tools\.net|pyobfuscate\.com|freecodingtools\.org|Oxyry|pyminify_obf|__import__\(['\"]zlib['\"]\)\.decompress\(__import__\(['\"]base64|exec\(\(_\)\(b?['\"]|wopvEaTEcopFEavc|IlIlIlIl|lIIlIlIl|OOO0OO0O|magic\s*=\s*['\"][A-Za-z0-9+/=]{200,}"
+)
+SHELLCODE: Final = re.compile(
+    r"(?:ctypes\.windll\.kernel32|kernel32)\.(?:VirtualAlloc\w*|CreateThread|CreateRemoteThread|WriteProcessMemory|RtlMoveMemory|VirtualProtect)|ctypes\.windll\.ntdll\.\w+"
+)
+_HARMLESS: Final = re.compile(
+    r"\s*(?:(?:sudo\s+)?(?:git|hg|svn|gcc|g\+\+|clang\S*|cc|c\+\+|make|cmake|ninja|meson|cargo|rustc|go|javac?|node|npm|npx|yarn|pnpm|swig|bison|flex|protoc|nvcc|nvidia-smi|hipconfig|rocminfo|rocm\S*|llvm-config|pkg-config|xcrun|xcode-select|sw_vers|uname|arch|lscpu|ldconfig|ldd|otool|which|where|whereis|type|stty|tput|clear|cls|chcp|locale|getconf|sysctl|system_profiler|ps|df|free|hostname|id|whoami|ver|lsb_release|dpkg\S*|brew|conda|pandoc|latex\S*|dot|docker|kubectl|ffmpeg|ffprobe|tar|ls|dir|cat|echo|mkdir|python\S* (?:-V|--version|setup\.py))\b|\S+ (?:--version|-V|-v|version|--help)\s*\Z)",
+    re.IGNORECASE,
+)
+
+
+# Literals of which every text that one of the patterns above matches holds at least one: a search for them is cheap.
+TOKENS: Final = (
+    "discord", "telegram", "hooks.slack", ".oast.", "oastify", "burpcollaborator", "interact.sh", "interactsh", "dnslog", "ceye.io",
+    "requestcatcher", "pipedream", "requestbin", "webhook.site", "canarytokens", "hookbin", "ptsv", "beeceptor", "grabify", "iplogger",
+    "rentry.co", "pastebin", "hastebin", "transfer.sh", "anonfiles", "file.io", "gofile", "ipify", "ipinfo.io", "ip-api", "checkip.",
+    "ngrok", "trycloudflare", ".ssh", "id_rsa", "id_ed25519", ".aws", ".netrc", ".pypirc", ".npmrc", ".docker", ".kube", ".git-cred",
+    "gcloud", "application_default", ".azure", "huggingface/token", ".gnupg", "/etc/", "_history", ".env", "Login Data", "Local State",
+    "cookies.sqlite", "logins.json", "key4.db", "Web Data", "User Data", "Local Storage", "Opera Software", "Brave", "Yandex",
+    "Chrome", "Firefox", "os_crypt", "encrypted_key", "moz_cookies", "CryptUnprotect", "wallet", "Wallet", "xodus", "lectrum", "Atomic",
+    "Ethereum", "etamask", "nkbih", "hantom", "bfnae", "Ledger", "solana", "Coinomi", "Armory", "Zcash", "Guarda", "mnemonic", "seed phrase",
+    "tdata", "mfa", "dQw4", "{24}", "Start Menu", "CurrentVersion", "crontab", "LaunchAgents", "LaunchDaemons", ".config", "schtasks",
+    "customize.py", ".git/hooks", ".bashrc", ".zshrc", ".profile", ".bash_profile", "owershell", "OWERSHELL", "certutil", "bitsadmin",
+    "mshta", "regsvr32", "rundll32", "cmd", "nohup", "curl", "wget", "xmrig", "stratum", "minerd", "/tmp/.",  # noqa: S108  # searched for, not used
+)  # fmt: skip
+
+
+# Of these, a single one makes a file worth reading whole.
+SURE_TOKENS: Final = (
+    "api/webhooks", "api.telegram.org/bot", "oast.", "oastify", "burpcollaborator", "interact.sh", "interactsh", "pipedream",
+    "webhook.site", "grabify", "iplogger", "Login Data", "key4.db", "leveldb", "wallet.dat", "xodus", "tdata", "CurrentVersion",
+    "LaunchAgents", "authorized_keys", "owershell", "xmrig", "stratum+tcp", "dQw4", " " * 150,
+)  # fmt: skip
+
+
+def label(name: str) -> str:
+    """The labels of what a call of this name gives back."""
+    return "".join(kind for kind, pattern in _SOURCES if pattern.match(name))
+
+
+def sinks(name: str) -> str:
+    """What a call of this name does with its arguments."""
+    return "".join(kind for kind, pattern in _SINKS if pattern.match(name))
+
+
+def is_harmless_command(text: str) -> bool:
+    """Whether a constant command only asks, builds or shows something."""
+    return bool(_HARMLESS.match(text)) and not HIDDEN_COMMAND.search(text)

@@ -1,0 +1,535 @@
+"""Knows harm in packages: on installation, at start, on import and later (PKG). Evidence is the chain of lines."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from weighbridge.detect.knowledge import commands as shell
+from weighbridge.detect.knowledge.behaviour import (
+    BROWSERS,
+    DROP_POINTS,
+    HIDDEN_COMMAND,
+    MESSENGERS,
+    PERSISTENCE,
+    SECRET_FILES,
+    SHELLCODE,
+    SURE_DROP_POINTS,
+    SURE_TOKENS,
+    WALLETS,
+    is_harmless_command,
+    label,
+    sinks,
+)
+from weighbridge.detect.package_flow import IMPORT, INSTALL, LAZY, START, Chain, Flow, contexts_of
+from weighbridge.formats.python_source import MODULE
+from weighbridge.rules.finding import finding
+from weighbridge.schema import Evidence, Location, Severity
+from weighbridge.schema.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from weighbridge.detect.subjects import PackageSubject
+    from weighbridge.formats.behaviour import Behaviour
+    from weighbridge.formats.python_source import Call
+    from weighbridge.schema import Finding
+
+_WHEN: Final = {START: "when Python starts", INSTALL: "on installation", IMPORT: "on import", LAZY: "when it is called"}
+_WHAT: Final = {
+    "DX": "decoded data is run", "DP": "a decoded command is started", "NX": "what is downloaded is run",
+    "NP": "what is downloaded is started", "NL": "what is downloaded is unpickled", "DL": "decoded data is unpickled",
+    "ES": "the environment is sent away", "HS": "who and where the host is, is sent away",
+}  # fmt: skip
+_COMMANDS: Final = frozenset(
+    {
+        "install",
+        "develop",
+        "egg_info",
+        "build_py",
+        "build_ext",
+        "build",
+        "sdist",
+        "bdist_egg",
+        "bdist_wheel",
+        "easy_install",
+        "install_lib",
+        "install_scripts",
+        "editable_wheel",
+        "dist_info",
+    }
+)
+_METHODS: Final = ("run", "__init__", "initialize_options", "finalize_options", "finalize_options")
+_ASIDE: Final = re.compile(
+    r"(?:^|[./])(?:tests?|testing|docs?|examples?|benchmarks?|samples?|tools|scripts|conftest|_?vendor(?:ed)?)(?:[./]|\Z)"
+)
+_LAUNCHERS: Final = re.compile(
+    r"(?:^|/)(?:[tw](?:32|64|64-arm)|(?:cli|gui)(?:-?\w+)?|simple_launcher\S*|launcher\S*)\.exe\Z"
+)
+_LIBRARIES: Final = re.compile(
+    r"\.(?:so(?:\.\d+)*|pyd|dll|dylib|a|lib|o|node|bundle|metallib|cubin|fatbin)\Z|\.so\.[\w.]+\Z|(?:^|/)lib[\w.+-]+\.so|\.cpython-|\.abi3"
+)
+_START_FILES: Final = re.compile(r"(?:^|/)(?:sitecustomize|usercustomize)\.py\Z")
+_PTH_KNOWN: Final = re.compile(
+    r"import _virtualenv\b|import sys, types, os;\s*has_mfs|import sys;\s*sys\.__plen|import os;\s*var = 'SETUPTOOLS_USE_DISTUTILS'|import __editable___\w+_finder;|import coloredlogs|import pywin32_bootstrap|import a1_coverage|import os, sys;exec\('try: import google\.cloud|import distutils-precedence|import _distutils_hack|import matplotlib;?$|import [\w.]*(?:pytest_cov|coverage)[\w.]*"
+)
+_HIDDEN: Final = re.compile(r"exec|eval|import|os\.|subprocess|requests|base64|;")
+_FETCHES: Final = re.compile(
+    r"(?:curl|wget|invoke-webrequest|iwr|start-bitstransfer|aria2c)\b[^\n]{0,400}(?:https?:|\$|\{\}|ftp:)",
+    re.IGNORECASE,
+)
+_RUNS_IT: Final = re.compile(
+    r"(?:&&|;|\||\n)\s*(?:sudo\s+|nohup\s+|setsid\s+)*(?:chmod|(?:ba|z)?sh|python[\d.]*|node|bun|deno|perl|ruby|start|\./|/tmp/)",
+    re.IGNORECASE,
+)
+_SHOWN: Final = 6
+
+
+def detect_package(subject: PackageSubject) -> Iterator[Finding]:
+    """Everything about one package, with the chains through its files."""
+    flow = Flow({name: code for name, (_, code) in subject.modules.items()})
+    contexts = _contexts(subject, flow)
+    yield from _start_files(subject)
+    told: set[tuple[str, int]] = set()
+    yield from _chains(subject, flow, contexts, told)
+    yield from _dropped(subject, flow, contexts)
+    for name, (_, code) in sorted(subject.modules.items()):
+        yield from _calls(subject, name, code, contexts, told)
+        yield from _texts(subject, name, code, contexts)
+        yield from _readability(subject, name, code, contexts)
+    yield from _files(subject)
+    yield from _scripts(subject)
+
+
+def _contexts(subject: PackageSubject, flow: Flow) -> dict[tuple[str, str], str]:
+    """When each scope of the package runs."""
+    setup = [name for name in flow.modules if name == "setup" or name in subject.backends]
+    install = [(name, MODULE) for name in setup]
+    for name in setup:
+        for made, bases in flow.modules[name].classes.items():
+            if any(base.rpartition(".")[2] in _COMMANDS for base in bases):
+                install += [(name, f"{made}.{method}") for method in _METHODS]
+        install += [
+            (name, scope) for scope in flow.modules[name].functions if scope in {"build_wheel", "build_sdist", "<main>"}
+        ]
+    start = [(name, MODULE) for name in flow.modules if _START_FILES.search(f"{name.replace('.', '/')}.py")]
+    start += [(name, MODULE) for name in subject.started if name in flow.modules]
+    imports = [(name, MODULE) for name in flow.modules if name not in setup and not _ASIDE.search(name)]
+    return contexts_of(flow, start=start, install=install, imports=imports)
+
+
+def _weight(context: str, hot: Severity, lazy: Severity | None) -> Severity | None:
+    return hot if context != LAZY else lazy
+
+
+def _chains(
+    subject: PackageSubject, flow: Flow, contexts: dict[tuple[str, str], str], told: set[tuple[str, int]]
+) -> Iterator[Finding]:
+    weights: dict[str, tuple[Severity, Severity | None]] = {
+        "DX": (Severity.CRITICAL, Severity.MEDIUM), "DP": (Severity.CRITICAL, Severity.MEDIUM), "NX": (Severity.CRITICAL, Severity.MEDIUM),
+        "NP": (Severity.CRITICAL, Severity.LOW), "NL": (Severity.HIGH, Severity.LOW), "DL": (Severity.MEDIUM, None),
+        "ES": (Severity.CRITICAL, Severity.MEDIUM), "HS": (Severity.HIGH, None),
+    }  # fmt: skip
+    for chain in flow.chains(contexts):
+        if chain.flow not in weights or (chain.module, chain.call.line) in told or _is_plain(chain):
+            continue
+        severity = _weight(chain.context, *weights[chain.flow])
+        if severity is None or (_ASIDE.search(chain.module) and chain.context == LAZY):
+            continue
+        told.add((chain.module, chain.call.line))
+        rule = "PKG-009" if chain.context == INSTALL else "PKG-010" if chain.context == START else "PKG-019"
+        yield _at(
+            subject,
+            rule,
+            chain.module,
+            chain.call.line,
+            f"{_WHAT[chain.flow]} {_WHEN[chain.context]}",
+            severity,
+            chain.steps,
+        )
+
+
+def _is_plain(chain: Chain) -> bool:
+    """Data that is only looked up in: `eval` and commands that are constant, whatever else stands beside."""
+    call = chain.call
+    first = call.arguments[0] if call.arguments else None
+    if chain.flow[1] == "X" and isinstance(first, str):
+        return True
+    if chain.flow == "HS":
+        return not call.keywords and len(call.arguments) < 2 and "gethost" in call.name
+    return chain.flow[1] == "P" and _words(call) != "" and None not in _flat(call)
+
+
+def _flat(call: Call) -> list[object]:
+    first = call.arguments[0] if call.arguments else None
+    return list(first) if isinstance(first, tuple) else [first]
+
+
+def _words(call: Call) -> str:
+    return " ".join(str(word) for word in _flat(call) if isinstance(word, str))
+
+
+def _dropped(subject: PackageSubject, flow: Flow, contexts: dict[tuple[str, str], str]) -> Iterator[Finding]:
+    """A file that is fetched or decoded, written, and started, all in one context, over any number of files."""
+    for context in (START, INSTALL, IMPORT):
+        written: list[tuple[str, Call]] = []
+        started: list[tuple[str, Call]] = []
+        for name, module in flow.modules.items():
+            for call in module.calls:
+                if contexts.get((name, call.scope)) != context:
+                    continue
+                does, labels = flow.does(call, name), flow.labels(call.origins, name, call.scope)
+                if "W" in does and (set(labels) & {"N", "D"} or "N" in label(call.name)):
+                    written.append((name, call))
+                elif "P" in sinks(call.name) and None in _flat(call) and not is_harmless_command(_words(call) or "?"):
+                    started.append((name, call))
+        if written and started:
+            steps = [(name, call.line, call.name) for name, call in (written[0], started[0])]
+            rule = {START: "PKG-010", INSTALL: "PKG-009"}.get(context, "PKG-019")
+            message = f"a file is fetched or decoded, written and started {_WHEN[context]}"
+            yield _at(subject, rule, started[0][0], started[0][1].line, message, Severity.CRITICAL, steps)
+
+
+def _calls(
+    subject: PackageSubject,
+    name: str,
+    code: Behaviour,
+    contexts: dict[tuple[str, str], str],
+    told: set[tuple[str, int]],
+) -> Iterator[Finding]:
+    """Single calls that say enough: hidden commands, commands and network where none belongs, shellcode."""
+    for call in code.calls:
+        if (name, call.line) in told:
+            continue
+        context = contexts.get((name, call.scope), LAZY)
+        said = _one(subject, call, context)
+        if said is None:
+            continue
+        told.add((name, call.line))
+        rule, message, severity = said
+        yield _at(
+            subject, rule, name, call.line, f"{message} {_WHEN[context]}", severity, [(name, call.line, call.name)]
+        )
+
+
+def _one(subject: PackageSubject, call: Call, context: str) -> tuple[str, str, Severity] | None:
+    rule = {START: "PKG-010", INSTALL: "PKG-009"}.get(context, "PKG-019")
+    if SHELLCODE.search(call.name) and "VirtualAlloc" in call.name:
+        return rule, "memory is made executable by hand", Severity.HIGH
+    if (
+        call.name.endswith("(computed)")
+        and call.name.partition(".")[0] in {"builtins", "os", "subprocess"}
+        and context != LAZY
+    ):
+        return rule, f"a function of {call.name.partition('.')[0]} is chosen by a computed name", Severity.HIGH
+    if "P" in sinks(call.name):
+        return _process(subject, call, context, rule)
+    if context == INSTALL and "N" in label(call.name) and "S" in sinks(call.name):
+        return rule, f"the network is reached by {call.name}", Severity.MEDIUM
+    if context == START and set(sinks(call.name)) & {"X", "P", "S"}:
+        return rule, f"{call.name} is called", Severity.CRITICAL
+    return None
+
+
+def _process(subject: PackageSubject, call: Call, context: str, rule: str) -> tuple[str, str, Severity] | None:
+    text = _words(call)
+    doing = shell.fetches_and_runs(text)
+    if doing or HIDDEN_COMMAND.search(text):
+        words = doing or "is hidden or fetches what it runs"
+        return (
+            rule,
+            f"a command {words}: {printable(text[:100])}",
+            Severity.CRITICAL if context != LAZY else Severity.MEDIUM,
+        )
+    if context == LAZY:
+        return None
+    if _FETCHES.search(text):
+        return (
+            rule,
+            f"a command fetches: {printable(text[:100])}",
+            Severity.CRITICAL if _RUNS_IT.search(text) else Severity.HIGH,
+        )
+    if is_harmless_command(text) or (text and text.split()[0] == "sys.executable"):
+        return None
+    quiet = {k.name for k in call.keywords} & {"creationflags", "start_new_session", "preexec_fn", "startupinfo"}
+    heard = {k.name for k in call.keywords} & {"capture_output"} or any(
+        k.refers.endswith("PIPE") for k in call.keywords
+    )
+    shipped = subject.programs and None in _flat(call) and not heard and "output" not in call.name
+    if context == IMPORT and (quiet or shipped):
+        what = "a program of the package" if shipped else "a detached or hidden process"
+        return rule, f"{what} is started", Severity.HIGH
+    if context == START:
+        return rule, "a process is started", Severity.CRITICAL
+    return None
+
+
+def _texts(
+    subject: PackageSubject, name: str, code: Behaviour, contexts: dict[tuple[str, str], str]
+) -> Iterator[Finding]:
+    """What the strings of a module name: drop points, stores of secrets, places of persistence."""
+    aside = bool(_ASIDE.search(name))
+    every = [(text.line, text.value) for text in code.texts]
+    sends = any("S" in sinks(call.name) for call in code.calls)
+    hot = any(contexts.get((name, scope), LAZY) != LAZY for scope in code.functions)
+    for line, value in every:
+        if SURE_DROP_POINTS.search(value) and not aside:
+            where = SURE_DROP_POINTS.search(value)
+            message = f"the package holds the drop point {printable(where[0][:60])}" if where else ""
+            yield _at(subject, "PKG-028", name, line, message, Severity.HIGH, [(name, line, "")])
+            break
+    kinds = {
+        label_: [(line, m[0]) for line, value in every if (m := pattern.search(value))]
+        for label_, pattern in (
+            ("browsers", BROWSERS),
+            ("wallets", WALLETS),
+            ("messengers", MESSENGERS),
+            ("credentials", SECRET_FILES),
+        )
+    }
+    stores = {store for found in kinds.values() for _, store in found}
+    strong = (
+        len({m for _, m in kinds["browsers"]}) >= 3
+        or len({m for _, m in kinds["wallets"]}) >= 3
+        or bool(kinds["messengers"])
+    )
+    if not aside and (
+        (strong and len(stores) >= 3) or (len(stores) >= 2 and sends and sum(map(bool, kinds.values())) >= 2)
+    ):
+        line = min(line for found in kinds.values() for line, _ in found)
+        message = f"{', '.join(key for key, found in kinds.items() if found)} are looked for: {printable(', '.join(sorted(stores))[:100])}"
+        yield _at(
+            subject,
+            "PKG-029",
+            name,
+            line,
+            message,
+            Severity.HIGH,
+            [(name, at, "") for found in kinds.values() for at, _ in found][:_SHOWN],
+        )
+    elif hot and sends and kinds["credentials"] and not aside and _sends_on_import(name, code, contexts):
+        line, store = kinds["credentials"][0]
+        yield _at(
+            subject,
+            "PKG-029",
+            name,
+            line,
+            f"{printable(store)} is read where data is sent, on import",
+            Severity.CRITICAL,
+            [(name, line, "")],
+        )
+    kept = [(line, m[0]) for line, value in every if (m := PERSISTENCE.search(value))]
+    writes = [
+        call
+        for call in code.calls
+        if contexts.get((name, call.scope), LAZY) != LAZY
+        and ("W" in sinks(call.name) or "P" in sinks(call.name) or call.name.startswith("winreg."))
+    ]
+    if kept and writes and not aside:
+        message = f"the package installs itself into {printable(kept[0][1])}"
+        yield _at(
+            subject,
+            "PKG-019",
+            name,
+            kept[0][0],
+            message,
+            Severity.HIGH,
+            [(name, kept[0][0], ""), (name, writes[0].line, writes[0].name)],
+        )
+    if not sends and not hot:
+        return
+    weak = [
+        (line, m[0]) for line, value in every if (m := DROP_POINTS.search(value)) and not SURE_DROP_POINTS.search(value)
+    ]
+    if weak and not aside and _sends_on_import(name, code, contexts):
+        message = f"{printable(weak[0][1][:60])} is called on installation or import"
+        yield _at(subject, "PKG-028", name, weak[0][0], message, Severity.HIGH, [(name, weak[0][0], "")])
+
+
+def _sends_on_import(name: str, code: Behaviour, contexts: dict[tuple[str, str], str]) -> bool:
+    return any("S" in sinks(call.name) and contexts.get((name, call.scope), LAZY) != LAZY for call in code.calls)
+
+
+def _readability(
+    subject: PackageSubject, name: str, code: Behaviour, contexts: dict[tuple[str, str], str]
+) -> Iterator[Finding]:
+    runs = [call for call in code.calls if "X" in sinks(call.name)]
+    if code.mark and runs:
+        where = [(name, code.mark, "")]
+        yield _at(subject, "PKG-027", name, code.mark, "the mark of an obfuscator", Severity.CRITICAL, where)
+        return
+    for line in code.hot:
+        if _HIDDEN.search(code.shown.get(line, "")):
+            where = [(name, line, "")]
+            yield _at(subject, "PKG-027", name, line, "code is hidden behind blanks", Severity.CRITICAL, where)
+            return
+    hot = any(contexts.get((name, call.scope), LAZY) != LAZY for call in runs)
+    if runs and hot and (code.junk > 0.3 or (code.escapes > 0.3 and code.longest > 500)):
+        message = f"{100 * code.junk:.0f} % of the names are junk, {100 * code.escapes:.0f} % of the text are escapes, and it runs text"
+        yield _at(subject, "PKG-027", name, runs[0].line, message, Severity.HIGH, [(name, runs[0].line, runs[0].name)])
+
+
+def _start_files(subject: PackageSubject) -> Iterator[Finding]:
+    for path, text in subject.paths.items():
+        for number, line in enumerate(text.splitlines(), 1):
+            if not line.startswith(("import ", "import\t")) or _PTH_KNOWN.search(line):
+                continue
+            bad = re.search(
+                r"exec|eval|base64|compile|subprocess|os\.system|popen|urllib|requests|socket|marshal|zlib|b64|__import__|open\(",
+                line,
+                re.IGNORECASE,
+            )
+            severity = Severity.CRITICAL if bad else Severity.MEDIUM
+            evidence = [Evidence(text=f"{number} | {printable(line[:160])}", culprit=True)]
+            yield finding(
+                "PKG-010",
+                Location(path=path, line=number),
+                "a .pth file runs code in every Python process",
+                evidence=evidence,
+                severity=severity,
+            )
+    for name, (path, _) in subject.modules.items():
+        if _START_FILES.search(path[-1]) and "/" not in name:
+            yield finding(
+                "PKG-010",
+                Location(path=path),
+                "the package installs a module that Python imports at its start",
+                severity=Severity.HIGH,
+            )
+
+
+def _files(subject: PackageSubject) -> Iterator[Finding]:
+    """Programs, bytecode and pickles among the files."""
+    for path in subject.programs:
+        severity = Severity.HIGH if subject.pure else Severity.INFO
+        yield finding("PKG-012", Location(path=path), "an executable program in a package", severity=severity)
+    for path in subject.bytecode:
+        yield finding("PKG-030", Location(path=path), "bytecode without its source")
+    loads = [
+        (name, call) for name, (_, code) in subject.modules.items() for call in code.calls if "L" in sinks(call.name)
+    ]
+    for path in subject.pickles:
+        if loads and not _ASIDE.search(path[-1]):
+            name, call = loads[0]
+            yield finding(
+                "PKG-013", Location(path=path), f"{name} calls {call.name}, and this pickle does more than hold data"
+            )
+
+
+def _scripts(subject: PackageSubject) -> Iterator[Finding]:
+    """JavaScript, and what npm runs on installation."""
+    for path, said in subject.manifests.items():
+        hooks = said.get("scripts")
+        for hook in ("preinstall", "install", "postinstall", "prepare", "preuninstall"):
+            command = hooks.get(hook) if isinstance(hooks, dict) else None
+            if isinstance(command, str) and hook != "prepare":
+                yield from _hook(path, hook, command)
+    for path, script in subject.scripts.items():
+        marks = script.marks
+        hooked = path in subject.hooked
+        if script.obfuscation > 4 and ({"runs", "process", "network", "decodes"} & marks.keys()):
+            severity = Severity.CRITICAL if hooked or subject.kind != "npm" else Severity.HIGH
+            yield finding(
+                "PKG-012",
+                Location(path=path),
+                f"an obfuscated script ({script.obfuscation:.0f} marks in 1,000 characters)",
+                severity=severity,
+            )
+        elif subject.kind == "npm" or hooked:
+            yield from _script(path, marks, hooked=hooked)
+
+
+def _script(path: tuple[str, ...], marks: dict[str, int], *, hooked: bool) -> Iterator[Finding]:
+    chains = (
+        ({"environment", "network"}, "the environment is sent away"), ({"secrets", "network"}, "secrets are read and sent away"),
+        ({"decodes", "runs"}, "decoded text is run"), ({"publishes", "secrets"}, "it publishes itself with stolen tokens"),
+        ({"runtime", "process"}, "another runtime is fetched and started"), ({"identity", "network"}, "host and user are sent away"),
+    )  # fmt: skip
+    for needed, message in chains:
+        if needed <= marks.keys() and (hooked or needed in ({"environment", "network"}, {"publishes", "secrets"})):
+            line = min(marks[mark] for mark in needed)
+            severity = Severity.CRITICAL if hooked else Severity.MEDIUM
+            yield finding(
+                "PKG-011" if hooked else "PKG-019",
+                Location(path=path, line=line),
+                message,
+                severity=severity,
+                evidence=[f"line {marks[mark]}: {mark}" for mark in sorted(needed)],
+            )
+            return
+
+
+def _hook(path: tuple[str, ...], hook: str, command: str) -> Iterator[Finding]:
+    doing = shell.fetches_and_runs(command) or ("is hidden or fetches" if HIDDEN_COMMAND.search(command) else "")
+    known = re.match(
+        r"\s*(?:node-gyp|prebuild-install|node-pre-gyp|husky|patch-package|opencollective|is-ci|exit 0|echo|tsc|npm run|node-gyp-build)\b",
+        command,
+    )
+    if known and not doing:
+        return
+    severity = (
+        Severity.CRITICAL
+        if doing or re.search(r"curl|wget|base64|bun\b|powershell|node\s+-e|python\s+-c", command)
+        else Severity.MEDIUM
+    )
+    yield finding(
+        "PKG-011",
+        Location(path=path),
+        f"{hook} {doing or 'runs'}: {printable(command[:120])}",
+        severity=severity,
+        evidence=[f"{hook}: {printable(command[:160])}"],
+    )
+
+
+def _at(
+    subject: PackageSubject, rule: str, name: str, line: int, message: str, severity: Severity, steps: Any
+) -> Finding:
+    """A finding at a line of a module, with the lines of its chain as evidence."""
+    path, _ = subject.modules[name]
+    evidence = []
+    for module, number, what in steps:
+        shown = subject.modules[module][1].shown.get(number, "") if module in subject.modules else ""
+        place = f"{subject.modules[module][0][-1]}:{number}" if module in subject.modules else module
+        evidence.append(
+            Evidence(text=f"{place} | {printable(shown) or what}", culprit=(module, number) == (name, line))
+        )
+    return finding(rule, Location(path=path, line=line), message, evidence=evidence[:_SHOWN], severity=severity)
+
+
+def matters(name: str) -> bool:
+    """Whether a call of this name is worth keeping for the look at the whole package."""
+    return bool(label(name) or sinks(name)) or name.startswith(("winreg.", "ctypes.")) or name.endswith("(computed)")
+
+
+def telling(text: str) -> bool:
+    """Whether a string is worth keeping."""
+    return any(
+        p.search(text)
+        for p in (
+            DROP_POINTS,
+            SURE_DROP_POINTS,
+            SECRET_FILES,
+            BROWSERS,
+            WALLETS,
+            MESSENGERS,
+            PERSISTENCE,
+            HIDDEN_COMMAND,
+        )
+    )
+
+
+_RISKY: Final = re.compile(
+    r"(?:^|[\s;(])(?:import|from)[ \t]+(?:[\w.]+[ \t]*,[ \t]*)*(?:subprocess|socket|urllib|urllib2|urllib3|requests|httpx|aiohttp|http|ftplib|smtplib|paramiko|ctypes|winreg|marshal|base64|zlib|bz2|lzma|codecs|binascii|cryptography|Crypto\w*|pickle|cPickle|cloudpickle|dill|joblib|shelve|pty|runpy|wget|gdown|webbrowser|telebot|dhooks|discord_webhook|pexpect|win32\w+|importlib|builtins|code|imp|multiprocessing|asyncio|dns|cloudscraper|niquests|websocket|pyperclip|pynput|commands)\b"
+    r"|(?<![\w.])(?:exec|eval|compile|execfile|__import__|globals|locals|vars|chr)[ \t]*\(|\bos\.(?:system|popen|exec|spawn|startfile|posix_spawn|environ\b(?!\.get|\[|\.setdefault|\.pop))|getattr\([ \t]*(?:os|sys|builtins|__builtins__|subprocess)\b|__builtins__|__subclasses__|\[::-1\]|sys\.modules|urlopen|\\x[0-9a-fA-F]{2}\\x",
+    re.MULTILINE,
+)
+
+
+def is_risky(source: str) -> bool:
+    """Whether a file names anything that a chain could be made of; others are only ways from one file to the next."""
+    return bool(_RISKY.search(source)) or any(token in source for token in SURE_TOKENS)
+
+
+def is_program(name: str) -> bool:
+    """Whether a native file of this name is a program of its own, and no extension module, library or known launcher."""
+    return not _LIBRARIES.search(name) and not _LAUNCHERS.search(name)

@@ -1,0 +1,44 @@
+"""Knows marks of a JavaScript file: what it calls, what it decodes, how readable it is. Searched for, not parsed."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from msgspec import Struct
+
+_MARKS: Final = {
+    "process": re.compile(r"child_process|\bexecSync\(|\bspawnSync?\(|Bun\.spawn|Deno\.run|process\.binding"),
+    "network": re.compile(r"\bhttps?\.(?:get|request)\(|\bfetch\(|\baxios\b|node-fetch|XMLHttpRequest|\bnet\.connect|dns\.(?:lookup|resolve)|\bgot\("),
+    "environment": re.compile(r"JSON\.stringify\(\s*process\.env\b|Object\.(?:keys|entries|values|assign)\([^)]*process\.env\b|\.\.\.process\.env\b|body\s*:\s*process\.env|querystring\.stringify\(process\.env"),
+    "identity": re.compile(r"os\.(?:hostname|userInfo|homedir|networkInterfaces)\(\)|__dirname"),
+    "decodes": re.compile(r"\batob\(|Buffer\.from\([^)]{0,200}['\"](?:base64|hex)['\"]|String\.fromCharCode\(|unescape\(|decodeURIComponent\(escape"),
+    "runs": re.compile(r"\beval\(|new Function\(|vm\.runIn\w+\(|setTimeout\(\s*['\"]|\[['\"]constructor['\"]\]\("),
+    "secrets": re.compile(r"\.npmrc|\.ssh[/\\]|\.aws[/\\]|GITHUB_TOKEN|NPM_TOKEN|AWS_SECRET|id_rsa|trufflehog|\.git-credentials|gh auth token|wallet\.dat|Local Storage[/\\]+leveldb|Login Data"),
+    "publishes": re.compile(r"npm publish|registry\.npmjs\.org/-/|/-/npm/v1/tokens|\.github/workflows"),
+    "runtime": re.compile(r"bun\.sh/install|oven-sh/bun|setup_bun|install\.deno\.land|nodejs\.org/dist"),
+    "wallets": re.compile(r"window\.ethereum|eth_sendTransaction|0x[0-9a-fA-F]{40}['\"]|\b(?:bc1|[13])[a-km-zA-HJ-NP-Z1-9]{25,34}['\"]"),
+}  # fmt: skip
+_OBFUSCATED: Final = re.compile(r"\b_0x[0-9a-f]{4,6}\b|\\x[0-9a-f]{2}|\b[a-z]0_0x[0-9a-f]+\b")
+_MOST: Final = 4 << 20
+
+
+class Script(Struct, frozen=True, kw_only=True):
+    """One file. `marks` maps what was found to its first line, `obfuscation` counts marks of obfuscators per 1,000 characters."""
+
+    marks: dict[str, int]
+    obfuscation: float
+    longest: int
+    size: int
+
+
+def read_javascript(text: str) -> Script:
+    """The marks of a script, from its first four megabytes."""
+    text = text[:_MOST]
+    found = {name: match.start() for name, pattern in _MARKS.items() if (match := pattern.search(text))}
+    return Script(
+        marks={name: text.count("\n", 0, at) + 1 for name, at in found.items()},
+        obfuscation=1000 * len(_OBFUSCATED.findall(text)) / max(1, len(text)),
+        longest=max(map(len, text.split("\n")), default=0),
+        size=len(text),
+    )

@@ -1,0 +1,255 @@
+"""Knows where packages are among what was inspected, and how their members become one subject each.
+
+A wheel has a `.dist-info`, a source distribution PKG-INFO or setup.py, an npm package package.json, an environment many
+`.dist-info`. Rules about one's own code and repositories say nothing about other people's packages: what they found
+there stays in the report as information.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from weighbridge.detect import detect
+from weighbridge.detect.pkg import is_program
+from weighbridge.detect.subjects import PackageSubject
+from weighbridge.formats.record import read_record
+from weighbridge.inspection.plan import Result
+from weighbridge.rules.finding import finding
+from weighbridge.schema import Coverage, Finding, Limits, Location, Reason, Severity, Status, WeighbridgeError
+from weighbridge.schema.text import printable
+from weighbridge.source import Budget, FileBlob, Kind, chunks
+from weighbridge.source.zip import ZipTree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from weighbridge.detect.subjects import Note
+
+Path = tuple[str, ...]
+_MARK: Final = re.compile(
+    r"\A(?:(?P<wheel>)[^/]+\.dist-info/(?:WHEEL|METADATA)|(?P<sdist>[^/]+)/(?:PKG-INFO|setup\.py|pyproject\.toml)|(?P<npm>[^/]+)/package\.json|(?P<bare>)(?:setup\.py|PKG-INFO|package\.json))\Z"
+)
+_UNPACKED: Final = re.compile(r"(.+)/(?:[^/]+\.dist-info/(?:WHEEL|METADATA)|(PKG-INFO))\Z")
+_OWN: Final = re.compile(
+    r"(?:COD|HFR|NBK|OCI|CIC|AGT|MLO|TPL|TOK|IDN|NMO|NAT|JAX|CML|ADP)-|SCN-(?:001|008|009)|SEC-|PRV-014"
+)
+_LIBRARY: Final = re.compile(r"(?:^|/)(?:src|lib)/")
+_RECORD: Final = re.compile(r"\A[^/]+\.dist-info/RECORD\Z")
+_UNLISTED: Final = re.compile(r"\.dist-info/(?:RECORD(?:\.jws|\.p7s)?|direct_url\.json|INSTALLER|REQUESTED)\Z")
+_HASHED: Final = 64 << 20
+_SHOWN: Final = 6
+_NATIVE: Final = frozenset({"elf", "pe", "mach-o"})
+_PICKLED: Final = re.compile(r"(?:PKL|TCH|JBL|NPY|KRS)-")
+_BACKEND: Final = re.compile(r"^build-backend\s*=\s*[\"']([\w.]+)", re.MULTILINE)
+_IN_TREE: Final = re.compile(r"^backend-path\s*=", re.MULTILINE)
+_IMPORT: Final = re.compile(r"^import[ \t]+([\w.]+)", re.MULTILINE)
+_SCRIPT: Final = re.compile(r"[\w./-]+\.(?:c|m)?js\b")
+
+
+class Root(msgspec.Struct, frozen=True):
+    """Where a package stands: the path of its container, the folder in it, and its kind."""
+
+    container: Path
+    folder: str
+    kind: str
+
+    def holds(self, path: Path) -> bool:
+        """Whether a place is in the package, at any depth."""
+        depth = len(self.container)
+        inner = f"{self.folder}/" if self.folder else ""
+        return len(path) > depth and path[:depth] == self.container and path[depth].startswith(inner)
+
+    def inside(self, path: Path) -> str:
+        """The name of a member below the root; empty where it is not below it."""
+        depth = len(self.container)
+        if not depth:
+            base = f"{self.folder}/"
+            return path[0].removeprefix(base) if len(path) == 1 and path[0].startswith(base) else ""
+        if len(path) != depth + 1 or path[:depth] != self.container:
+            return ""
+        base = f"{self.folder}/" if self.folder else ""
+        return path[depth].removeprefix(base) if path[depth].startswith(base) else ""
+
+
+def packages(results: Sequence[Result]) -> list[Result]:
+    """Findings about each package, in place of those that are meant for one's own code."""
+    notes = [note for result in results for note in result.notes]
+    coverage = [entry for result in results for entry in result.coverage]
+    roots = _roots(coverage)
+    if not roots:
+        return []
+    serious = {
+        finding.location.path
+        for result in results
+        for finding in result.findings
+        if _PICKLED.match(finding.rule) and finding.severity.rank <= Severity.MEDIUM.rank
+    }
+    made: list[Result] = []
+    for root in roots:
+        subject = _subject(root, notes, coverage, serious)
+        made += _against_record(root, notes)
+        place = Location(path=(*root.container, root.folder) if root.folder else root.container)
+        try:
+            made.append(Result(tuple(detect(subject)), (), ()))
+        except Exception as error:  # noqa: BLE001  # reported as not inspected, never swallowed
+            detail = f"{type(error).__name__}: {error}"
+            failed = Coverage(
+                path=place.path, format="package", size=0, status=Status.SKIPPED, reason=Reason.INTERNAL, detail=detail
+            )
+            made.append(Result((), (failed,), ()))
+    return made
+
+
+def quieted(results: Sequence[Result]) -> list[Result]:
+    """The results with what is meant for one's own code turned into information, inside of packages."""
+    roots = _roots([entry for result in results for entry in result.coverage])
+    if not roots:
+        return list(results)
+    return [
+        msgspec.structs.replace(result, findings=tuple(_quiet(finding, roots) for finding in result.findings))
+        for result in results
+    ]
+
+
+def _quiet(finding: Finding, roots: Sequence[Root]) -> Finding:
+    if not _OWN.match(finding.rule) or not any(root.holds(finding.location.path) for root in roots):
+        return finding
+    return msgspec.structs.replace(finding, severity=Severity.INFO)
+
+
+def _roots(coverage: Sequence[Coverage]) -> list[Root]:
+    found: dict[tuple[Path, str], str] = {}
+    for entry in coverage:
+        if len(entry.path) < 2:
+            unpacked = _UNPACKED.match(entry.path[0])
+            if unpacked is not None:
+                found.setdefault(((), unpacked[1]), "sdist" if unpacked[2] == "PKG-INFO" else "environment")
+            continue
+        container, name = entry.path[:-1], entry.path[-1]
+        match = _MARK.match(name)
+        if match is None:
+            continue
+        kind = match.lastgroup or "sdist"
+        folder = match["sdist"] or match["npm"] or ""
+        if kind in {"bare", "npm"}:
+            kind = "npm" if name.endswith("package.json") else "sdist"
+        found.setdefault((container, folder), kind)
+        if kind != "npm":
+            found[container, folder] = kind
+    wheels = {container for (container, folder), kind in found.items() if kind == "wheel"}
+    return [Root(c, f, kind) for (c, f), kind in sorted(found.items()) if kind == "wheel" or c not in wheels]
+
+
+def _subject(root: Root, notes: Sequence[Note], coverage: Sequence[Coverage], serious: set[Path]) -> PackageSubject:
+    by_kind: dict[str, list[tuple[str, Path, Any]]] = defaultdict(list)
+    for note in notes:
+        name = root.inside(note.path)
+        if name:
+            by_kind[note.kind].append((name, note.path, note.value))
+    members = [(name, entry) for entry in coverage if (name := root.inside(entry.path))]
+    names = {name for name, _ in members}
+    manifests = {path: table for _, path, text in by_kind["package.json"] if (table := _table(text))}
+    paths = {path: text for _, path, text in by_kind["path file"]}
+    build = [text for name, _, text in by_kind["pyproject.toml"] if name == "pyproject.toml"]
+    return PackageSubject(
+        location=Location(path=root.container or (root.folder,)),
+        kind=root.kind,
+        modules={_dotted(name): (path, code) for name, path, code in by_kind["code"]},
+        paths=paths,
+        manifests=manifests,
+        scripts={path: script for _, path, script in by_kind["script"]},
+        started=tuple(_module(one) for text in paths.values() for one in _IMPORT.findall(text)),
+        backends=tuple(m[1] for text in build if _IN_TREE.search(text) for m in _BACKEND.finditer(text)),
+        hooked=tuple(_hooked(root, manifests)),
+        programs=tuple(entry.path for name, entry in members if entry.format in _NATIVE and is_program(name)),
+        bytecode=tuple(entry.path for name, entry in members if name.endswith(".pyc") and not _has_source(name, names)),
+        pickles=tuple(
+            entry.path for _, entry in members if any(path[: len(entry.path)] == entry.path for path in serious)
+        ),
+        pure=root.kind == "sdist" or any(part.endswith("-none-any.whl") for part in root.container[:1]),
+    )
+
+
+def _against_record(root: Root, notes: Sequence[Note]) -> list[Result]:
+    """A wheel on this machine against its RECORD: every file listed, with its digest, and none missing."""
+    text = next((str(n.value) for n in notes if n.kind == "record" and _RECORD.search(root.inside(n.path))), "")
+    if root.kind != "wheel" or len(root.container) != 1 or not text or not os.path.isfile(root.container[0]):
+        return []
+    listed = {one.name: one for one in read_record(text)}
+    blob = FileBlob(root.container[0])
+    try:
+        tree = ZipTree(blob, Budget(Limits()))
+        entries = [entry for entry in tree.entries() if entry.kind is Kind.FILE]
+        wrong = [
+            f"{entry.name} is in no RECORD"
+            for entry in entries
+            if entry.name not in listed and not _UNLISTED.search(entry.name)
+        ]
+        for entry in entries:
+            known = listed.get(entry.name)
+            if known is not None and known.sha256 and entry.size <= _HASHED:
+                digest = hashlib.sha256()
+                for piece in chunks(tree.open(entry)):
+                    digest.update(piece)
+                if digest.hexdigest() != known.sha256:
+                    wrong.append(f"{entry.name} is not what RECORD lists")
+        present = {entry.name for entry in entries}
+        wrong += [f"{name} is in RECORD and not here" for name in listed if name not in present]
+    except WeighbridgeError:
+        return []  # what cannot be read is in the coverage already
+    finally:
+        blob.close()
+    if not wrong:
+        return []
+    place = Location(path=root.container)
+    return [
+        Result(
+            (finding("PKG-014", place, printable(wrong[0]), evidence=[printable(one) for one in wrong[:_SHOWN]]),),
+            (),
+            (),
+        )
+    ]
+
+
+def _table(text: str) -> dict[str, Any]:
+    from weighbridge.formats.document import read_json  # noqa: PLC0415  # few packages have one
+    from weighbridge.schema import WeighbridgeError  # noqa: PLC0415
+
+    try:
+        root = read_json(text).root
+    except WeighbridgeError:
+        return {}
+    return root if isinstance(root, dict) else {}
+
+
+def _dotted(name: str) -> str:
+    return _LIBRARY.sub("", name.removeprefix("src/"))[:-3].replace("/", ".") if name.endswith(".py") else name
+
+
+def _module(name: str) -> str:
+    return name
+
+
+def _has_source(name: str, names: set[str]) -> bool:
+    folder, _, last = name.rpartition("/")
+    stem = last.partition(".")[0]
+    home = folder.removesuffix("__pycache__").rstrip("/") if folder.endswith("__pycache__") else folder
+    return f"{home}/{stem}.py".lstrip("/") in names
+
+
+def _hooked(root: Root, manifests: dict[Path, dict[str, Any]]) -> Iterator[Path]:
+    """The files that install scripts of the package's own manifest name."""
+    for path, table in manifests.items():
+        hooks = table.get("scripts")
+        folder = path[-1].rpartition("/")[0]
+        for hook in ("preinstall", "install", "postinstall"):
+            command = hooks.get(hook) if isinstance(hooks, dict) else None
+            for name in _SCRIPT.findall(command) if isinstance(command, str) else ():
+                yield (*path[:-1], f"{folder}/{name.removeprefix('./')}".lstrip("/"))
+    del root

