@@ -20,6 +20,7 @@ def write(store, target, machine):
             "signing",
             "naming",
             "lineage",
+            "packages",
         )
     }
     lines = [
@@ -40,6 +41,7 @@ def write(store, target, machine):
         ("signing", _signing),
         ("naming", _naming),
         ("lineage", _lineage),
+        ("packages", _packages),
     ):
         lines += (
             section(parts[name]) if parts[name] else [f"## {name}", "", "Not measured in this state of the code.", ""]
@@ -286,6 +288,34 @@ def _naming(data):
         shown = ", ".join(f"{kind} {count}" for kind, count in sorted(row["missed"].items())) or "none"
         lines.append(_row(label, row["squats"], caught, shown, row["real"], ", ".join(row["flagged"]) or "none"))
     return [*lines, "", f"One name takes {data['micros']:.0f} microseconds.", ""]
+
+
+def _packages(data):
+    lines = [
+        "## Packages",
+        "",
+        "Wheels of the index, AI-heavy, from a list that was fixed before any rule was tuned (`benchmarks/packages.txt`); none is malicious.",
+        "",
+    ]
+    lines += _header(
+        "half", "packages", "high or critical", "which", "for review", "CPU s, median", "p95", "MB, at most"
+    )
+    for label, row in data.items():
+        which = ", ".join(f"{name.partition('-')[0]} ({' '.join(rules)})" for name, rules in row["stopped"]) or "none"
+        share = f"{len(row['stopped'])} ({100 * len(row['stopped']) / row['packages']:.1f} %)"
+        lines.append(
+            _row(
+                label,
+                row["packages"],
+                share,
+                which,
+                row["review"],
+                f"{row['median']:.2f}",
+                f"{row['p95']:.1f}",
+                f"{row['memory']:.0f}",
+            )
+        )
+    return [*lines, ""]
 
 
 def _lineage(data):

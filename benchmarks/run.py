@@ -24,6 +24,7 @@ from pathlib import Path
 from benchmarks.lineage import lineage
 from benchmarks.measure import median, run
 from benchmarks.naming import naming
+from benchmarks.packages import packages
 from benchmarks.peers import OURS, command, outcome
 from benchmarks.repositories import repositories
 from benchmarks.signing import signing
@@ -274,6 +275,7 @@ PARTS = {
     "signing": signing,
     "naming": naming,
     "lineage": lineage,
+    "packages": packages,
 }
 
 

@@ -96,6 +96,7 @@ def detect_package(subject: PackageSubject) -> Iterator[Finding]:
     for name, (_, code) in sorted(subject.modules.items()):
         yield from _calls(subject, name, code, contexts, told)
         yield from _texts(subject, name, code, contexts)
+        yield from _places(subject, name, code, contexts)
         yield from _readability(subject, name, code, contexts)
     yield from _files(subject)
     yield from _scripts(subject)
@@ -156,7 +157,9 @@ def _is_plain(chain: Chain) -> bool:
     if chain.flow[1] == "X" and isinstance(first, str):
         return True
     if chain.flow == "HS":
-        return not call.keywords and len(call.arguments) < 2 and "gethost" in call.name
+        # To look one's own address up is no message; to look up a name that is put together may be one.
+        looks_up = call.name.endswith(("gethostbyname", "getaddrinfo")) and not isinstance(first, str)
+        return looks_up or "S" not in sinks(call.name)
     return chain.flow[1] == "P" and _words(call) != "" and None not in _flat(call)
 
 
@@ -255,7 +258,8 @@ def _process(subject: PackageSubject, call: Call, context: str, rule: str) -> tu
     heard = {k.name for k in call.keywords} & {"capture_output"} or any(
         k.refers.endswith("PIPE") for k in call.keywords
     )
-    shipped = subject.programs and None in _flat(call) and not heard and "output" not in call.name
+    beside = any(origin.startswith(("os.path.", "pathlib.Path")) or "resources" in origin for origin in call.origins)
+    shipped = subject.programs and beside and None in _flat(call) and not heard and "output" not in call.name
     if context == IMPORT and (quiet or shipped):
         what = "a program of the package" if shipped else "a detached or hidden process"
         return rule, f"{what} is started", Severity.HIGH
@@ -318,6 +322,16 @@ def _texts(
             Severity.CRITICAL,
             [(name, line, "")],
         )
+
+
+def _places(
+    subject: PackageSubject, name: str, code: Behaviour, contexts: dict[tuple[str, str], str]
+) -> Iterator[Finding]:
+    """Where a package would install itself, and what it calls without being asked."""
+    aside = bool(_ASIDE.search(name))
+    every = [(text.line, text.value) for text in code.texts]
+    sends = any("S" in sinks(call.name) for call in code.calls)
+    hot = any(contexts.get((name, scope), LAZY) != LAZY for scope in code.functions)
     kept = [(line, m[0]) for line, value in every if (m := PERSISTENCE.search(value))]
     writes = [
         call
@@ -401,7 +415,7 @@ def _start_files(subject: PackageSubject) -> Iterator[Finding]:
 def _files(subject: PackageSubject) -> Iterator[Finding]:
     """Programs, bytecode and pickles among the files."""
     for path in subject.programs:
-        severity = Severity.HIGH if subject.pure else Severity.INFO
+        severity = Severity.MEDIUM if subject.pure else Severity.INFO
         yield finding("PKG-012", Location(path=path), "an executable program in a package", severity=severity)
     for path in subject.bytecode:
         yield finding("PKG-030", Location(path=path), "bytecode without its source")
@@ -528,6 +542,11 @@ _RISKY: Final = re.compile(
 def is_risky(source: str) -> bool:
     """Whether a file names anything that a chain could be made of; others are only ways from one file to the next."""
     return bool(_RISKY.search(source)) or any(token in source for token in SURE_TOKENS)
+
+
+def is_aside(name: str) -> bool:
+    """Whether a member lies among tests, documentation or examples, which nothing imports."""
+    return bool(_ASIDE.search(name))
 
 
 def is_program(name: str) -> bool:

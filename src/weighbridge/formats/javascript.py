@@ -19,7 +19,7 @@ _MARKS: Final = {
     "runtime": re.compile(r"bun\.sh/install|oven-sh/bun|setup_bun|install\.deno\.land|nodejs\.org/dist"),
     "wallets": re.compile(r"window\.ethereum|eth_sendTransaction|0x[0-9a-fA-F]{40}['\"]|\b(?:bc1|[13])[a-km-zA-HJ-NP-Z1-9]{25,34}['\"]"),
 }  # fmt: skip
-_OBFUSCATED: Final = re.compile(r"\b_0x[0-9a-f]{4,6}\b|\\x[0-9a-f]{2}|\b[a-z]0_0x[0-9a-f]+\b")
+_OBFUSCATED: Final = re.compile(r"\b_0x[0-9a-f]{3,6}\b|\b[a-z]0_0x[0-9a-f]+\b")
 _MOST: Final = 4 << 20
 
 

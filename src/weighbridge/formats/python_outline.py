@@ -20,6 +20,7 @@ _DEFINED: Final = re.compile(r"^([ \t]*)(def|async[ \t]+def|class)[ \t]+(\w+)", 
 _CALLED: Final = re.compile(r"(?<![\w.])([A-Za-z_][\w.]*)[ \t]*\(")
 _NAME: Final = re.compile(r"([\w.]+)(?:[ \t]+as[ \t]+(\w+))?")
 _MARGIN: Final = re.compile(r"^(?![ \t)\]}#@]|$)", re.MULTILINE)
+_TEXT: Final = re.compile(r"\"\"\".*?(?:\"\"\"|\Z)|'''.*?(?:'''|\Z)|#[^\n]*", re.DOTALL)
 _KEYWORDS: Final = frozenset(
     {
         "if",
@@ -46,6 +47,9 @@ _KEYWORDS: Final = frozenset(
 
 def read_outline(source: str) -> Behaviour:
     """Imports and call graph of a file: module level, functions, and methods under the name of their class."""
+    lines = source.count("\n") + 1
+    # Examples in documentation are no calls.
+    source = _TEXT.sub("''", source)
     names, imports = _imported(source)
     functions: dict[str, list[str]] = {MODULE: []}
     classes: dict[str, tuple[str, ...]] = {}
@@ -75,7 +79,7 @@ def read_outline(source: str) -> Behaviour:
         returns={},
         imports=tuple(dict.fromkeys(imports)),
         texts=(),
-        lines=source.count("\n") + 1,
+        lines=lines,
         longest=0,
         junk=0.0,
         escapes=0.0,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from weighbridge.detect import detect
-from weighbridge.detect.pkg import is_program
+from weighbridge.detect.pkg import is_aside, is_program
 from weighbridge.detect.subjects import PackageSubject
 from weighbridge.formats.record import read_record
 from weighbridge.inspection.plan import Result
@@ -88,7 +88,7 @@ def packages(results: Sequence[Result]) -> list[Result]:
         finding.location.path
         for result in results
         for finding in result.findings
-        if _PICKLED.match(finding.rule) and finding.severity.rank <= Severity.MEDIUM.rank
+        if _PICKLED.match(finding.rule) and finding.severity.rank <= Severity.HIGH.rank
     }
     made: list[Result] = []
     for root in roots:
@@ -118,8 +118,17 @@ def quieted(results: Sequence[Result]) -> list[Result]:
 
 
 def _quiet(finding: Finding, roots: Sequence[Root]) -> Finding:
-    if not _OWN.match(finding.rule) or not any(root.holds(finding.location.path) for root in roots):
+    own = _OWN.match(finding.rule)
+    # A pickle among the data of tests is no part of what the package does, though it is one all the same.
+    idle = (
+        _PICKLED.match(finding.rule)
+        and is_aside(finding.location.member)
+        and finding.severity.rank < Severity.MEDIUM.rank
+    )
+    if not (own or idle) or not any(root.holds(finding.location.path) for root in roots):
         return finding
+    if idle:
+        return msgspec.structs.replace(finding, severity=Severity.MEDIUM)
     return msgspec.structs.replace(finding, severity=Severity.INFO)
 
 

@@ -112,13 +112,13 @@ def scan(
     if any(_INSTALLED.search(job.shown[0]) for job in jobs):
         options = replace(options, packaged=True)
     results += _run(jobs, options, progress)
-    results = _packages(results)
     proofs: tuple[Proof, ...] = ()
     if options.wanted.anything:
         proofs, spoken = _origin([path for path in paths if "://" not in path], options.wanted)
         results.append(spoken)
     every = [*jobs, *far]
     results += [_twins(results), _whole(results)]
+    results = _packages(results)
     results += [_declared(path, results) for path in paths if "://" not in path and os.path.isdir(path)]
     from weighbridge import __version__  # noqa: PLC0415  # the package imports this module
 

@@ -95,7 +95,7 @@ KINDS: Final[tuple[Reader, ...]] = (
         rules="NMO MLO OCI CIC ADP HFR", reads="the events of the text: tags, anchors, every document; nothing is constructed", gaps="YAML that is a template of Helm or Jinja: reported as not parsed",
     ),
     Reader(
-        formats=("python",), module="text", title="Python", rules="COD HFR-007 HFR-006 MLO-009",
+        formats=("python",), module="text", title="Python", rules="COD HFR-007 HFR-006 MLO-009 PKG",
         reads="the syntax tree: calls under their real names, constants folded, what runs on import", gaps="values that only running the program would give; modules of other packages",
     ),
     Reader(formats=("notebook",), module="text", title="Jupyter notebooks", rules="NBK COD SEC", reads="cells without magics, shell commands, outputs", gaps="cells of other kernels: commands and secrets only"),
@@ -107,7 +107,7 @@ KINDS: Final[tuple[Reader, ...]] = (
     Reader(formats=("xml",), module="text", title="XML: PMML, OpenVINO", rules="CML-004 NAT-003", reads="every element; entities are refused", gaps="HTML and SVG are read as prose"),
     Reader(formats=("prototxt", "ini"), module="text", title="Caffe prototxt, Triton and TorchServe settings, spaCy configuration", rules="NAT-006 MLO CML-012", reads="lines"),
     Reader(formats=("lightgbm",), module="text", title="LightGBM", rules="CML-002", reads="every tree's counts and indices"),
-    Reader(formats=("java", "kernel", "javascript", "lua", "mlir", "path file", "ncnn", "torch7", "rds text"), module="text", title="Java, GPU kernels, JavaScript, Lua, StableHLO text, ncnn", rules="CML-008 NAT JAX-007 SEC", reads="presence, marks of models, custom calls, secrets", gaps="the programs themselves"),
+    Reader(formats=("java", "kernel", "javascript", "lua", "mlir", "path file", "ncnn", "torch7", "rds text"), module="text", title="Java, GPU kernels, JavaScript, Lua, StableHLO text, ncnn, .pth files", rules="CML-008 NAT JAX-007 SEC PKG", reads="presence, marks of models, custom calls, secrets", gaps="the programs themselves"),
     Reader(formats=("onnx", "tensorproto"), module="models", title="ONNX", rules="ONX", reads="every node of every graph and function, tensors' claims, external data, metadata", gaps="tensor values"),
     Reader(formats=("savedmodel", "graphdef", "metagraph", "keras-metadata"), module="models", title="TensorFlow SavedModel, GraphDef, MetaGraph, Keras metadata", rules="TFL KRS-016", reads="every node of the main graph and of every function, assets, signatures", gaps="variables; checkpoints: the index against its shards, compressed index blocks are not read"),
     Reader(formats=("coreml",), module="models", title="Core ML", rules="NAT-004", reads="model type, custom layers and models, linked files, pipelines", gaps="ML programs: the operations inside"),

@@ -59,7 +59,7 @@ HIDDEN_COMMAND: Final = re.compile(
     re.IGNORECASE,
 )
 OBFUSCATORS: Final = re.compile(
-    r"_+\s*=\s*lambda\s+_+\s*:\s*__import__|from pyarmor_runtime\w* import|__pyarmor__\(__name__|pyarmor\(__name__|[Oo]bfuscated (?:by|with|using) \w+|BlankOBF|PyObfuscate|development-tools\.net|pyobfuscate\.com|freecodingtools\.org|Oxyry|pyminify_obf|__import__\(['\"]zlib['\"]\)\.decompress\(__import__\(['\"]base64|exec\(\(_\)\(b?['\"]|wopvEaTEcopFEavc|IlIlIlIl|lIIlIlIl|OOO0OO0O|magic\s*=\s*['\"][A-Za-z0-9+/=]{200,}"
+    r"_+\s*=\s*lambda\s+_+\s*:\s*__import__|from pyarmor_runtime\w* import|__pyarmor__\(__name__|pyarmor\(__name__|(?:^|\n)#[^\n]{0,40}[Oo]bfuscated (?:by|with|using) |BlankOBF|PyObfuscate|development-tools\.net|pyobfuscate\.com|freecodingtools\.org|Oxyry|pyminify_obf|__import__\(['\"]zlib['\"]\)\.decompress\(__import__\(['\"]base64|exec\(\(_\)\(b?['\"]|wopvEaTEcopFEavc|IlIlIlIl|lIIlIlIl|OOO0OO0O|magic\s*=\s*['\"][A-Za-z0-9+/=]{200,}"
 )
 SHELLCODE: Final = re.compile(
     r"(?:ctypes\.windll\.kernel32|kernel32)\.(?:VirtualAlloc\w*|CreateThread|CreateRemoteThread|WriteProcessMemory|RtlMoveMemory|VirtualProtect)|ctypes\.windll\.ntdll\.\w+"

@@ -1,0 +1,82 @@
+"""Benign packages of the index: how many are stopped, what they cost; the halves were divided before any rule was tuned.
+
+The list and its halves (`packages.txt`) were fixed first.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.measure import run
+from benchmarks.peers import OURS
+
+STORE = Path(__file__).parent.parent / ".bench/packages"
+LARGEST = 60_000_000
+
+
+def halves():
+    """The projects that were looked at while tuning, and those that were not."""
+    tuned, _, held = (Path(__file__).parent / "packages.txt").read_text().partition("# held out\n")
+    return {"tuned": tuned.split("\n")[1:-1], "held out": held.split()}
+
+
+def fetched(name):
+    """The wheel of a project, or None: building a source distribution would run it."""
+    STORE.mkdir(parents=True, exist_ok=True)
+    there = [path for path in STORE.glob("*.whl") if normal(path.name.partition("-")[0]) == name]
+    if not there and not (STORE / f"{name}.none").exists():
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+            "-d",
+            str(STORE),
+            name,
+        ]
+        subprocess.run(command, capture_output=True, check=False)
+        there = [path for path in STORE.glob("*.whl") if normal(path.name.partition("-")[0]) == name]
+        if not there:
+            (STORE / f"{name}.none").write_text("")
+    return there[0] if there and there[0].stat().st_size < LARGEST else None
+
+
+def normal(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def looked_at(path):
+    """(highest severities, verdict, CPU s, MB) of one package."""
+    report = STORE / f"{path.name}.json"
+    done = run([*OURS, str(path), "--format", "json", "--output", str(report)], limit=120)
+    found = json.loads(report.read_text()) if report.exists() else {"findings": [], "verdict": {"outcome": "none"}}
+    report.unlink(missing_ok=True)
+    serious = sorted({one["rule"] for one in found["findings"] if one["severity"] in {"critical", "high"}})
+    return path.name, serious, found["verdict"]["outcome"], done.cpu, done.memory
+
+
+def packages(peers, every):
+    """The part of the benchmark run."""
+    del peers, every
+    made = {}
+    for label, names in halves().items():
+        rows = [looked_at(path) for path in map(fetched, names) if path is not None]
+        cpu = sorted(row[3] for row in rows)
+        made[label] = {
+            "packages": len(rows),
+            "stopped": [[name, rules] for name, rules, *_ in rows if rules],
+            "review": sum(outcome == "review" for _, _, outcome, *_ in rows),
+            "median": statistics.median(cpu),
+            "p95": cpu[int(len(cpu) * 0.95)],
+            "memory": max(row[4] for row in rows),
+        }
+    return made
