@@ -9,6 +9,7 @@ from weighbridge.detect.knowledge import commands as shell
 from weighbridge.detect.knowledge.behaviour import (
     BROWSERS,
     DROP_POINTS,
+    EMBEDDED,
     HIDDEN_COMMAND,
     MESSENGERS,
     PERSISTENCE,
@@ -16,12 +17,14 @@ from weighbridge.detect.knowledge.behaviour import (
     SHELLCODE,
     SURE_DROP_POINTS,
     SURE_TOKENS,
+    TOGETHER,
     WALLETS,
     is_harmless_command,
     label,
     sinks,
 )
 from weighbridge.detect.package_flow import IMPORT, INSTALL, LAZY, START, Chain, Flow, contexts_of
+from weighbridge.detect.package_places import START_FILES, is_aside
 from weighbridge.formats.python_source import MODULE
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Evidence, Location, Severity
@@ -40,6 +43,7 @@ _WHAT: Final = {
     "DX": "decoded data is run", "DP": "a decoded command is started", "NX": "what is downloaded is run",
     "NP": "what is downloaded is started", "NL": "what is downloaded is unpickled", "DL": "decoded data is unpickled",
     "ES": "the environment is sent away", "HS": "who and where the host is, is sent away",
+    "VS": "variables of the environment are sent away",
 }  # fmt: skip
 _COMMANDS: Final = frozenset(
     {
@@ -60,19 +64,6 @@ _COMMANDS: Final = frozenset(
     }
 )
 _METHODS: Final = ("run", "__init__", "initialize_options", "finalize_options", "finalize_options")
-_ASIDE: Final = re.compile(
-    r"(?:^|[./])(?:tests?|testing|docs?|examples?|benchmarks?|samples?|tools|scripts|conftest|_?vendor(?:ed)?)(?:[./]|\Z)"
-)
-_LAUNCHERS: Final = re.compile(
-    r"(?:^|/)(?:[tw](?:32|64|64-arm)|(?:cli|gui)(?:-?\w+)?|simple_launcher\S*|launcher\S*)\.exe\Z"
-)
-_LIBRARIES: Final = re.compile(
-    r"\.(?:so(?:\.\d+)*|pyd|dll|dylib|a|lib|o|node|bundle|metallib|cubin|fatbin)\Z|\.so\.[\w.]+\Z|(?:^|/)lib[\w.+-]+\.so|\.cpython-|\.abi3"
-)
-_START_FILES: Final = re.compile(r"(?:^|/)(?:sitecustomize|usercustomize)\.py\Z")
-_PTH_KNOWN: Final = re.compile(
-    r"import _virtualenv\b|import sys, types, os;\s*has_mfs|import sys;\s*sys\.__plen|import os;\s*var = 'SETUPTOOLS_USE_DISTUTILS'|import __editable___\w+_finder;|import coloredlogs|import pywin32_bootstrap|import a1_coverage|import os, sys;exec\('try: import google\.cloud|import distutils-precedence|import _distutils_hack|import matplotlib;?$|import [\w.]*(?:pytest_cov|coverage)[\w.]*"
-)
 _HIDDEN: Final = re.compile(r"exec|eval|import|os\.|subprocess|requests|base64|;")
 _FETCHES: Final = re.compile(
     r"(?:curl|wget|invoke-webrequest|iwr|start-bitstransfer|aria2c)\b[^\n]{0,400}(?:https?:|\$|\{\}|ftp:)",
@@ -82,6 +73,7 @@ _RUNS_IT: Final = re.compile(
     r"(?:&&|;|\||\n)\s*(?:sudo\s+|nohup\s+|setsid\s+)*(?:chmod|(?:ba|z)?sh|python[\d.]*|node|bun|deno|perl|ruby|start|\./|/tmp/)",
     re.IGNORECASE,
 )
+_FROM_FILES: Final = re.compile(r"open|read|compile\Z|getsource|Path|load|get_data|<parameter>|format\Z|join\Z|dedent")
 _SHOWN: Final = 6
 
 
@@ -89,7 +81,6 @@ def detect_package(subject: PackageSubject) -> Iterator[Finding]:
     """Everything about one package, with the chains through its files."""
     flow = Flow({name: code for name, (_, code) in subject.modules.items()})
     contexts = _contexts(subject, flow)
-    yield from _start_files(subject)
     told: set[tuple[str, int]] = set()
     yield from _chains(subject, flow, contexts, told)
     yield from _dropped(subject, flow, contexts)
@@ -97,9 +88,8 @@ def detect_package(subject: PackageSubject) -> Iterator[Finding]:
         yield from _calls(subject, name, code, contexts, told)
         yield from _texts(subject, name, code, contexts)
         yield from _places(subject, name, code, contexts)
+        yield from _together(subject, name, code, contexts)
         yield from _readability(subject, name, code, contexts)
-    yield from _files(subject)
-    yield from _scripts(subject)
 
 
 def _contexts(subject: PackageSubject, flow: Flow) -> dict[tuple[str, str], str]:
@@ -113,9 +103,9 @@ def _contexts(subject: PackageSubject, flow: Flow) -> dict[tuple[str, str], str]
         install += [
             (name, scope) for scope in flow.modules[name].functions if scope in {"build_wheel", "build_sdist", "<main>"}
         ]
-    start = [(name, MODULE) for name in flow.modules if _START_FILES.search(f"{name.replace('.', '/')}.py")]
+    start = [(name, MODULE) for name in flow.modules if START_FILES.search(f"{name.replace('.', '/')}.py")]
     start += [(name, MODULE) for name in subject.started if name in flow.modules]
-    imports = [(name, MODULE) for name in flow.modules if name not in setup and not _ASIDE.search(name)]
+    imports = [(name, MODULE) for name in flow.modules if name not in setup and not is_aside(name)]
     return contexts_of(flow, start=start, install=install, imports=imports)
 
 
@@ -129,13 +119,13 @@ def _chains(
     weights: dict[str, tuple[Severity, Severity | None]] = {
         "DX": (Severity.CRITICAL, Severity.MEDIUM), "DP": (Severity.CRITICAL, Severity.MEDIUM), "NX": (Severity.CRITICAL, Severity.MEDIUM),
         "NP": (Severity.CRITICAL, Severity.LOW), "NL": (Severity.HIGH, Severity.LOW), "DL": (Severity.MEDIUM, None),
-        "ES": (Severity.CRITICAL, Severity.MEDIUM), "HS": (Severity.HIGH, None),
+        "ES": (Severity.CRITICAL, Severity.MEDIUM), "HS": (Severity.HIGH, None), "VS": (Severity.HIGH, None),
     }  # fmt: skip
     for chain in flow.chains(contexts):
         if chain.flow not in weights or (chain.module, chain.call.line) in told or _is_plain(chain):
             continue
         severity = _weight(chain.context, *weights[chain.flow])
-        if severity is None or (_ASIDE.search(chain.module) and chain.context == LAZY):
+        if severity is None or (is_aside(chain.module) and chain.context == LAZY):
             continue
         told.add((chain.module, chain.call.line))
         rule = "PKG-009" if chain.context == INSTALL else "PKG-010" if chain.context == START else "PKG-019"
@@ -156,6 +146,8 @@ def _is_plain(chain: Chain) -> bool:
     first = call.arguments[0] if call.arguments else None
     if chain.flow[1] == "X" and isinstance(first, str):
         return True
+    if chain.flow == "VS":
+        return chain.context not in {INSTALL, START} or "S" not in sinks(call.name)
     if chain.flow == "HS":
         # To look one's own address up is no message; to look up a name that is put together may be one.
         looks_up = call.name.endswith(("gethostbyname", "getaddrinfo")) and not isinstance(first, str)
@@ -184,7 +176,7 @@ def _dropped(subject: PackageSubject, flow: Flow, contexts: dict[tuple[str, str]
                 does, labels = flow.does(call, name), flow.labels(call.origins, name, call.scope)
                 if "W" in does and (set(labels) & {"N", "D"} or "N" in label(call.name)):
                     written.append((name, call))
-                elif "P" in sinks(call.name) and None in _flat(call) and not is_harmless_command(_words(call) or "?"):
+                elif "P" in sinks(call.name) and not is_harmless_command(_words(call) or "?"):
                     started.append((name, call))
         if written and started:
             steps = [(name, call.line, call.name) for name, call in (written[0], started[0])]
@@ -225,6 +217,8 @@ def _one(subject: PackageSubject, call: Call, context: str) -> tuple[str, str, S
         and context != LAZY
     ):
         return rule, f"a function of {call.name.partition('.')[0]} is chosen by a computed name", Severity.HIGH
+    if "X" in sinks(call.name) and context in {INSTALL, START} and _is_odd(call):
+        return rule, f"{call.name} runs a text that comes from no file", Severity.HIGH
     if "P" in sinks(call.name):
         return _process(subject, call, context, rule)
     if context == INSTALL and "N" in label(call.name) and "S" in sinks(call.name):
@@ -234,9 +228,22 @@ def _one(subject: PackageSubject, call: Call, context: str) -> tuple[str, str, S
     return None
 
 
+def _is_odd(call: Call) -> bool:
+    """A computed text that no file of the package gives: build scripts read their version from files, and run that."""
+    computed = bool(call.arguments) and call.arguments[0] is None
+    return computed and bool(call.origins) and not any(_FROM_FILES.search(origin) for origin in call.origins)
+
+
 def _process(subject: PackageSubject, call: Call, context: str, rule: str) -> tuple[str, str, Severity] | None:
     text = _words(call)
     doing = shell.fetches_and_runs(text)
+    if EMBEDDED.search(text):
+        severity = Severity.CRITICAL if context != LAZY else Severity.MEDIUM
+        return (
+            rule,
+            f"another Python is started with code that decodes or fetches what it runs: {printable(text[:80])}",
+            severity,
+        )
     if doing or HIDDEN_COMMAND.search(text):
         words = doing or "is hidden or fetches what it runs"
         return (
@@ -265,6 +272,8 @@ def _process(subject: PackageSubject, call: Call, context: str, rule: str) -> tu
         return rule, f"{what} is started", Severity.HIGH
     if context == START:
         return rule, "a process is started", Severity.CRITICAL
+    if context == INSTALL and text and not text.startswith(("{}", "-")):
+        return rule, f"a command that is no build is run: {printable(text[:80])}", Severity.MEDIUM
     return None
 
 
@@ -272,7 +281,7 @@ def _texts(
     subject: PackageSubject, name: str, code: Behaviour, contexts: dict[tuple[str, str], str]
 ) -> Iterator[Finding]:
     """What the strings of a module name: drop points, stores of secrets, places of persistence."""
-    aside = bool(_ASIDE.search(name))
+    aside = is_aside(name)
     every = [(text.line, text.value) for text in code.texts]
     sends = any("S" in sinks(call.name) for call in code.calls)
     hot = any(contexts.get((name, scope), LAZY) != LAZY for scope in code.functions)
@@ -328,10 +337,18 @@ def _places(
     subject: PackageSubject, name: str, code: Behaviour, contexts: dict[tuple[str, str], str]
 ) -> Iterator[Finding]:
     """Where a package would install itself, and what it calls without being asked."""
-    aside = bool(_ASIDE.search(name))
+    aside = is_aside(name)
     every = [(text.line, text.value) for text in code.texts]
     sends = any("S" in sinks(call.name) for call in code.calls)
     hot = any(contexts.get((name, scope), LAZY) != LAZY for scope in code.functions)
+    planted = [(line, m[0]) for line, value in every if (m := EMBEDDED.search(value)) and "\n\n" not in value[:80]]
+    acts = [
+        c for c in code.calls if contexts.get((name, c.scope), LAZY) != LAZY and set(sinks(c.name)) & {"W", "P", "X"}
+    ]
+    if planted and acts and not aside:
+        where = [(name, planted[0][0], ""), (name, acts[0].line, acts[0].name)]
+        message = "code that decodes or fetches what it runs is handed on as text"
+        yield _at(subject, "PKG-019", name, planted[0][0], message, Severity.HIGH, where)
     kept = [(line, m[0]) for line, value in every if (m := PERSISTENCE.search(value))]
     writes = [
         call
@@ -360,6 +377,23 @@ def _places(
         yield _at(subject, "PKG-028", name, weak[0][0], message, Severity.HIGH, [(name, weak[0][0], "")])
 
 
+def _together(
+    subject: PackageSubject, name: str, code: Behaviour, contexts: dict[tuple[str, str], str]
+) -> Iterator[Finding]:
+    """Calls of one module that are harmless alone and make harm together."""
+    if is_aside(name):
+        return
+    for needed, message in TOGETHER:
+        found = [next((call for call in code.calls if pattern.match(call.name)), None) for pattern in needed]
+        calls = [call for call in found if call is not None]
+        if len(calls) == len(needed):
+            hot = any(contexts.get((name, call.scope), LAZY) != LAZY for call in calls)
+            steps = [(name, call.line, call.name) for call in calls]
+            yield _at(
+                subject, "PKG-019", name, calls[-1].line, message, Severity.CRITICAL if hot else Severity.MEDIUM, steps
+            )
+
+
 def _sends_on_import(name: str, code: Behaviour, contexts: dict[tuple[str, str], str]) -> bool:
     return any("S" in sinks(call.name) and contexts.get((name, call.scope), LAZY) != LAZY for call in code.calls)
 
@@ -383,118 +417,6 @@ def _readability(
         yield _at(subject, "PKG-027", name, runs[0].line, message, Severity.HIGH, [(name, runs[0].line, runs[0].name)])
 
 
-def _start_files(subject: PackageSubject) -> Iterator[Finding]:
-    for path, text in subject.paths.items():
-        for number, line in enumerate(text.splitlines(), 1):
-            if not line.startswith(("import ", "import\t")) or _PTH_KNOWN.search(line):
-                continue
-            bad = re.search(
-                r"exec|eval|base64|compile|subprocess|os\.system|popen|urllib|requests|socket|marshal|zlib|b64|__import__|open\(",
-                line,
-                re.IGNORECASE,
-            )
-            severity = Severity.CRITICAL if bad else Severity.MEDIUM
-            evidence = [Evidence(text=f"{number} | {printable(line[:160])}", culprit=True)]
-            yield finding(
-                "PKG-010",
-                Location(path=path, line=number),
-                "a .pth file runs code in every Python process",
-                evidence=evidence,
-                severity=severity,
-            )
-    for name, (path, _) in subject.modules.items():
-        if _START_FILES.search(path[-1]) and "/" not in name:
-            yield finding(
-                "PKG-010",
-                Location(path=path),
-                "the package installs a module that Python imports at its start",
-                severity=Severity.HIGH,
-            )
-
-
-def _files(subject: PackageSubject) -> Iterator[Finding]:
-    """Programs, bytecode and pickles among the files."""
-    for path in subject.programs:
-        severity = Severity.MEDIUM if subject.pure else Severity.INFO
-        yield finding("PKG-012", Location(path=path), "an executable program in a package", severity=severity)
-    for path in subject.bytecode:
-        yield finding("PKG-030", Location(path=path), "bytecode without its source")
-    loads = [
-        (name, call) for name, (_, code) in subject.modules.items() for call in code.calls if "L" in sinks(call.name)
-    ]
-    for path in subject.pickles:
-        if loads and not _ASIDE.search(path[-1]):
-            name, call = loads[0]
-            yield finding(
-                "PKG-013", Location(path=path), f"{name} calls {call.name}, and this pickle does more than hold data"
-            )
-
-
-def _scripts(subject: PackageSubject) -> Iterator[Finding]:
-    """JavaScript, and what npm runs on installation."""
-    for path, said in subject.manifests.items():
-        hooks = said.get("scripts")
-        for hook in ("preinstall", "install", "postinstall", "prepare", "preuninstall"):
-            command = hooks.get(hook) if isinstance(hooks, dict) else None
-            if isinstance(command, str) and hook != "prepare":
-                yield from _hook(path, hook, command)
-    for path, script in subject.scripts.items():
-        marks = script.marks
-        hooked = path in subject.hooked
-        if script.obfuscation > 4 and ({"runs", "process", "network", "decodes"} & marks.keys()):
-            severity = Severity.CRITICAL if hooked or subject.kind != "npm" else Severity.HIGH
-            yield finding(
-                "PKG-012",
-                Location(path=path),
-                f"an obfuscated script ({script.obfuscation:.0f} marks in 1,000 characters)",
-                severity=severity,
-            )
-        elif subject.kind == "npm" or hooked:
-            yield from _script(path, marks, hooked=hooked)
-
-
-def _script(path: tuple[str, ...], marks: dict[str, int], *, hooked: bool) -> Iterator[Finding]:
-    chains = (
-        ({"environment", "network"}, "the environment is sent away"), ({"secrets", "network"}, "secrets are read and sent away"),
-        ({"decodes", "runs"}, "decoded text is run"), ({"publishes", "secrets"}, "it publishes itself with stolen tokens"),
-        ({"runtime", "process"}, "another runtime is fetched and started"), ({"identity", "network"}, "host and user are sent away"),
-    )  # fmt: skip
-    for needed, message in chains:
-        if needed <= marks.keys() and (hooked or needed in ({"environment", "network"}, {"publishes", "secrets"})):
-            line = min(marks[mark] for mark in needed)
-            severity = Severity.CRITICAL if hooked else Severity.MEDIUM
-            yield finding(
-                "PKG-011" if hooked else "PKG-019",
-                Location(path=path, line=line),
-                message,
-                severity=severity,
-                evidence=[f"line {marks[mark]}: {mark}" for mark in sorted(needed)],
-            )
-            return
-
-
-def _hook(path: tuple[str, ...], hook: str, command: str) -> Iterator[Finding]:
-    doing = shell.fetches_and_runs(command) or ("is hidden or fetches" if HIDDEN_COMMAND.search(command) else "")
-    known = re.match(
-        r"\s*(?:node-gyp|prebuild-install|node-pre-gyp|husky|patch-package|opencollective|is-ci|exit 0|echo|tsc|npm run|node-gyp-build)\b",
-        command,
-    )
-    if known and not doing:
-        return
-    severity = (
-        Severity.CRITICAL
-        if doing or re.search(r"curl|wget|base64|bun\b|powershell|node\s+-e|python\s+-c", command)
-        else Severity.MEDIUM
-    )
-    yield finding(
-        "PKG-011",
-        Location(path=path),
-        f"{hook} {doing or 'runs'}: {printable(command[:120])}",
-        severity=severity,
-        evidence=[f"{hook}: {printable(command[:160])}"],
-    )
-
-
 def _at(
     subject: PackageSubject, rule: str, name: str, line: int, message: str, severity: Severity, steps: Any
 ) -> Finding:
@@ -512,7 +434,12 @@ def _at(
 
 def matters(name: str) -> bool:
     """Whether a call of this name is worth keeping for the look at the whole package."""
-    return bool(label(name) or sinks(name)) or name.startswith(("winreg.", "ctypes.")) or name.endswith("(computed)")
+    return (
+        bool(label(name) or sinks(name))
+        or name.startswith(("winreg.", "ctypes."))
+        or name.endswith("(computed)")
+        or any(pattern.match(name) for needed, _ in TOGETHER for pattern in needed)
+    )
 
 
 def telling(text: str) -> bool:
@@ -528,6 +455,7 @@ def telling(text: str) -> bool:
             MESSENGERS,
             PERSISTENCE,
             HIDDEN_COMMAND,
+            EMBEDDED,
         )
     )
 
@@ -542,13 +470,3 @@ _RISKY: Final = re.compile(
 def is_risky(source: str) -> bool:
     """Whether a file names anything that a chain could be made of; others are only ways from one file to the next."""
     return bool(_RISKY.search(source)) or any(token in source for token in SURE_TOKENS)
-
-
-def is_aside(name: str) -> bool:
-    """Whether a member lies among tests, documentation or examples, which nothing imports."""
-    return bool(_ASIDE.search(name))
-
-
-def is_program(name: str) -> bool:
-    """Whether a native file of this name is a program of its own, and no extension module, library or known launcher."""
-    return not _LIBRARIES.search(name) and not _LAUNCHERS.search(name)

@@ -227,6 +227,8 @@ class _Reader:
                 self._call(node, scope)
             case ast.Constant(value=str() as text) if len(text) > 7:
                 self._texts.append(Text(node.lineno, text))
+            case ast.Constant(value=bytes() as raw) if len(raw) > 7:
+                self._texts.append(Text(node.lineno, raw.decode("latin-1")))
             case ast.If() if _main_guard(node.test):
                 yield from ((part, "<main>") for part in node.body)
                 self._functions.setdefault("<main>", [])

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from weighbridge.detect import detect
-from weighbridge.detect.pkg import is_aside, is_program
+from weighbridge.detect.package_places import is_aside
+from weighbridge.detect.pkg_files import is_program
 from weighbridge.detect.subjects import PackageSubject
 from weighbridge.formats.record import read_record
 from weighbridge.inspection.plan import Result

@@ -1,6 +1,7 @@
 """Knows what Python calls do, as far as harm is made of it: where data comes from, where it goes.
 
-Labels: N bytes of the network, D decoded or decrypted, E the environment as a whole, H who and where the host is.
+Labels: N bytes of the network, D decoded or decrypted, E the environment as a whole, V single
+variables of it, H who and where the host is.
 Sinks: X runs code, P starts a process, S sends, W writes a file, L unpickles.
 """
 
@@ -18,6 +19,7 @@ _SOURCES: Final = (
         r"(?:base64\.\w*decode\w*|codecs\.decode|(?:zlib|gzip|lzma|bz2|brotli|lz4\.\w+|zstandard)\.decompress|(?:builtins\.)?(?:bytes|bytearray)\.fromhex|\w*\.fromhex|binascii\.(?:unhexlify|a2b_\w+)|marshal\.loads|(?:builtins\.)?chr|(?:cryptography\.fernet\.)?Fernet(?:\(\))?(?:\.decrypt)?|\w*(?:cipher|fernet|aes|rsa|box|suite|decryptor|[Cc]rypt\w*)\.(?:decrypt|update)|\w+\.decrypt|decrypt\w*|\?\.decrypt|[\w.]+\(\)\.decrypt|(?:str|bytes)\.translate|rot13|xor\w*|\w*deobfuscat\w*)\Z"
     )),
     ("E", re.compile(r"os\.environ\Z|os\.environ\.(?:copy|items|values)\Z|os\.environb\Z")),
+    ("V", re.compile(r"os\.environ\[\]\Z|os\.environ\.get\Z|os\.getenv\Z")),
     ("H", re.compile(
         r"(?:socket\.(?:gethostname|getfqdn)|platform\.(?:node|uname)|getpass\.getuser|os\.(?:getlogin|uname)|uuid\.getnode|pwd\.getpwuid)\Z"
     )),
@@ -61,6 +63,18 @@ HIDDEN_COMMAND: Final = re.compile(
 OBFUSCATORS: Final = re.compile(
     r"_+\s*=\s*lambda\s+_+\s*:\s*__import__|from pyarmor_runtime\w* import|__pyarmor__\(__name__|pyarmor\(__name__|(?:^|\n)#[^\n]{0,40}[Oo]bfuscated (?:by|with|using) |BlankOBF|PyObfuscate|development-tools\.net|pyobfuscate\.com|freecodingtools\.org|Oxyry|pyminify_obf|__import__\(['\"]zlib['\"]\)\.decompress\(__import__\(['\"]base64|exec\(\(_\)\(b?['\"]|wopvEaTEcopFEavc|IlIlIlIl|lIIlIlIl|OOO0OO0O|magic\s*=\s*['\"][A-Za-z0-9+/=]{200,}"
 )
+EMBEDDED: Final = re.compile(
+    r"(?:exec|eval)\s*\(.{0,120}(?:urlopen|requests\.get|urlretrieve|b64decode|decompress|fromhex|\.decrypt|marshal\.loads|recv\()|(?:urlopen|requests\.get|b64decode)\s*\(.{0,200}(?:exec|eval)\s*\(|import\s+\w+.{0,80};\s*exec\(",
+    re.DOTALL,
+)
+# Calls that make harm together: (what is needed, what it comes to). A call of each has to stand in one module.
+TOGETHER: Final = (
+    ((re.compile(r"socket\.(?:socket|create_connection)"), re.compile(r"os\.dup2\Z|pty\.spawn\Z")), "a socket becomes the streams of a shell"),
+    ((re.compile(r"pynput\.|keyboard\.(?:on_press|hook|record|on_release|read_event)"), re.compile(r"(?:requests|httpx)\.(?:post|get|put)|urlopen|\.sendmail|smtplib|\.sendall|dhooks|discord_webhook")), "keys are recorded and sent away"),
+    ((re.compile(r"os\.walk\Z|glob\.i?glob\Z|\.rglob\Z"), re.compile(r"[\w.()?]*\.encrypt\Z"), re.compile(r"[\w.()?]*\.write(?:_bytes)?\Z")), "the files of a folder are encrypted"),
+    ((re.compile(r"PIL\.ImageGrab\.|pyautogui\.screenshot|mss\.|cv2\.VideoCapture|sounddevice\.rec|pyaudio\."), re.compile(r"(?:requests|httpx)\.post|\.sendmail|smtplib|dhooks|discord_webhook|telebot")), "screen, camera or sound are recorded and sent away"),
+    ((re.compile(r"pyperclip\.paste|win32clipboard\.GetClipboardData|\.clipboard_get\Z"), re.compile(r"pyperclip\.copy|win32clipboard\.SetClipboard|\.clipboard_append\Z"), re.compile(r"re\.(?:match|search|compile|findall|fullmatch)\Z|threading\.Thread\Z")), "what is in the clipboard is replaced"),
+)  # fmt: skip
 SHELLCODE: Final = re.compile(
     r"(?:ctypes\.windll\.kernel32|kernel32)\.(?:VirtualAlloc\w*|CreateThread|CreateRemoteThread|WriteProcessMemory|RtlMoveMemory|VirtualProtect)|ctypes\.windll\.ntdll\.\w+"
 )
@@ -82,7 +96,7 @@ TOKENS: Final = (
     "Ethereum", "etamask", "nkbih", "hantom", "bfnae", "Ledger", "solana", "Coinomi", "Armory", "Zcash", "Guarda", "mnemonic", "seed phrase",
     "tdata", "mfa", "dQw4", "{24}", "Start Menu", "CurrentVersion", "crontab", "LaunchAgents", "LaunchDaemons", ".config", "schtasks",
     "customize.py", ".git/hooks", ".bashrc", ".zshrc", ".profile", ".bash_profile", "owershell", "OWERSHELL", "certutil", "bitsadmin",
-    "mshta", "regsvr32", "rundll32", "cmd", "nohup", "curl", "wget", "xmrig", "stratum", "minerd", "/tmp/.",  # noqa: S108  # searched for, not used
+    "exec(", "eval(", "mshta", "regsvr32", "rundll32", "cmd", "nohup", "curl", "wget", "xmrig", "stratum", "minerd", "/tmp/.",  # noqa: S108  # searched for, not used
 )  # fmt: skip
 
 
@@ -90,7 +104,7 @@ TOKENS: Final = (
 SURE_TOKENS: Final = (
     "api/webhooks", "api.telegram.org/bot", "oast.", "oastify", "burpcollaborator", "interact.sh", "interactsh", "pipedream",
     "webhook.site", "grabify", "iplogger", "Login Data", "key4.db", "leveldb", "wallet.dat", "xodus", "tdata", "CurrentVersion",
-    "LaunchAgents", "authorized_keys", "owershell", "xmrig", "stratum+tcp", "dQw4", " " * 150,
+    "os.dup2", "pynput", "pyperclip", "ImageGrab", ".encrypt(", "LaunchAgents", "authorized_keys", "owershell", "xmrig", "stratum+tcp", "dQw4", "b64decode", " " * 150,
 )  # fmt: skip
 
 

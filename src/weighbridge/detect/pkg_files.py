@@ -1,0 +1,147 @@
+"""Knows harm in a package's other files: .pth lines, programs, bytecode, pickles, JavaScript and npm scripts (PKG)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from weighbridge.detect.knowledge import commands as shell
+from weighbridge.detect.knowledge.behaviour import HIDDEN_COMMAND, sinks
+from weighbridge.detect.package_places import START_FILES, is_aside
+from weighbridge.rules.finding import finding
+from weighbridge.schema import Evidence, Location, Severity
+from weighbridge.schema.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from weighbridge.detect.subjects import PackageSubject
+    from weighbridge.schema import Finding
+
+_LAUNCHERS: Final = re.compile(
+    r"(?:^|/)(?:[tw](?:32|64|64-arm)|(?:cli|gui)(?:-?\w+)?|simple_launcher\S*|launcher\S*)\.exe\Z"
+)
+_LIBRARIES: Final = re.compile(
+    r"\.(?:so(?:\.\d+)*|pyd|dll|dylib|a|lib|o|node|bundle|metallib|cubin|fatbin)\Z|\.so\.[\w.]+\Z|(?:^|/)lib[\w.+-]+\.so|\.cpython-|\.abi3"
+)
+_PTH_KNOWN: Final = re.compile(
+    r"import _virtualenv\b|import sys, types, os;\s*has_mfs|import sys;\s*sys\.__plen|import os;\s*var = 'SETUPTOOLS_USE_DISTUTILS'|import __editable___\w+_finder;|import coloredlogs|import pywin32_bootstrap|import a1_coverage|import os, sys;exec\('try: import google\.cloud|import distutils-precedence|import _distutils_hack|import matplotlib;?$|import [\w.]*(?:pytest_cov|coverage)[\w.]*"
+)
+
+
+def detect_start(subject: PackageSubject) -> Iterator[Finding]:
+    """Lines of .pth files, and modules that Python imports at its start."""
+    for path, text in subject.paths.items():
+        for number, line in enumerate(text.splitlines(), 1):
+            if not line.startswith(("import ", "import\t")) or _PTH_KNOWN.search(line):
+                continue
+            bad = re.search(
+                r"exec|eval|base64|compile|subprocess|os\.system|popen|urllib|requests|socket|marshal|zlib|b64|__import__|open\(",
+                line,
+                re.IGNORECASE,
+            )
+            severity = Severity.CRITICAL if bad else Severity.MEDIUM
+            evidence = [Evidence(text=f"{number} | {printable(line[:160])}", culprit=True)]
+            yield finding(
+                "PKG-010",
+                Location(path=path, line=number),
+                "a .pth file runs code in every Python process",
+                evidence=evidence,
+                severity=severity,
+            )
+    for name, (path, _) in subject.modules.items():
+        if START_FILES.search(path[-1]) and "/" not in name:
+            yield finding(
+                "PKG-010",
+                Location(path=path),
+                "the package installs a module that Python imports at its start",
+                severity=Severity.HIGH,
+            )
+
+
+def detect_files(subject: PackageSubject) -> Iterator[Finding]:
+    """Programs, bytecode and pickles among the files."""
+    for path in subject.programs:
+        severity = Severity.MEDIUM if subject.pure else Severity.INFO
+        yield finding("PKG-012", Location(path=path), "an executable program in a package", severity=severity)
+    for path in subject.bytecode:
+        yield finding("PKG-030", Location(path=path), "bytecode without its source")
+    loads = [
+        (name, call) for name, (_, code) in subject.modules.items() for call in code.calls if "L" in sinks(call.name)
+    ]
+    for path in subject.pickles:
+        if loads and not is_aside(path[-1]):
+            name, call = loads[0]
+            yield finding(
+                "PKG-013", Location(path=path), f"{name} calls {call.name}, and this pickle does more than hold data"
+            )
+
+
+def detect_scripts(subject: PackageSubject) -> Iterator[Finding]:
+    """JavaScript, and what npm runs on installation."""
+    for path, said in subject.manifests.items():
+        hooks = said.get("scripts")
+        for hook in ("preinstall", "install", "postinstall", "prepare", "preuninstall"):
+            command = hooks.get(hook) if isinstance(hooks, dict) else None
+            if isinstance(command, str) and hook != "prepare":
+                yield from _hook(path, hook, command)
+    for path, script in subject.scripts.items():
+        marks = script.marks
+        hooked = path in subject.hooked
+        if script.obfuscation > 4 and ({"runs", "process", "network", "decodes"} & marks.keys()):
+            severity = Severity.CRITICAL if hooked or subject.kind != "npm" else Severity.HIGH
+            yield finding(
+                "PKG-012",
+                Location(path=path),
+                f"an obfuscated script ({script.obfuscation:.0f} marks in 1,000 characters)",
+                severity=severity,
+            )
+        elif subject.kind == "npm" or hooked:
+            yield from _script(path, marks, hooked=hooked)
+
+
+def _script(path: tuple[str, ...], marks: dict[str, int], *, hooked: bool) -> Iterator[Finding]:
+    chains = (
+        ({"environment", "network"}, "the environment is sent away"), ({"secrets", "network"}, "secrets are read and sent away"),
+        ({"decodes", "runs"}, "decoded text is run"), ({"publishes", "secrets"}, "it publishes itself with stolen tokens"),
+        ({"runtime", "process"}, "another runtime is fetched and started"), ({"identity", "network"}, "host and user are sent away"),
+    )  # fmt: skip
+    for needed, message in chains:
+        if needed <= marks.keys() and (hooked or needed in ({"environment", "network"}, {"publishes", "secrets"})):
+            line = min(marks[mark] for mark in needed)
+            severity = Severity.CRITICAL if hooked else Severity.MEDIUM
+            yield finding(
+                "PKG-011" if hooked else "PKG-019",
+                Location(path=path, line=line),
+                message,
+                severity=severity,
+                evidence=[f"line {marks[mark]}: {mark}" for mark in sorted(needed)],
+            )
+            return
+
+
+def _hook(path: tuple[str, ...], hook: str, command: str) -> Iterator[Finding]:
+    doing = shell.fetches_and_runs(command) or ("is hidden or fetches" if HIDDEN_COMMAND.search(command) else "")
+    known = re.match(
+        r"\s*(?:node-gyp|prebuild-install|node-pre-gyp|husky|patch-package|opencollective|is-ci|exit 0|echo|tsc|npm run|node-gyp-build)\b",
+        command,
+    )
+    if known and not doing:
+        return
+    severity = (
+        Severity.CRITICAL
+        if doing or re.search(r"curl|wget|base64|bun\b|powershell|node\s+-e|python\s+-c", command)
+        else Severity.MEDIUM
+    )
+    yield finding(
+        "PKG-011",
+        Location(path=path),
+        f"{hook} {doing or 'runs'}: {printable(command[:120])}",
+        severity=severity,
+        evidence=[f"{hook}: {printable(command[:160])}"],
+    )
+
+
+def is_program(name: str) -> bool:
+    """Whether a native file of this name is a program of its own, and no extension module, library or known launcher."""
+    return not _LIBRARIES.search(name) and not _LAUNCHERS.search(name)
