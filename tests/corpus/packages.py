@@ -12,6 +12,8 @@ import json
 import tarfile
 import zipfile
 
+PLAIN_TEXT = "def rank(items):\n    return sorted(items)\n"
+PYC = b"\xa7\x0d\x0d\x0a" + bytes(8) + (len(PLAIN_TEXT)).to_bytes(4, "little") + b"\xe3" + bytes(30)
 PROGRAM = b"\x7fELF\x02\x01\x01" + bytes(57)
 RESULT = "touch marker"
 
@@ -73,7 +75,7 @@ class Post(install):
         install.run(self)
 setup(cmdclass={{"install": Post}})
 """
-PLAIN = "def rank(items):\n    return sorted(items)\n"
+PLAIN = PLAIN_TEXT
 
 # Techniques of incidents that are public, each in a host of its own kind: name → files of one artifact.
 INCIDENTS = {
@@ -170,7 +172,7 @@ SAMPLES = {
     "PKG-028": (INCIDENTS["host sent to a webhook"], BENIGN["client that is called"]),
     "PKG-029": (INCIDENTS["stealer of browsers and wallets"], BENIGN["client that is called"]),
     "PKG-030": (
-        wheel({"ranker/__init__.py": PLAIN, "ranker/core.pyc": b"\xa7\x0d\x0d\x0a" + bytes(40)}),
-        wheel({"ranker/__init__.py": PLAIN, "ranker/__pycache__/__init__.cpython-311.pyc": b"\xa7\x0d\x0d\x0a" + bytes(40)}),
+        wheel({"ranker/__init__.py": PLAIN, "ranker/core.pyc": PYC}),
+        wheel({"ranker/__init__.py": PLAIN, "ranker/__pycache__/__init__.cpython-311.pyc": PYC}),
     ),
 }  # fmt: skip

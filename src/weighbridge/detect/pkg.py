@@ -306,8 +306,14 @@ def _texts(
         or len({m for _, m in kinds["wallets"]}) >= 3
         or bool(kinds["messengers"])
     )
-    if not aside and (
-        (strong and len(stores) >= 3) or (len(stores) >= 2 and sends and sum(map(bool, kinds.values())) >= 2)
+    reads = bool(
+        {"os", "shutil", "sqlite3", "glob", "pathlib", "requests", "winreg"}
+        & {one.partition(".")[0] for one in code.imports}
+    )
+    if (
+        not aside
+        and reads
+        and ((strong and len(stores) >= 3) or (len(stores) >= 2 and sends and sum(map(bool, kinds.values())) >= 2))
     ):
         line = min(line for found in kinds.values() for line, _ in found)
         message = f"{', '.join(key for key, found in kinds.items() if found)} are looked for: {printable(', '.join(sorted(stores))[:100])}"

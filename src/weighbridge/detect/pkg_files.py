@@ -66,6 +66,9 @@ def detect_files(subject: PackageSubject) -> Iterator[Finding]:
         yield finding("PKG-012", Location(path=path), "an executable program in a package", severity=severity)
     for path in subject.bytecode:
         yield finding("PKG-030", Location(path=path), "bytecode without its source")
+    for path in subject.foreign:
+        message = "the bytecode was made of another source than the one beside it"
+        yield finding("PKG-030", Location(path=path), message, severity=Severity.HIGH)
     loads = [
         (name, call) for name, (_, code) in subject.modules.items() for call in code.calls if "L" in sinks(call.name)
     ]

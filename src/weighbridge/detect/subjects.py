@@ -257,7 +257,8 @@ class PackageSubject(Struct, frozen=True, kw_only=True):
 
     `modules` maps dotted names (`package.__init__`) to the place and facts of a file; `paths` are .pth files by place,
     `manifests` package.json files, `scripts` JavaScript files. `started` and `backends` name modules that .pth files and
-    in-tree build backends run. `hooked` are scripts that npm runs. `programs`, `bytecode`, `pickles` are places.
+    in-tree build backends run. `hooked` are scripts that npm runs. `programs`, `bytecode` (without source),
+    `foreign` (bytecode of another source) and `pickles` are places.
     """
 
     location: Location
@@ -271,6 +272,7 @@ class PackageSubject(Struct, frozen=True, kw_only=True):
     hooked: tuple[tuple[str, ...], ...] = ()
     programs: tuple[tuple[str, ...], ...] = ()
     bytecode: tuple[tuple[str, ...], ...] = ()
+    foreign: tuple[tuple[str, ...], ...] = ()
     pickles: tuple[tuple[str, ...], ...] = ()
     pure: bool = False
 

@@ -15,6 +15,7 @@ _TAIL = 1024
 _BLOCK = 512
 _MOSTLY = 0.95
 _SAFETENSORS_HEADER = 100_000_000
+_FIRST_PYC, _LAST_PYC = 3390, 4200
 
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"\x93NUMPY", "npy"),
@@ -126,6 +127,8 @@ def _by_head(head: bytes, size: int) -> str:  # one line for each format
         return "executorch"
     if head[4:8] in {b"TFL3", b"ORTM"}:
         return "tflite" if head[4:8] == b"TFL3" else "ort"
+    if _is_bytecode(head):
+        return "bytecode"
     if 5 < int.from_bytes(head[:4], "little") == size and _BSON.match(head[4:]):
         return "bson"
     if len(head) >= _BLOCK and head[0] and _tar_header(head[:_BLOCK]):
@@ -134,6 +137,17 @@ def _by_head(head: bytes, size: int) -> str:  # one line for each format
         return "zlib"
     found = _by_text(head)
     return "protobuf" if found == "unknown" and head[0] in _TAGS else found
+
+
+def _is_bytecode(head: bytes) -> bool:
+    """A compiled Python module: magic number, flags, and a code object. Source: PEP 552."""
+    number, flags = int.from_bytes(head[:2], "little"), int.from_bytes(head[4:8], "little")
+    return (
+        head[2:4] == b"\r\n"
+        and _FIRST_PYC <= number <= _LAST_PYC
+        and flags in {0, 1, 3}
+        and head[16:17] in {b"c", b"\xe3"}
+    )
 
 
 def _tar_header(block: bytes) -> bool:

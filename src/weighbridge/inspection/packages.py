@@ -178,7 +178,10 @@ def _subject(root: Root, notes: Sequence[Note], coverage: Sequence[Coverage], se
         backends=tuple(m[1] for text in build if _IN_TREE.search(text) for m in _BACKEND.finditer(text)),
         hooked=tuple(_hooked(root, manifests)),
         programs=tuple(entry.path for name, entry in members if entry.format in _NATIVE and is_program(name)),
-        bytecode=tuple(entry.path for name, entry in members if name.endswith(".pyc") and not _has_source(name, names)),
+        bytecode=tuple(
+            entry.path for name, entry in members if entry.format == "bytecode" and not _has_source(name, names)
+        ),
+        foreign=tuple(_foreign(by_kind["bytecode"], members)),
         pickles=tuple(
             entry.path for _, entry in members if any(path[: len(entry.path)] == entry.path for path in serious)
         ),
@@ -247,10 +250,24 @@ def _module(name: str) -> str:
 
 
 def _has_source(name: str, names: set[str]) -> bool:
+    return _source(name) in names
+
+
+def _source(name: str) -> str:
+    """The source that belongs to bytecode of this name."""
     folder, _, last = name.rpartition("/")
     stem = last.partition(".")[0]
     home = folder.removesuffix("__pycache__").rstrip("/") if folder.endswith("__pycache__") else folder
-    return f"{home}/{stem}.py".lstrip("/") in names
+    return f"{home}/{stem}.py".lstrip("/")
+
+
+def _foreign(compiled: Sequence[tuple[str, Path, Any]], members: Sequence[tuple[str, Coverage]]) -> Iterator[Path]:
+    """Bytecode that says it was made of a source of another size than the one beside it."""
+    sizes = {name: entry.size for name, entry in members if name.endswith(".py")}
+    for name, path, size in compiled:
+        known = sizes.get(_source(name))
+        if known is not None and known & 0xFFFFFFFF != size:
+            yield path
 
 
 def _hooked(root: Root, manifests: dict[Path, dict[str, Any]]) -> Iterator[Path]:

@@ -80,6 +80,10 @@ READERS: Final[tuple[Reader, ...]] = (
         formats=("media", "pdf", "lfs-pointer", "elf", "pe", "mach-o", "lnk", "wasm"), module="plain", function="inert",
         title="Media, executables, Git LFS pointers", rules="SCN", reads="the signature; an executable among model files is a finding by itself",
     ),
+    Reader(
+        formats=("bytecode",), module="plain", function="bytecode", title="Compiled Python (.pyc)", rules="PKG-030",
+        reads="the header: whether it belongs to the source beside it", gaps="the code itself, which is not unmarshalled",
+    ),
     Reader(formats=("empty",), module="plain", function="empty", title="Empty files", reads="nothing, and says so"),
 )  # fmt: skip
 

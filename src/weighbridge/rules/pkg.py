@@ -43,6 +43,6 @@ PKG: Final[tuple[Rule, ...]] = (
          what="the package names the stores of browsers, wallets, messengers or cloud credentials that it has no business with",
          why="this is what stealers read", fix="do not use it; report it to the index"),
     rule("PKG-030", "module that cannot be read", MEDIUM, "E", "CWE-506 AATMF:T13-AT-003", evidence="the file",
-         what="bytecode without its source stands in the package",
+         what="bytecode without its source stands in the package, or bytecode of another source than the one beside it",
          why="Python runs it like any module, and nobody can read it", fix="ask for the source"),
 )  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.corpus.packages import BENIGN, INCIDENTS, sdist, wheel
+from tests.corpus.packages import BENIGN, INCIDENTS, PYC, sdist, wheel
 from weighbridge import scan
 from weighbridge.formats.javascript import read_javascript
 from weighbridge.formats.python_outline import read_outline
@@ -109,6 +109,11 @@ def test_an_unpacked_environment_is_looked_at_too(lay):
     )
     report = scan([str(folder / "site")])
     assert "PKG-010" in {one.rule for one in report.findings}
+
+
+def test_bytecode_of_another_source_is_stopped(lay):
+    files = {"ranker/__init__.py": "x = 1\n", "ranker/__pycache__/__init__.cpython-311.pyc": PYC}
+    assert verdict(lay, wheel(files))[0] == "block"
 
 
 @given(st.text())

@@ -44,6 +44,15 @@ def inert(stages: Stages, member: Member) -> None:
     stages.covered(member.location, member.format, member.blob.size, inspected=min(member.blob.size, _HEAD))
 
 
+def bytecode(stages: Stages, member: Member) -> None:
+    """A compiled Python module: not executed and not unmarshalled; the size of its source is noted where it says one."""
+    head = member.blob.read(0, 16)
+    flags, size = int.from_bytes(head[4:8], "little"), int.from_bytes(head[12:16], "little")
+    if not flags:
+        stages.note("bytecode", member.location, size)
+    stages.covered(member.location, "bytecode", member.blob.size, inspected=16)
+
+
 def empty(stages: Stages, member: Member) -> None:
     """A member without a byte."""
     stages.covered(member.location, "empty", 0)
