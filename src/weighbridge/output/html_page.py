@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from weighbridge.output.compared import change_line, proof_line
 from weighbridge.output.heat_map import heat_map
 from weighbridge.output.terminal import place
-from weighbridge.output.words import coverage_text, severity_text, size_text
+from weighbridge.output.words import coverage_text, plural, severity_text, size_text
 from weighbridge.rules.references import name_of
 from weighbridge.schema import Report, Severity, Status
 from weighbridge.schema.text import printable
@@ -60,7 +60,7 @@ def _numbers(report: Report) -> Iterator[str]:
     for name, value in (
         ("Findings", severity_text(report)),
         ("Coverage", coverage_text(report)),
-        ("Size", f"{size_text(report.artifact.size)} in {report.artifact.files} files"),
+        ("Size", f"{size_text(report.artifact.size)} in {plural(report.artifact.files, 'file')}"),
         ("Bytes", f"{size_text(read)} read · {size_text(numbers)} plain numbers · {size_text(opaque)} not understood"),
     ):
         yield f"<div><dt>{name}</dt><dd>{_text(value)}</dd></div>"
