@@ -363,7 +363,7 @@ def inspect_blob(blob: Blob, shown: tuple[str, ...], options: Options) -> Result
     stages.member(location, blob)
     if getattr(blob, "changed", False):
         stages.bounded(location, blob.size, "unchanged", "the file changed while it was inspected")
-    findings = _opinions(stages, options.names)
+    findings = [*stages.findings, *_opinions(stages, options.names)]
     return Result(tuple(findings), tuple(stages.coverage), tuple(stages.facts), tuple(stages.notes))
 
 

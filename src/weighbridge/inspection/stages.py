@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from weighbridge.detect import detect
 from weighbridge.detect.subjects import LimitSubject, MemberSubject, Note, Subject, TextSubject
 from weighbridge.formats.pickle import Brief
 from weighbridge.identify import Identity, identify
@@ -24,6 +25,7 @@ from weighbridge.schema import (
 if TYPE_CHECKING:
     from weighbridge.detect.knowledge import Knowledge
     from weighbridge.inspection.budget import Account
+    from weighbridge.schema import Finding
     from weighbridge.source import Blob
 
 _HEAD: Final = 512
@@ -59,6 +61,7 @@ class Stages:
         self.coverage: list[Coverage] = []
         self.facts: list[Fact] = []
         self.notes: list[Note] = []
+        self.findings: list[Finding] = []
 
     def member(self, location: Location, blob: Blob, *, depth: int = 0, carrier: str = "") -> None:
         """Inspect one member; whatever goes wrong ends in a coverage entry."""
@@ -91,10 +94,14 @@ class Stages:
             if other == "zip" and identity.format != "zip":
                 reader_of("zip")(self, Member(location, blob, Identity(format="zip"), depth, carrier))
 
-    def secrets(self, location: Location, blob: Blob, found: str) -> None:
-        """Have the bytes of a member searched as text."""
+    def secrets(self, location: Location, blob: Blob, found: str, *, at_once: bool = False) -> None:
+        """Have the bytes of a member searched as text; `at_once` where keeping them all would take too much memory."""
         size = min(blob.size, self.account.limits.text_bytes)
-        self.subjects.append(TextSubject(location=location, read=blob.read, size=size, format=found))
+        subject = TextSubject(location=location, read=blob.read, size=size, format=found)
+        if at_once:
+            self.findings += detect(subject)
+        else:
+            self.subjects.append(subject)
 
     def note(self, kind: str, location: Location, value: object) -> None:
         """Leave something for the look at the artifact as a whole."""

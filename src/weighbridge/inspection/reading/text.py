@@ -41,7 +41,7 @@ def read(stages: Stages, member: Member) -> None:
     """A member that is text."""
     limit = stages.account.limits.text_bytes
     kind = text_kind(member.location.path[-1], member.blob.read(0, _SNIFFED), member.format)
-    stages.secrets(member.location, member.blob, member.format)
+    stages.secrets(member.location, member.blob, member.format, at_once=_surely_packaged(stages, member))
     text = member.blob.read(0, limit).decode("utf-8-sig" if kind not in {"json", "notebook"} else "utf-8", "replace")
     problem: tuple[Status, Reason, str] = (Status.INSPECTED, Reason.NONE, "")
     try:
@@ -83,7 +83,9 @@ def _by_kind(stages: Stages, member: Member, kind: str, text: str) -> None:
     reader = _READERS.get(kind)
     if _packaged(stages, member):
         _of_package(stages, member, kind, text)
-    if reader is not None:
+    if kind in _DATA and _surely_packaged(stages, member):
+        _DATA[kind](text)  # whether it can be read; what it would mean in a repository says nothing here
+    elif reader is not None:
         reader(stages, member, text)
     elif kind == "xml":
         _xml(stages, member, text)
@@ -100,9 +102,7 @@ def _packaged(stages: Stages, member: Member) -> bool:
 
 def _surely_packaged(stages: Stages, member: Member) -> bool:
     """Whether a member belongs to other people's package whatever else is found: rules for one's own code do not apply."""
-    return stages.packaged or (
-        len(member.location.path) > 1 and member.location.path[-2].lower().endswith((".whl", ".egg"))
-    )
+    return stages.packaged or any(part.lower().endswith((".whl", ".egg")) for part in member.location.path[:-1])
 
 
 def _of_package(stages: Stages, member: Member, kind: str, text: str) -> None:
@@ -300,3 +300,24 @@ _READERS: Final[dict[str, Callable[[Stages, Member, str], None]]] = {
     "python": _python,
     "notebook": _notebook_file,
 }
+
+
+def _read_json(text: str) -> object:
+    from weighbridge.formats.document import read_json  # noqa: PLC0415
+
+    return read_json(text)
+
+
+def _read_yaml(text: str) -> object:
+    from weighbridge.formats.document import read_yaml  # noqa: PLC0415
+
+    return read_yaml(text)
+
+
+def _read_toml(text: str) -> object:
+    from weighbridge.formats.document import read_toml  # noqa: PLC0415
+
+    return read_toml(text)
+
+
+_DATA: Final[dict[str, Callable[[str], object]]] = {"json": _read_json, "yaml": _read_yaml, "toml": _read_toml}
