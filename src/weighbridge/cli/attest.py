@@ -8,9 +8,9 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from weighbridge.cli.keys import write_file
 from weighbridge.cli.options import parser
 from weighbridge.cli.sign import add_signer, seal
+from weighbridge.cli.written import write_file
 from weighbridge.output.words import plural
 from weighbridge.schema import UsageError
 

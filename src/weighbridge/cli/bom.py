@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from weighbridge.cli.options import flag, parser
 from weighbridge.cli.trusted import add_trust, wanted
+from weighbridge.cli.written import write_file
 from weighbridge.schema import UsageError
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ def run(arguments: list[str]) -> int:
         table = _table(given, description, now)
     text = json.dumps(table, indent=1) + "\n"
     if given.output:
-        from weighbridge.cli.keys import write_file  # noqa: PLC0415  # only where the bill goes to a file
-
         write_file(given.output, text.encode())
     else:
         sys.stdout.write(text)
@@ -109,7 +108,6 @@ def _merged(given: argparse.Namespace, now: datetime) -> tuple[dict[str, Any], l
 
 def _sign(given: argparse.Namespace, table: dict[str, Any]) -> None:
     """The bill as an attestation about the files that it lists."""
-    from weighbridge.cli.keys import write_file  # noqa: PLC0415  # loading cryptography takes a while
     from weighbridge.cli.sign import seal  # noqa: PLC0415
     from weighbridge.provenance import attestation, predicates  # noqa: PLC0415
     from weighbridge.provenance.bills import load  # noqa: PLC0415

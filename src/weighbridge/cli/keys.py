@@ -6,6 +6,7 @@ import os
 from datetime import UTC, datetime
 
 from weighbridge.cli.options import parser
+from weighbridge.cli.written import write_file
 from weighbridge.schema import UsageError
 
 
@@ -92,14 +93,3 @@ def _revoke(entries: list[str], path: str, key: str, now: datetime) -> int:
     made = revocation.load(path, public, now)
     print(f"{path}: edition {made.number}, {len(made.revoked)} revoked, valid until {made.expires}")
     return 0
-
-
-def write_file(path: str, data: bytes) -> None:
-    """Write a file beside and rename it: it is never half there. Raises UsageError."""
-    beside = f"{path}.{os.getpid()}.part"
-    try:
-        with open(beside, "wb") as file:
-            file.write(data)
-        os.replace(beside, path)
-    except OSError as error:
-        raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}", hint="choose another --output") from error

@@ -7,10 +7,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from weighbridge.cli.options import flag, parser
+from weighbridge.cli.written import SENTENCE, add_report, write_file, write_report
 from weighbridge.output.words import plural
 from weighbridge.schema import UsageError
-
-_SENTENCE = "sentence"
 
 if TYPE_CHECKING:
     import argparse
@@ -41,13 +40,7 @@ def run(arguments: list[str]) -> int:
     )
     made.add_argument("--check", action="store_true", help="compare instead of writing")
     made.add_argument("--file", default="weighbridge.lock", metavar="FILE", help="the lock file (weighbridge.lock)")
-    made.add_argument(
-        "--format",
-        choices=(_SENTENCE, "terminal", "json", "sarif", "html", "github"),
-        default=_SENTENCE,
-        help="with --check: a sentence for each difference, or a report with findings",
-    )
-    made.add_argument("--output", metavar="FILE", help="write the report to this file")
+    add_report(made, "with --check: a sentence for each difference")
     flag(made.add_argument_group("network"), "offline", "check only what needs no network", action="store_true")
     given = made.parse_args(arguments)
     from weighbridge.provenance import lock  # noqa: PLC0415  # few runs need it
@@ -57,7 +50,7 @@ def run(arguments: list[str]) -> int:
     if given.check:
         known = lock.load(given.file)
         drifts = _drifts(known, found, given.file, offline=given.offline)
-        return (_told if given.format == _SENTENCE else _report)(given, known, drifts)
+        return (_told if given.format == SENTENCE else _report)(given, known, drifts)
     if given.offline:
         raise UsageError("a lock cannot be written offline", hint="leave --offline out, or use --check")
     entries: dict[str, Locked] = {}
@@ -72,8 +65,6 @@ def run(arguments: list[str]) -> int:
     for address, revision in sorted(wanted.items()):
         print(f"{address}{f'@{revision}' if revision else ''}", file=sys.stderr)
         entries[address] = lock.lock_hub(address, opened(f"{address}@{revision}" if revision else address))
-    from weighbridge.cli.keys import write_file  # noqa: PLC0415
-
     write_file(given.file, lock.dump(entries.values()))
     print(
         f"{given.file}: {plural(len(entries), 'artifact')}, {plural(sum(len(e.files) for e in entries.values()), 'file')}"
@@ -116,19 +107,15 @@ def _told(given: argparse.Namespace, known: Lock, drifts: list[Drift]) -> int:
 
 def _report(given: argparse.Namespace, known: Lock, drifts: list[Drift]) -> int:
     """The differences as findings, judged by the policy."""
-    from weighbridge.cli.exits import exit_code  # noqa: PLC0415  # the sentence needs no report
-    from weighbridge.cli.written import write  # noqa: PLC0415
     from weighbridge.inspection.origin import judged  # noqa: PLC0415
     from weighbridge.policy import find_settings  # noqa: PLC0415
     from weighbridge.rules.finding import finding  # noqa: PLC0415
     from weighbridge.schema import Location, Severity  # noqa: PLC0415
 
-    given.color, given.verbose = "auto", False
     findings = [
         finding(one.rule, Location(path=(one.source,)), one.what, severity=None if one.bad else Severity.INFO)
         for one in drifts
     ]
     files = sum(len(entry.files) for entry in known.artifacts)
     report = judged(given.file, findings, files=files, policy=find_settings(None).policy)
-    write(given, report)
-    return exit_code(report)
+    return write_report(given, report)

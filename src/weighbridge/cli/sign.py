@@ -6,8 +6,9 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from weighbridge.cli.keys import password, write_file
+from weighbridge.cli.keys import password
 from weighbridge.cli.options import parser
+from weighbridge.cli.written import write_file
 from weighbridge.schema import UsageError
 
 if TYPE_CHECKING:

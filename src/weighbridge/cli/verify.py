@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from weighbridge.cli.options import parser
 from weighbridge.cli.trusted import add_trust, wanted
+from weighbridge.cli.written import SENTENCE, add_report, write_report
 from weighbridge.output.compared import proof_line
 from weighbridge.schema import UsageError
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from weighbridge.provenance.digest import DigestCache
     from weighbridge.provenance.wanted import Wanted
     from weighbridge.schema import Proof
-
-_SENTENCE = "sentence"
 
 
 def run(arguments: list[str]) -> int:
@@ -35,13 +34,7 @@ def run(arguments: list[str]) -> int:
     made.add_argument(
         "--recheck", action="store_true", help="read every byte, with BLAKE3 where the digest is known (extra: blake3)"
     )
-    made.add_argument(
-        "--format",
-        choices=(_SENTENCE, "terminal", "json", "sarif", "html", "github"),
-        default=_SENTENCE,
-        help="a sentence for each proof, or a report with findings",
-    )
-    made.add_argument("--output", metavar="FILE", help="write the report to this file")
+    add_report(made, "a sentence for each proof")
     add_trust(made)
     given = made.parse_args(arguments)
     asked = wanted(given)
@@ -55,7 +48,7 @@ def run(arguments: list[str]) -> int:
     now = datetime.now(UTC)
     cache = DigestCache(content=given.recheck) if given.cache or given.recheck else None
     try:
-        if given.format != _SENTENCE:
+        if given.format != SENTENCE:
             return _report(given, asked, now, cache)
         for proof in _proofs(given, asked, now, cache):
             print(f"verified: {proof_line(proof)}")
@@ -80,14 +73,10 @@ def _proofs(given: argparse.Namespace, asked: Wanted, now: datetime, cache: Dige
 
 
 def _report(given: argparse.Namespace, asked: Wanted, now: datetime, cache: DigestCache | None) -> int:
-    from weighbridge.cli.exits import exit_code  # noqa: PLC0415  # the sentence needs no report
-    from weighbridge.cli.written import write  # noqa: PLC0415
     from weighbridge.inspection.origin import judged, origin  # noqa: PLC0415
     from weighbridge.policy import find_settings  # noqa: PLC0415
 
-    given.color, given.verbose = "auto", False
     proofs, findings = origin(given.path, asked, now, cache)
     size, files = max(((p.size, p.files) for p in proofs), default=(0, 1))
     report = judged(given.path, findings, proofs=proofs, size=size, files=files, policy=find_settings(None).policy)
-    write(given, report)
-    return exit_code(report)
+    return write_report(given, report)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from weighbridge.cli.options import flag
 from weighbridge.output import FORMATS, render_as
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import argparse
 
     from weighbridge.schema import Report
+
+
+SENTENCE: Final = "sentence"
 
 
 def add_output(made: argparse.ArgumentParser, default: str = "terminal") -> argparse._ArgumentGroup:
@@ -37,21 +40,40 @@ def write(given: argparse.Namespace, report: Report, seconds: float | None = Non
     if given.output is None:
         sys.stdout.write(text)
         return
-    from pathlib import Path  # noqa: PLC0415  # only where the report goes to a file
-
-    target = Path(given.output)
-    try:
-        # Written beside and renamed: a report is never half there.
-        beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-        beside.write_text(text, "utf-8")
-        beside.replace(target)
-    except OSError as error:
-        raise UsageError(
-            f"{target}: {(error.strerror or str(error)).lower()}", hint="choose another --output"
-        ) from error
+    write_file(given.output, text.encode())
     from weighbridge.output.words import summary  # noqa: PLC0415  # only where the report goes to a file
 
     print(summary(report, seconds), file=sys.stderr)
+
+
+def write_file(path: str, data: bytes) -> None:
+    """Put a file into its place as a whole. Raises UsageError where it cannot be written."""
+    from weighbridge.source.whole import write_whole  # noqa: PLC0415  # most runs write no file
+
+    try:
+        write_whole(path, data)
+    except OSError as error:
+        raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}", hint="choose another --output") from error
+
+
+def add_report(made: argparse.ArgumentParser, sentences: str) -> None:
+    """The flags of a verb that says `sentences` unless a report is asked for."""
+    made.add_argument(
+        "--format",
+        choices=(SENTENCE, *FORMATS),
+        default=SENTENCE,
+        help=f"{sentences}, or a report with findings",
+    )
+    made.add_argument("--output", metavar="FILE", help="write the report to this file")
+
+
+def write_report(given: argparse.Namespace, report: Report) -> int:
+    """Write a report for a verb that was made with `add_report`; the exit code."""
+    from weighbridge.cli.exits import exit_code  # noqa: PLC0415  # the sentence needs no report
+
+    given.color, given.verbose = "auto", False
+    write(given, report)
+    return exit_code(report)
 
 
 def _colour(given: argparse.Namespace) -> bool:

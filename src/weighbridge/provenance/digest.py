@@ -12,7 +12,7 @@ from msgspec import Struct
 from weighbridge.schema import SourceError, Unavailable, VerificationFailed
 from weighbridge.source import FileBlob, Kind, Oddity, local
 from weighbridge.source.blob import unreadable
-from weighbridge.source.cache import default_folder
+from weighbridge.source.cache import default_folder, remember
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -164,16 +164,8 @@ class DigestCache:
 
     def save(self) -> None:
         """Write what is new. A cache that cannot be written is no reason to fail."""
-        if not self._fresh:
-            return
-        try:
-            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-            beside = f"{self._path}.{os.getpid()}"
-            with open(beside, "wb") as file:
-                file.write(msgspec.json.encode(self._known))
-            os.replace(beside, self._path)
-        except OSError:
-            return
+        if self._fresh:
+            remember(self._path, msgspec.json.encode(self._known))
 
 
 def _blake3() -> Any:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from weighbridge.provenance import dsse, keys
 from weighbridge.schema import UsageError, VerificationFailed
-from weighbridge.source.cache import default_folder
+from weighbridge.source.cache import default_folder, remember
 
 if TYPE_CHECKING:
     from weighbridge.provenance.keys import PublicKey, SigningKey
@@ -77,14 +77,7 @@ def remembered(found: Revocations, key: PublicKey, folder: str = "") -> Revocati
             rule="PRV-017",
         )
     if found.number > last:
-        try:
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            beside = f"{path}.{os.getpid()}"
-            with open(beside, "wb") as file:
-                file.write(msgspec.json.encode({**seen, key.fingerprint: found.number}))
-            os.replace(beside, path)
-        except OSError:
-            return found
+        remember(path, msgspec.json.encode({**seen, key.fingerprint: found.number}))
     return found
 
 

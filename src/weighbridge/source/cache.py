@@ -6,6 +6,8 @@ import hashlib
 import os
 from typing import Final
 
+from weighbridge.source.whole import write_whole
+
 _VERSION: Final = "1"
 
 
@@ -13,6 +15,15 @@ def default_folder() -> str:
     """Where the cache lies: WEIGHBRIDGE_CACHE, or `weighbridge` in the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return os.environ.get("WEIGHBRIDGE_CACHE") or os.path.join(base, "weighbridge")
+
+
+def remember(path: str, data: bytes) -> None:
+    """Keep a file below the cache folder. What cannot be kept is no reason to fail."""
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        write_whole(path, data)
+    except OSError:
+        return
 
 
 class Cache:
@@ -45,6 +56,7 @@ class Cache:
         path = self._path(url, validator, start, stop)
         try:
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            # Several threads may keep the same range at a time: each writes a file of its own.
             with tempfile.NamedTemporaryFile(dir=os.path.dirname(path), delete=False) as file:
                 file.write(hashlib.sha256(data).digest() + data)
             os.replace(file.name, path)
