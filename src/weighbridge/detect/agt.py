@@ -12,6 +12,7 @@ from weighbridge.detect.sec import find_secrets
 from weighbridge.formats.commands import commands, fenced
 from weighbridge.formats.document import walk
 from weighbridge.formats.template import invisible
+from weighbridge.identify.roles import SERVER_TABLES
 from weighbridge.schema import Severity
 from weighbridge.schema.text import printable
 
@@ -69,7 +70,7 @@ def detect_servers(subject: DocumentSubject) -> Iterator[Finding]:
     if not isinstance(root, dict):
         return
     names: list[str] = []
-    for key in ("mcpServers", "mcp_servers", "servers", "context_servers"):
+    for key in SERVER_TABLES:
         table = root.get(key)
         for name, server in table.items() if isinstance(table, dict) else ():
             names.append(name)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from weighbridge.detect.place import in_text
-from weighbridge.formats.document import read_yaml, walk
-from weighbridge.schema import LimitExceeded, MalformedInput
+from weighbridge.formats.card import HEAD, read_card
+from weighbridge.formats.document import walk
 from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
@@ -15,22 +15,15 @@ if TYPE_CHECKING:
     from weighbridge.detect.subjects import LinesSubject
     from weighbridge.schema import Finding
 
-_FRONT: Final = 1 << 16
 _FEW: Final = 3
 
 
 def detect_card(subject: LinesSubject) -> Iterator[Finding]:
     """Results that are called verified, without the token that would show by whom. Source: Hub model card metadata."""
-    head, marker, rest = subject.text[:_FRONT].partition("---\n")
-    front, end, _ = rest.partition("\n---")
-    if head or not marker or not end or "verified" not in front:
-        return
-    try:
-        roots = read_yaml(front).roots
-    except (MalformedInput, LimitExceeded):
+    if "verified" not in subject.text[:HEAD]:
         return
     told = 0
-    for _, _, value in walk(roots):
+    for _, _, value in walk(read_card(subject.text)):
         if isinstance(value, dict) and value.get("verified") is True and not value.get("verifyToken") and told < _FEW:
             told += 1
             line = subject.text.count("\n", 0, subject.text.find("verified")) + 1

@@ -9,7 +9,9 @@ if TYPE_CHECKING:
 
 _HUB: Final = frozenset({"config.json", "configuration.json", "params.json", "model_index.json", "modules.json"})
 _HUB_ENDINGS: Final = ("_config.json", "_config.yaml", "processor.json", "special_tokens_map.json")
+# Tables of servers of the Model Context Protocol; `servers` is theirs only in files that are called so.
 _MCP: Final = frozenset({"mcpServers", "mcp_servers", "context_servers"})
+SERVER_TABLES: Final = ("mcpServers", "mcp_servers", "servers", "context_servers")
 _AGENT_NAMES: Final = frozenset(
     {
         "settings.json",

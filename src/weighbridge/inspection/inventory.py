@@ -7,6 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from weighbridge.formats.card import card_at
 from weighbridge.formats.manifest import is_manifest, read_manifest
 from weighbridge.inspection.plan import Options, collect
 from weighbridge.policy import Policy, waived
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from weighbridge.detect.subjects import Note
     from weighbridge.schema import Coverage
 
-_FRONT: Final = re.compile(r"\A---\n(.*?)\n---", re.DOTALL)
 _DTYPES: Final = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "float64": "F64"}
 _PICKLED: Final = re.compile(r"pickle|torch|joblib|zip \(")
 _MANIFEST: Final = 4 << 20
@@ -183,21 +183,7 @@ def _declared(notes: tuple[Note, ...], base: str) -> Iterator[Claim]:
 
 def _card(path: str) -> Iterator[Claim]:
     """The front matter of the card: what its author says."""
-    card = os.path.join(path, "README.md")
-    try:
-        with open(card, encoding="utf-8", errors="replace") as file:
-            match = _FRONT.match(file.read(1 << 16))
-    except OSError:
-        return
-    if match is None:
-        return
-    from weighbridge.formats.document import read_yaml  # noqa: PLC0415  # only artifacts with a card
-    from weighbridge.schema import LimitExceeded, MalformedInput  # noqa: PLC0415
-
-    try:
-        table = read_yaml(match[1]).root
-    except (MalformedInput, LimitExceeded):
-        return
+    table = card_at(os.path.join(path, "README.md"))
     for key, name in (
         ("license", "licence"),
         ("pipeline_tag", "task"),
@@ -212,6 +198,6 @@ def _card(path: str) -> Iterator[Claim]:
         yield Claim("weights format", "safetensors", "declared", "README.md")
 
 
-def _texts(table: Any, key: str) -> list[str]:
-    value = table.get(key) if isinstance(table, dict) else None
+def _texts(table: dict[Any, Any], key: str) -> list[str]:
+    value = table.get(key)
     return [str(one) for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]

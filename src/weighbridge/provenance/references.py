@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from weighbridge.formats.document import read_json, read_yaml, walk
+from weighbridge.formats.document import Document, read_json, read_yaml, walk
 from weighbridge.formats.notebook import read_notebook
-from weighbridge.formats.python_source import read_python
+from weighbridge.formats.python_source import PythonModule, read_python
 from weighbridge.schema import LimitExceeded, MalformedInput
-from weighbridge.source import Entry, FileBlob, Kind, local
+from weighbridge.source import FileBlob, Kind, local
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from weighbridge.formats.python_source import Call
 
@@ -42,7 +42,7 @@ _KEYS: Final = {
 }
 _ROLES: Final = {"models": "model", "datasets": "dataset", "spaces": "tool"}
 _MOST: Final = 4 << 20
-_SKIPPED: Final = re.compile(r"(?:^|/)(?:\.git|\.venv|venv|node_modules|__pycache__|site-packages|\.tox)/")
+SKIPPED: Final = re.compile(r"(?:^|/)(?:\.git|\.venv|venv|node_modules|__pycache__|site-packages|\.tox)/")
 
 
 class Reference(Struct, frozen=True, kw_only=True):
@@ -67,57 +67,77 @@ class Reference(Struct, frozen=True, kw_only=True):
 
 def references(path: str) -> list[Reference]:
     """Every reference below a folder, or in one file, in order. Raises SourceError where the path does not exist."""
+    return [one for name, text in texts(path) for shown, parsed in readings(name, text) for one in named(shown, parsed)]
+
+
+def is_read(name: str) -> bool:
+    """Whether a file of this name may name a repository."""
+    return name.lower().endswith((".py", ".ipynb", ".json", ".yaml", ".yml"))
+
+
+def texts(path: str, wanted: Callable[[str], bool] = is_read) -> Iterator[tuple[str, str]]:
+    """(name, text) of the files below a folder that may say what is used, or of one file.
+
+    Tools' own folders and files from 4 MiB on are passed over. Raises SourceError where the path does not exist.
+    """
     source = local(path)
     if isinstance(source, FileBlob):
-        return list(_in_file(path.rsplit("/", 1)[-1], source))
-    found: list[Reference] = []
+        yield path.rsplit("/", 1)[-1], _text(source)
+        return
     for entry in source.entries():
-        if _wanted(entry):
-            blob = FileBlob(source.path_of(entry))
-            found += _in_file(entry.name, blob)
-            blob.close()
-    return found
+        if entry.kind is Kind.FILE and entry.size < _MOST and wanted(entry.name) and not SKIPPED.search(entry.name):
+            yield entry.name, _text(FileBlob(source.path_of(entry)))
 
 
-def _wanted(entry: Entry) -> bool:
-    ending = entry.name.rpartition(".")[2].lower()
-    return (
-        entry.kind is Kind.FILE
-        and ending in {"py", "ipynb", "json", "yaml", "yml"}
-        and entry.size < _MOST
-        and not _SKIPPED.search(f"{entry.name}")
-    )
+def _text(blob: FileBlob) -> str:
+    try:
+        return blob.read(0, _MOST).decode("utf-8", "replace")
+    finally:
+        blob.close()
 
 
-def _in_file(name: str, blob: FileBlob) -> Iterator[Reference]:
-    text = blob.read(0, _MOST).decode("utf-8", "replace")
+def readings(name: str, text: str) -> Iterator[tuple[str, PythonModule | Document]]:
+    """A file as it is read here, with the name to show: a module, the cells of a notebook, a document. Nothing for what is broken."""
     try:
         if name.endswith(".py"):
-            yield from _in_python(name, text)
+            yield name, read_python(text)
         elif name.endswith(".ipynb"):
             root = read_json(text).root
             for cell in read_notebook(root).cells if isinstance(root, dict) else ():
-                yield from _in_python(f"{name}, cell {cell.number}", cell.python)
-        elif name.endswith((".json", ".yaml", ".yml")):
-            document = read_json(text) if name.endswith(".json") else read_yaml(text)
-            recipe = any(key == "merge_method" for _, key, _ in walk(document.roots))
-            for _, key, value in walk(document.roots):
-                part = recipe and key == "model"
-                if (part or key in _KEYS) and isinstance(value, str) and _NAME.match(value):
-                    kind = "models" if part else _KEYS[str(key)]
-                    role = "adapter" if key == "adapter_name_or_path" else _ROLES[kind]
-                    yield Reference(kind=kind, name=value, revision="", file=name, line=0, merged=recipe, role=role)
+                yield f"{name}, cell {cell.number}", read_python(cell.python)
+        elif name.endswith(".json"):
+            yield name, read_json(text)
+        elif name.endswith((".yaml", ".yml")):
+            yield name, read_yaml(text)
     except (MalformedInput, LimitExceeded):
         return
 
 
-def _in_python(name: str, text: str) -> Iterator[Reference]:
-    for call in read_python(text).calls:
+def named(name: str, parsed: PythonModule | Document) -> Iterator[Reference]:
+    """The repositories that a module or document names."""
+    return _in_module(name, parsed) if isinstance(parsed, PythonModule) else _in_document(name, parsed)
+
+
+def _in_document(name: str, document: Document) -> Iterator[Reference]:
+    try:
+        recipe = any(key == "merge_method" for _, key, _ in walk(document.roots))
+        for _, key, value in walk(document.roots):
+            part = recipe and key == "model"
+            if (part or key in _KEYS) and isinstance(value, str) and _NAME.match(value):
+                kind = "models" if part else _KEYS[str(key)]
+                role = "adapter" if key == "adapter_name_or_path" else _ROLES[kind]
+                yield Reference(kind=kind, name=value, revision="", file=name, line=0, merged=recipe, role=role)
+    except LimitExceeded:
+        return
+
+
+def _in_module(name: str, module: PythonModule) -> Iterator[Reference]:
+    for call in module.calls:
         kind, role = _kind(call)
         if not kind:
             continue
-        named = _named(call, role)
-        if isinstance(named, str) and _NAME.match(named):
+        called = _named(call, role)
+        if isinstance(called, str) and _NAME.match(called):
             revision = call.keyword("revision")
             given = revision.value if revision is not None else ""
             repository = call.keyword("repo_type")
@@ -125,7 +145,7 @@ def _in_python(name: str, text: str) -> Iterator[Reference]:
                 kind, role = "datasets", "dataset"
             yield Reference(
                 kind=kind,
-                name=named,
+                name=called,
                 revision=given if isinstance(given, str) else "",
                 file=name,
                 line=call.line,

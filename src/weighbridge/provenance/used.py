@@ -12,31 +12,29 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from weighbridge.formats.document import read_json, read_yaml
+from weighbridge.formats.card import card_at
 from weighbridge.formats.manifest import is_manifest, read_manifest
-from weighbridge.formats.python_source import read_python
-from weighbridge.provenance.references import references
-from weighbridge.schema import LimitExceeded, MalformedInput
+from weighbridge.formats.python_source import PythonModule
+from weighbridge.identify.roles import SERVER_TABLES
+from weighbridge.provenance.references import SKIPPED, is_read, named, readings, texts
+from weighbridge.schema import MalformedInput
 from weighbridge.source import FileBlob, Kind, local
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from weighbridge.provenance.references import Reference
     from weighbridge.source import Entry, LocalTree
 
 KINDS: Final = ("model", "adapter", "dataset", "prompt", "tool", "package")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}\Z")
-_SKIPPED: Final = re.compile(r"(?:^|/)(?:\.git|\.venv|venv|node_modules|__pycache__|site-packages|\.tox)/")
 _WEIGHTS: Final = re.compile(r"\.(?:safetensors|gguf|onnx|h5|keras|pt|pth|ckpt|tflite|joblib|pkl|bin)\Z")
 _DATA: Final = re.compile(r"\.(?:parquet|arrow|jsonl|csv|tsv)\Z")
 _PROMPT: Final = re.compile(
     r"(?:^|/)(?:prompts?|templates)/.*\.(?:txt|md|jinja2?|j2|ya?ml)\Z|\.prompty\Z|\.prompt\Z|(?:^|/)(?:AGENTS|CLAUDE|SKILL)\.md\Z"
 )
-_SERVERS: Final = ("mcpServers", "mcp_servers", "servers", "context_servers")
-_FRONT: Final = re.compile(r"\A---\n(.*?)\n---", re.DOTALL)
 _PINNED: Final = re.compile(r"(?:@|==)(\d[\w.+-]*)\Z")
 _METADATA: Final = re.compile(r"^(Name|Version|License-Expression|License): (.+)$", re.MULTILINE)
-_TEXT: Final = 4 << 20
 
 
 class Used(Struct, frozen=True, kw_only=True, order=True):
@@ -57,24 +55,14 @@ def used(path: str, *, environment: str = "") -> list[Used]:
 
     Raises SourceError where the path does not exist.
     """
-    found = [
-        Used(
-            kind=one.role,
-            name=one.name,
-            source=one.address,
-            owner=one.name.partition("/")[0],
-            pin=one.revision if _COMMIT.match(one.revision) else "",
-            file=one.file,
-            line=one.line,
-        )
-        for one in references(path)
-    ]
     tree = local(path)
     if isinstance(tree, FileBlob):
         tree.close()
-        found += _in_file(os.path.basename(path), path)
+        found = []
     else:
-        found += _in_tree(tree)
+        found = list(_lying(tree))
+    for name, text in texts(path, lambda name: is_read(name) or is_manifest(name) or bool(_PROMPT.search(name))):
+        found += _in_file(name, text)
     licences = _installed(environment) if environment else {}
     return sorted(_licensed(one, licences) for one in dict.fromkeys(found))
 
@@ -86,19 +74,12 @@ def _licensed(one: Used, licences: dict[str, tuple[str, str]]) -> Used:
     return Used(**{field: getattr(one, field) for field in one.__struct_fields__} | {"licence": licence})
 
 
-def _in_tree(tree: LocalTree) -> Iterator[Used]:
-    entries = [entry for entry in tree.entries() if entry.kind is Kind.FILE and not _SKIPPED.search(entry.name)]
-    yield from _lying(tree, entries)
-    for entry in entries:
-        if entry.size < _TEXT:
-            yield from _in_file(entry.name, tree.path_of(entry))
-
-
-def _lying(tree: LocalTree, entries: list[Entry]) -> Iterator[Used]:
+def _lying(tree: LocalTree) -> Iterator[Used]:
     """Weights and data in the tree itself, one line for each folder that holds some."""
     by_folder: dict[str, list[Entry]] = {}
-    for entry in entries:
-        by_folder.setdefault(entry.name.rpartition("/")[0], []).append(entry)
+    for entry in tree.entries():
+        if entry.kind is Kind.FILE and not SKIPPED.search(entry.name):
+            by_folder.setdefault(entry.name.rpartition("/")[0], []).append(entry)
     for folder, inside in sorted(by_folder.items()):
         names = {entry.name.rpartition("/")[2] for entry in inside}
         adapter = "adapter_config.json" in names
@@ -118,45 +99,49 @@ def _lying(tree: LocalTree, entries: list[Entry]) -> Iterator[Used]:
                 kind=kind,
                 name=shown,
                 source=f"file:{folder or '.'}",
-                licence=_card(card) if card else "",
+                licence=_licence(card) if card else "",
                 file=folder or ".",
             )
 
 
-def _card(path: str) -> str:
-    with open(path, encoding="utf-8", errors="replace") as file:
-        match = _FRONT.match(file.read(1 << 16))
-    try:
-        table = read_yaml(match[1]).root if match else {}
-    except (MalformedInput, LimitExceeded):
-        return ""
-    licence = table.get("license") if isinstance(table, dict) else ""
+def _licence(card: str) -> str:
+    licence = card_at(card).get("license")
     return licence if isinstance(licence, str) else ""
 
 
-def _in_file(name: str, path: str) -> Iterator[Used]:
-    """Packages, servers of tools, and prompts of one file."""
+def _in_file(name: str, text: str) -> Iterator[Used]:
+    """Everything that one file says is used: prompts, repositories, servers of tools, packages."""
     if _PROMPT.search(name):
         yield Used(kind="prompt", name=name, source=f"file:{name}", file=name)
-    if not (is_manifest(name) or name.endswith((".py", ".json"))):
-        return
-    with open(path, encoding="utf-8", errors="replace") as file:
-        text = file.read(_TEXT)
-    try:
-        if is_manifest(name):
+    if is_manifest(name):
+        try:
             for one in read_manifest(name, text):
                 yield Used(kind="package", name=one.name, source=one.purl, pin=one.version, file=name, line=one.line)
-        if name.endswith(".json"):
-            yield from _servers(name, read_json(text).root)
-        elif name.endswith(".py"):
-            yield from _pulled(name, text)
-    except (MalformedInput, LimitExceeded):
-        return
+        except MalformedInput:
+            return
+    for shown, parsed in readings(name, text):
+        yield from map(_repository, named(shown, parsed))
+        if isinstance(parsed, PythonModule):
+            yield from _pulled(shown, parsed)
+        elif parsed.carrier == "json":
+            yield from _servers(shown, parsed.root)
+
+
+def _repository(one: Reference) -> Used:
+    return Used(
+        kind=one.role,
+        name=one.name,
+        source=one.address,
+        owner=one.name.partition("/")[0],
+        pin=one.revision if _COMMIT.match(one.revision) else "",
+        file=one.file,
+        line=one.line,
+    )
 
 
 def _servers(name: str, root: Any) -> Iterator[Used]:
     """Servers of the Model Context Protocol that a configuration starts or calls."""
-    for key in _SERVERS:
+    for key in SERVER_TABLES:
         table = root.get(key) if isinstance(root, dict) else None
         for server, said in table.items() if isinstance(table, dict) else ():
             if not isinstance(said, dict):
@@ -169,9 +154,9 @@ def _servers(name: str, root: Any) -> Iterator[Used]:
             yield Used(kind="tool", name=str(server), source=source[:200], pin=pins[0] if pins else "", file=name)
 
 
-def _pulled(name: str, text: str) -> Iterator[Used]:
+def _pulled(name: str, module: PythonModule) -> Iterator[Used]:
     """Prompts that code pulls from a hub of prompts: `hub.pull("owner/prompt:commit")`."""
-    for call in read_python(text).calls:
+    for call in module.calls:
         if call.name.endswith(("hub.pull", ".pull_prompt", ".load_prompt")) and call.arguments:
             given = call.arguments[0]
             if isinstance(given, str) and given:
