@@ -17,7 +17,8 @@ def run(arguments: list[str]) -> int:
     made = parser(
         "diff",
         "Compare two versions of an artifact, a derivative or adapter with its base, or a file with its conversion.\n"
-        "Says what changed in files, structure and tensors, what was probably done, and what is newly found.",
+        "Says what changed in files, structure and tensors, what was probably done, and what is newly found.\n"
+        "Two packages: what the later release does by itself, and the earlier did not; or a release and its source.",
         "weighbridge diff base/ tuned/ --frozen 'layers\\.[0-9]\\.' --expect 'head only'",
         "Exit 1 where policy blocks: a frozen tensor changed, something else was done than expected, or worse.\n"
         "Exit 3 where it says review, or something could not be compared.",
@@ -46,12 +47,23 @@ def run(arguments: list[str]) -> int:
     from weighbridge.policy import find_settings  # noqa: PLC0415
 
     started = time.perf_counter()
+    if _is_package(given.new):
+        from weighbridge.inspection.released import released  # noqa: PLC0415  # only packages need it
+
+        report = released(given.old, given.new, find_settings(given.policy).policy)
+        write(given, report, time.perf_counter() - started)
+        return exit_code(report)
     order_given = Order(
         frozen=given.frozen, expected=given.expect, tensors=not given.no_tensors, contents=not given.no_contents
     )
     report = compared(given.old, given.new, order_given, find_settings(given.policy).policy)
     write(given, report, time.perf_counter() - started)
     return exit_code(report)
+
+
+def _is_package(path: str) -> bool:
+    """Whether a path is named like a package file."""
+    return path.endswith((".whl", ".tgz", ".tar.gz")) and os.path.isfile(path)
 
 
 def _check(frozen: str, expected: str) -> None:

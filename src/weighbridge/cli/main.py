@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 VERBS: Final = {
     "scan": "inspect files, folders and archives, and judge them",
+    "audit": "say what a project or an environment depends on, and what is wrong with it",
     "rule": "explain a rule, or list all of them",
     "policy": "show and check the policy that is in force",
     "sign": "sign every file of an artifact",

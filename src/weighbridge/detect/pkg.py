@@ -63,7 +63,7 @@ _COMMANDS: Final = frozenset(
         "dist_info",
     }
 )
-_METHODS: Final = ("run", "__init__", "initialize_options", "finalize_options", "finalize_options")
+_METHODS: Final = ("run", "__init__", "initialize_options", "finalize_options")
 _HIDDEN: Final = re.compile(r"exec|eval|import|os\.|subprocess|requests|base64|;")
 _FETCHES: Final = re.compile(
     r"(?:curl|wget|invoke-webrequest|iwr|start-bitstransfer|aria2c)\b[^\n]{0,400}(?:https?:|\$|\{\}|ftp:)",
@@ -80,20 +80,20 @@ _SHOWN: Final = 6
 def detect_package(subject: PackageSubject) -> Iterator[Finding]:
     """Everything about one package, with the chains through its files."""
     flow = Flow({name: code for name, (_, code) in subject.modules.items()})
-    contexts = _contexts(subject, flow)
+    when = contexts(subject, flow)
     told: set[tuple[str, int]] = set()
-    yield from _chains(subject, flow, contexts, told)
-    yield from _dropped(subject, flow, contexts)
+    yield from _chains(subject, flow, when, told)
+    yield from _dropped(subject, flow, when)
     for name, (_, code) in sorted(subject.modules.items()):
-        yield from _calls(subject, name, code, contexts, told)
-        yield from _texts(subject, name, code, contexts)
-        yield from _places(subject, name, code, contexts)
-        yield from _together(subject, name, code, contexts)
-        yield from _readability(subject, name, code, contexts)
+        yield from _calls(subject, name, code, when, told)
+        yield from _texts(subject, name, code, when)
+        yield from _places(subject, name, code, when)
+        yield from _together(subject, name, code, when)
+        yield from _readability(subject, name, code, when)
 
 
-def _contexts(subject: PackageSubject, flow: Flow) -> dict[tuple[str, str], str]:
-    """When each scope of the package runs."""
+def contexts(subject: PackageSubject, flow: Flow) -> dict[tuple[str, str], str]:
+    """When each scope of a package runs: (module, scope) → start, install, import; what is absent runs when it is called."""
     setup = [name for name in flow.modules if name == "setup" or name in subject.backends]
     install = [(name, MODULE) for name in setup]
     for name in setup:
@@ -152,7 +152,7 @@ def _is_plain(chain: Chain) -> bool:
         # To look one's own address up is no message; to look up a name that is put together may be one.
         looks_up = call.name.endswith(("gethostbyname", "getaddrinfo")) and not isinstance(first, str)
         return looks_up or "S" not in sinks(call.name)
-    return chain.flow[1] == "P" and _words(call) != "" and None not in _flat(call)
+    return chain.flow[1] == "P" and words_of(call) != "" and None not in _flat(call)
 
 
 def _flat(call: Call) -> list[object]:
@@ -160,7 +160,8 @@ def _flat(call: Call) -> list[object]:
     return list(first) if isinstance(first, tuple) else [first]
 
 
-def _words(call: Call) -> str:
+def words_of(call: Call) -> str:
+    """The constant words of a command."""
     return " ".join(str(word) for word in _flat(call) if isinstance(word, str))
 
 
@@ -176,7 +177,7 @@ def _dropped(subject: PackageSubject, flow: Flow, contexts: dict[tuple[str, str]
                 does, labels = flow.does(call, name), flow.labels(call.origins, name, call.scope)
                 if "W" in does and (set(labels) & {"N", "D"} or "N" in label(call.name)):
                     written.append((name, call))
-                elif "P" in sinks(call.name) and not is_harmless_command(_words(call) or "?"):
+                elif "P" in sinks(call.name) and not is_harmless_command(words_of(call) or "?"):
                     started.append((name, call))
         if written and started:
             steps = [(name, call.line, call.name) for name, call in (written[0], started[0])]
@@ -235,7 +236,7 @@ def _is_odd(call: Call) -> bool:
 
 
 def _process(subject: PackageSubject, call: Call, context: str, rule: str) -> tuple[str, str, Severity] | None:
-    text = _words(call)
+    text = words_of(call)
     doing = shell.fetches_and_runs(text)
     if EMBEDDED.search(text):
         severity = Severity.CRITICAL if context != LAZY else Severity.MEDIUM

@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from weighbridge.formats.card import card_at
-from weighbridge.formats.manifest import is_manifest, read_manifest
+from weighbridge.formats.manifests import is_manifest, read_manifest
 from weighbridge.inspection.plan import Options, collect
 from weighbridge.policy import Policy, waived
 from weighbridge.provenance.description import Base, Claim, Description, Package, root_of
@@ -116,7 +116,7 @@ def _packages(path: str, files: tuple[FileDigest, ...]) -> Iterator[Package]:
             continue
         try:
             with open(os.path.join(path, one.name), encoding="utf-8", errors="replace") as file:
-                listed = read_manifest(one.name, file.read())
+                listed = read_manifest(one.name, file.read()).listed
         except (OSError, MalformedInput):
             continue
         for package in listed:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from weighbridge.provenance.digest import DigestCache
     from weighbridge.provenance.wanted import Wanted
-    from weighbridge.schema import Comparison, Complaint
+    from weighbridge.schema import Comparison, Complaint, Fact
 
 
 def origin(
@@ -50,6 +50,7 @@ def judged(
     files: int = 1,
     proofs: Sequence[Proof] = (),
     coverage: Sequence[Coverage] = (),
+    facts: Sequence[Fact] = (),
     comparison: Comparison | None = None,
     policy: Policy | None = None,
 ) -> Report:
@@ -61,6 +62,7 @@ def judged(
         artifact=Artifact(name=name, size=size, files=files),
         findings=tuple(sorted(dict.fromkeys(findings), key=Finding.sort_key)),
         coverage=tuple(coverage),
+        facts=tuple(facts),
         proofs=tuple(proofs),
         comparison=comparison,
         verdict=chosen.pending(),

@@ -28,7 +28,7 @@ from weighbridge.source import Budget, FileBlob, Kind, chunks
 from weighbridge.source.zip import ZipTree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from weighbridge.detect.subjects import Note
 
@@ -85,12 +85,7 @@ def packages(results: Sequence[Result]) -> list[Result]:
     roots = _roots(coverage)
     if not roots:
         return []
-    serious = {
-        finding.location.path
-        for result in results
-        for finding in result.findings
-        if _PICKLED.match(finding.rule) and finding.severity.rank <= Severity.HIGH.rank
-    }
+    serious = _serious(finding for result in results for finding in result.findings)
     made: list[Result] = []
     for root in roots:
         subject = _subject(root, notes, coverage, serious)
@@ -105,6 +100,19 @@ def packages(results: Sequence[Result]) -> list[Result]:
             )
             made.append(Result((), (failed,), ()))
     return made
+
+
+def subjects(result: Result) -> list[PackageSubject]:
+    """The packages of an inspection that is done, as detectors see them."""
+    serious = _serious(result.findings)
+    return [_subject(root, result.notes, result.coverage, serious) for root in _roots(result.coverage)]
+
+
+def _serious(findings: Iterable[Finding]) -> set[Path]:
+    """Where pickles lie that do more than hold data."""
+    return {
+        one.location.path for one in findings if _PICKLED.match(one.rule) and one.severity.rank <= Severity.HIGH.rank
+    }
 
 
 def quieted(results: Sequence[Result]) -> list[Result]:
@@ -174,9 +182,9 @@ def _subject(root: Root, notes: Sequence[Note], coverage: Sequence[Coverage], se
         paths=paths,
         manifests=manifests,
         scripts={path: script for _, path, script in by_kind["script"]},
-        started=tuple(_module(one) for text in paths.values() for one in _IMPORT.findall(text)),
+        started=tuple(one for text in paths.values() for one in _IMPORT.findall(text)),
         backends=tuple(m[1] for text in build if _IN_TREE.search(text) for m in _BACKEND.finditer(text)),
-        hooked=tuple(_hooked(root, manifests)),
+        hooked=tuple(_hooked(manifests)),
         programs=tuple(entry.path for name, entry in members if entry.format in _NATIVE and is_program(name)),
         bytecode=tuple(
             entry.path for name, entry in members if entry.format == "bytecode" and not _has_source(name, names)
@@ -245,10 +253,6 @@ def _dotted(name: str) -> str:
     return _LIBRARY.sub("", name.removeprefix("src/"))[:-3].replace("/", ".") if name.endswith(".py") else name
 
 
-def _module(name: str) -> str:
-    return name
-
-
 def _has_source(name: str, names: set[str]) -> bool:
     return _source(name) in names
 
@@ -270,7 +274,7 @@ def _foreign(compiled: Sequence[tuple[str, Path, Any]], members: Sequence[tuple[
             yield path
 
 
-def _hooked(root: Root, manifests: dict[Path, dict[str, Any]]) -> Iterator[Path]:
+def _hooked(manifests: dict[Path, dict[str, Any]]) -> Iterator[Path]:
     """The files that install scripts of the package's own manifest name."""
     for path, table in manifests.items():
         hooks = table.get("scripts")
@@ -279,4 +283,3 @@ def _hooked(root: Root, manifests: dict[Path, dict[str, Any]]) -> Iterator[Path]
             command = hooks.get(hook) if isinstance(hooks, dict) else None
             for name in _SCRIPT.findall(command) if isinstance(command, str) else ():
                 yield (*path[:-1], f"{folder}/{name.removeprefix('./')}".lstrip("/"))
-    del root

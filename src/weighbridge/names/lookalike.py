@@ -130,11 +130,11 @@ class Names:
             return None
         candidates = {known for shorter in _deletions(folded) for known in self._near.get(shorter, ())}
         for known in sorted(candidates):
-            if _distance(folded, known) == 1 and not _versions(folded, known):
+            if distance(folded, known) == 1 and not _versions(folded, known):
                 return Likeness("one letter", self._owners[known])
         if len(folded) >= _LONG:
             for known in sorted(k for k in self._owners if abs(len(k) - len(folded)) <= 2 and len(k) >= _LONG):
-                if _distance(folded, known, most=2) == 2 and not _versions(folded, known):
+                if distance(folded, known, most=2) == 2 and not _versions(folded, known):
                     return Likeness("two letters", self._owners[known])
         return None
 
@@ -197,10 +197,21 @@ def _versions(one: str, other: str) -> bool:
     return re.sub(r"\d", "", one) == re.sub(r"\d", "", other)
 
 
-def _distance(one: str, other: str, *, most: int = 1) -> int:
+def distance(one: str, other: str, *, most: int = 1) -> int:
     """Edits (insertion, deletion, substitution, transposition of neighbours) between two names, up to `most` + 1."""
     if abs(len(one) - len(other)) > most:
         return most + 1
+    # What both begin and end with costs nothing.
+    start, stop = 0, 0
+    least = min(len(one), len(other))
+    while start < least and one[start] == other[start]:
+        start += 1
+    while stop < least - start and one[-1 - stop] == other[-1 - stop]:
+        stop += 1
+    one, other = one[start : len(one) - stop], other[start : len(other) - stop]
+    if not one or not other or most == 1:
+        swapped = len(one) == 2 and one == other[::-1]
+        return 1 if swapped else min(max(len(one), len(other)), most + 1)
     before: list[int] = []
     previous = list(range(len(other) + 1))
     row = previous
@@ -211,10 +222,10 @@ def _distance(one: str, other: str, *, most: int = 1) -> int:
             if i > 1 and j > 1 and left == other[j - 2] and one[i - 2] == right:
                 cost = min(cost, before[j - 2] + 1)
             row.append(cost)
-        if min(row) > most:
+        if min(row) > most and min(previous) >= most:
             return most + 1
         before, previous = previous, row
-    return row[-1]
+    return min(row[-1], most + 1)
 
 
 @cache

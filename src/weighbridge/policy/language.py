@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Struct
 
+from weighbridge.dependencies.wanted import Demands
 from weighbridge.names import Own
 from weighbridge.provenance.wanted import Wanted
 from weighbridge.rules import find_rule, is_rule
@@ -98,6 +99,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     exclude: tuple[str, ...] = ()
     provenance: Wanted = Wanted()
     names: Own = Own()
+    dependencies: Demands = Demands()
     source: str = ""
 
 
@@ -109,6 +111,7 @@ class _File(Struct, forbid_unknown_fields=True, kw_only=True):
     scan: dict[str, Any] = {}
     provenance: dict[str, Any] = {}
     names: dict[str, Any] = {}
+    dependencies: dict[str, Any] = {}
 
 
 def find_settings(explicit: str | None, folder: str = ".") -> Settings:
@@ -156,6 +159,7 @@ def parse_settings(document: Mapping[str, Any], source: str) -> Settings:
         limits = msgspec.convert(file.limits, Limits)
         provenance = msgspec.convert(file.provenance, Wanted)
         known = msgspec.convert(file.names, Own)
+        dependencies = msgspec.convert(file.dependencies, Demands)
         scan = dict(file.scan)
         exclude = tuple(scan.pop("exclude", ()))
         if scan:
@@ -175,5 +179,6 @@ def parse_settings(document: Mapping[str, Any], source: str) -> Settings:
         exclude=exclude,
         provenance=provenance,
         names=known,
+        dependencies=dependencies,
         source=source,
     )

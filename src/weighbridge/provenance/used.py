@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from weighbridge.formats.card import card_at
-from weighbridge.formats.manifest import is_manifest, read_manifest
+from weighbridge.formats.manifests import is_manifest, read_manifest
 from weighbridge.formats.python_source import PythonModule
 from weighbridge.identify.roles import SERVER_TABLES
 from weighbridge.provenance.references import SKIPPED, is_read, named, readings, texts
@@ -115,7 +115,7 @@ def _in_file(name: str, text: str) -> Iterator[Used]:
         yield Used(kind="prompt", name=name, source=f"file:{name}", file=name)
     if is_manifest(name):
         try:
-            for one in read_manifest(name, text):
+            for one in read_manifest(name, text).listed:
                 yield Used(kind="package", name=one.name, source=one.purl, pin=one.version, file=name, line=one.line)
         except MalformedInput:
             return

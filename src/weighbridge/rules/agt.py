@@ -30,4 +30,7 @@ AGT: Final[tuple[Rule, ...]] = (
          what="an OAuth or discovery document holds an address of another scheme or with shell characters", why="clients hand it to the operating system", fix="refuse the server", surface="agents"),
     rule("AGT-011", "manifest that leaves its folder", HIGH, "RS", "CWE-22 ASI04",
          what="a build path of a tool manifest holds `..` or is absolute", why="the registry builds from files of its own host", fix="refuse the manifest", surface="agents"),
+    rule("AGT-015", "agent tool with a known weakness", HIGH, "X", "CWE-1395 CVE-2025-49596 CVE-2025-53109 CVE-2025-6514 ASI04", evidence="the version, and the first release without it",
+         what="a project installs a version of an agent's helper through which its machine was taken over",
+         why="a web page or a server that the agent talks to reaches the machine of its user", fix="raise it to the release that is named", surface="agents"),
 )  # fmt: skip

@@ -21,6 +21,7 @@ def finding(
     evidence: Iterable[Evidence | str] = (),
     severity: Severity | None = None,
     why: str = "",
+    fix: str = "",
 ) -> Finding:
     """A finding of `rule`, with the rule's severity, explanation and fix unless the evidence says otherwise."""
     known = find_rule(rule)
@@ -31,6 +32,6 @@ def finding(
         location=location,
         evidence=tuple(Evidence(text=line) if isinstance(line, str) else line for line in evidence),
         why=why or known.why,
-        fix=known.fix,
+        fix=fix or known.fix,
         references=known.references,
     )

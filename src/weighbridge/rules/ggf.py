@@ -46,4 +46,7 @@ GGF: Final[tuple[Rule, ...]] = (
          what="FROM or ADAPTER names a path outside or a foreign registry, or the prompt carries hidden instructions", why="building the model fetches it, and everybody who talks to it is steered", fix="name local files and review the prompt"),
     rule("GGF-019", "container from before GGUF", MEDIUM, "M", "CWE-1104",
          what="a ggml, ggmf, ggjt or ggla file", why="its readers are no longer maintained", fix="ask for GGUF"),
+    rule("GGF-020", "reader too old for GGUF", HIGH, "P", "CWE-1395 CVE-2024-34359 CVE-2026-5760", evidence="the version of the reader, and a GGUF file in the same tree",
+         what="a project that holds GGUF files installs a reader with a known weakness in reading them",
+         why="chat templates of such files run code in those versions", fix="raise the reader to the release that is named"),
 )  # fmt: skip

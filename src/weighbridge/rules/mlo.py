@@ -50,4 +50,7 @@ MLO: Final[tuple[Rule, ...]] = (
     rule("MLO-016", "model volume that is writable", HIGH, "WB", "CWE-276",
          what="a shared cache or model volume is mounted for writing into a serving container",
          why="one tenant replaces the model of all", fix="mount it read-only", surface="mlops"),
+    rule("MLO-014", "inference server with a known weakness", HIGH, "PX", "CWE-1395 CVE-2025-32444 CVE-2026-5760", evidence="the version, and the first release without it",
+         what="a project installs a version of an inference server that can be taken over from outside",
+         why="servers of models are reached by everybody who may ask the model", fix="raise it to the release that is named", surface="mlops"),
 )  # fmt: skip

@@ -2,23 +2,51 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from weighbridge.rules.build import CRITICAL, HIGH, MEDIUM, rule
+from weighbridge.rules.build import CRITICAL, HIGH, LOW, MEDIUM
+from weighbridge.rules.build import rule as any_rule
 
 if TYPE_CHECKING:
     from weighbridge.schema import Rule
 
+rule = partial(any_rule, surface="libraries")
 _CHAIN: Final = "the lines from source to sink, and when they run"
 
 PKG: Final[tuple[Rule, ...]] = (
-    rule("PKG-009", "code that runs on installation", HIGH, "X", "CWE-506 AML.T0010.001 AATMF:T13-AT-003", heuristic=True, evidence=_CHAIN,
+    rule("PKG-001", "package known to be malicious", CRITICAL, "X", "AML.T0011.001 CWE-506 AATMF:T13-AT-003", evidence="the record, and the version that is named",
+         what="an advisory says that this version, or the package as a whole, is malware",
+         why="installing or importing it is enough", fix="remove it, take the machine that had it for compromised, and change its secrets"),
+    rule("PKG-002", "version with a known weakness", HIGH, "X", "CWE-1395", evidence="the record, the version that is named, and the first release without it",
+         what="an advisory covers the version that is pinned or installed",
+         why="the weakness is public, and so is often how to use it", fix="weighbridge audit --fix names the smallest upgrade"),
+    rule("PKG-003", "requirement that may change by itself", MEDIUM, "P", "CWE-1357", evidence="the requirements without an exact version",
+         what="a requirement names no exact version, and no lock stands beside it",
+         why="the next installation takes whatever was published by then", fix="write a lock: uv lock, pip-compile --generate-hashes, npm install"),
+    rule("PKG-004", "pinned without digests", MEDIUM, "P", "CWE-494 AATMF:T13-AT-003", evidence="the packages without a digest",
+         what="versions are exact, but no digest says which file is meant",
+         why="an index that was broken into can hand out another file under the same version", fix="pip-compile --generate-hashes, or a lock that holds digests"),
+    rule("PKG-005", "name that two indexes can answer", HIGH, "X", "CWE-427 CVE-2018-20225 AATMF:T13-AT-003", evidence="the indexes, and the names",
+         what="an extra index is searched beside the public one, or an internal name can be taken from a public index",
+         why="the higher version wins wherever it lies: torchtriton was shadowed in this way in December 2022",
+         fix="bind names to an index (explicit = true and [tool.uv.sources]), or let one internal index answer for all"),
+    rule("PKG-006", "name that could be taken for another package", HIGH, "X", "AML.T0073 CWE-506 AATMF:T13-AT-003", heuristic=True, evidence="the popular name, and the likeness",
+         what="the name differs from that of a popular package by little: a letter, a delimiter, the order of words, a word that claims to be it",
+         why="squatted names are how most malicious packages are installed", fix="check who publishes it; correct the name if the popular package is meant"),
+    rule("PKG-007", "name of an import, not of a package", MEDIUM, "X", "AML.T0060 AATMF:T13-AT-003", heuristic=True, evidence="the name, and the distribution it is imported from",
+         what="a requirement uses the name that code imports, or one that assistants invent, where the distribution is called otherwise",
+         why="whoever registers such a name is installed by everybody who trusts a suggestion", fix="write the name of the distribution"),
+    rule("PKG-008", "package from an address that may change", MEDIUM, "XP", "CWE-494 AATMF:T13-AT-003", evidence="the address",
+         what="a requirement names a repository without a commit, or an address without a digest",
+         why="whoever controls the address decides what is installed tomorrow", fix="name the full commit, or add the digest (#sha256=…)"),
+    rule("PKG-009", "code that runs on installation", HIGH, "X", "CWE-506 AATMF:T13-AT-003", heuristic=True, evidence=_CHAIN,
          what="setup.py, one of its commands or an in-tree build backend reaches the network, runs commands that are no build, or decodes what it runs",
          why="installing the package is enough", fix="do not install it; use the wheel of a version from before, after inspecting it"),
-    rule("PKG-010", "code that runs when Python starts", CRITICAL, "X", "CWE-427 CWE-506 AML.T0010.001 AATMF:T13-AT-003", evidence="the line",
+    rule("PKG-010", "code that runs when Python starts", CRITICAL, "X", "CWE-427 CWE-506 AATMF:T13-AT-003", evidence="the line",
          what="a .pth file executes code, or sitecustomize or usercustomize is installed",
          why="every Python process of the environment runs it, whether or not the package is imported", fix="remove the file, and look at what else the package did"),
-    rule("PKG-011", "npm script that runs on installation", HIGH, "X", "CWE-506 AML.T0010.001 AATMF:T13-AT-003", evidence="the script",
+    rule("PKG-011", "npm script that runs on installation", HIGH, "X", "CWE-506 AATMF:T13-AT-003", evidence="the script",
          what="package.json has an install script that fetches, decodes or starts another program or runtime",
          why="npm runs it before anybody has looked", fix="install with --ignore-scripts, and take an earlier version"),
     rule("PKG-012", "runtime or packed program inside a package", HIGH, "XE", "CWE-506 AATMF:T13-AT-003", heuristic=True, evidence="the file, and what it is",
@@ -30,9 +58,42 @@ PKG: Final[tuple[Rule, ...]] = (
     rule("PKG-014", "wheel that is not its RECORD", HIGH, "E", "CWE-354 AATMF:T13-AT-003", evidence="the file, and the entry",
          what="files differ from their digest in RECORD, are in no RECORD, or are listed and missing",
          why="the wheel was changed after it was built", fix="fetch it again from the index"),
-    rule("PKG-019", "harm on import", CRITICAL, "XS", "CWE-506 AML.T0010.001 AATMF:T13-AT-003", heuristic=True, evidence=_CHAIN,
+    rule("PKG-015", "installed file that is not what was installed", HIGH, "X", "CWE-345 CWE-354 AATMF:T13-AT-003", evidence="the file, and the entry of RECORD",
+         what="a file of the environment differs from its digest in RECORD, or belongs to no package",
+         why="it was changed or put there after the installation", fix="make the environment again from a lock with digests, and find out who wrote the file"),
+    rule("PKG-016", "release younger than the cooldown", MEDIUM, "P", "AML.T0109 AATMF:T13-AT-003", evidence="the time of release, and the cooldown",
+         what="the lock takes a release that was published within the last days",
+         why="hijacked releases are mostly found and removed within two days", fix="take the release before, or wait: uv lock --exclude-newer"),
+    rule("PKG-017", "package without the provenance that is asked for", MEDIUM, "P", "CWE-347 AATMF:T13-AT-003", evidence="the package, and who should have built it",
+         what="a package that policy names has no attestation, has one by somebody else, or had one in the release before",
+         why="a stolen token publishes without one", fix="take a release with provenance, or find out why it has none"),
+    rule("PKG-018", "release that differs from its source", HIGH, "EX", "CWE-506 AATMF:T13-AT-003", evidence="the files, and what is different",
+         what="code in the release is not in the source tree or the source distribution, or differs from it, or the release does more than the one before",
+         why="ultralytics and litellm carried code that no source repository ever held", fix="do not take it; compare the files, and ask the maintainers"),
+    rule("PKG-019", "harm on import", CRITICAL, "XS", "CWE-506 AATMF:T13-AT-003", heuristic=True, evidence=_CHAIN,
          what="a package decodes or downloads what it runs, sends secrets or the environment away, hides a command, or installs itself elsewhere",
          why="importing the package is enough where it happens on import; where it does not, a call is", fix="do not import it; report it to the index"),
+    rule("PKG-020", "conda channels that cannot be told apart", MEDIUM, "X", "CWE-427", evidence="the channels",
+         what="packages come from a channel that nobody vouches for, or from several that hold the same names",
+         why="anybody can open a channel, and the first that has a name answers", fix="name one channel, with channel_priority: strict"),
+    rule("PKG-021", "package that nobody keeps up", LOW, "P", "CWE-1104", evidence="what the lock or the package says of itself",
+         what="a package is marked as deprecated, inactive or withdrawn",
+         why="weaknesses stay, and abandoned names are taken over", fix="move to what the maintainers name instead"),
+    rule("PKG-022", "plug-in that is loaded without being asked for", MEDIUM, "X", "CWE-829 AATMF:T13-AT-003", heuristic=True, evidence="the entry point",
+         what="a package whose name says nothing of it registers itself as a plug-in of pytest, Jupyter, MLflow or another host",
+         why="the host imports it at every start", fix="find out what the plug-in is for; remove the package if nobody knows"),
+    rule("PKG-023", "driver or runtime from an unofficial place", MEDIUM, "X", "CWE-829", heuristic=True, evidence="the package, and the address",
+         what="a package of GPU runtimes or compiled frameworks comes from an address that is not its publisher's",
+         why="native code of that kind runs with full rights and is hard to review", fix="take it from PyPI or from the publisher's own index"),
+    rule("PKG-024", "lock that is not of its manifest", MEDIUM, "P", "CWE-345 AATMF:T13-AT-003", evidence="the requirement, and what the lock says",
+         what="the lock lacks a package that the manifest asks for, or holds a version that the manifest excludes",
+         why="what is installed is not what was reviewed", fix="write the lock again, and review the difference"),
+    rule("PKG-025", "submodule that may change by itself", LOW, "P", "CWE-829", evidence="the submodule",
+         what="a git submodule follows a branch, or is fetched without encryption",
+         why="its next update brings code that nobody here has seen", fix="leave the branch out, so that the commit of the tree counts, and use https"),
+    rule("PKG-026", "editor extension or container feature that is not fixed", MEDIUM, "X", "CWE-829 AATMF:T13-AT-003", heuristic=True, evidence="the extension or feature",
+         what="the workspace brings extensions of publishers that are not well known, features or images of containers without a version, or commands that run when a folder is opened",
+         why="they run with the rights of everybody who opens the project", fix="name versions or digests; keep recommendations to publishers that are known"),
     rule("PKG-027", "obfuscated code", HIGH, "E", "CWE-506 AATMF:T13-AT-003", heuristic=True, evidence="the line, or the share of junk",
          what="source carries the mark of an obfuscator, hides code behind blanks, or is made of junk names and escapes",
          why="open source has no reason to be unreadable", fix="take another package, or an earlier version"),
@@ -45,4 +106,7 @@ PKG: Final[tuple[Rule, ...]] = (
     rule("PKG-030", "module that cannot be read", MEDIUM, "E", "CWE-506 AATMF:T13-AT-003", evidence="the file",
          what="bytecode without its source stands in the package, or bytecode of another source than the one beside it",
          why="Python runs it like any module, and nobody can read it", fix="ask for the source"),
+    rule("PKG-031", "licence that policy does not allow", MEDIUM, "P", "CWE-1357", evidence="the package, and what it says of its licence",
+         what="an installed package has a licence that is not on the list of [dependencies] licences, or names none",
+         why="what is shipped or served may not be, and the owner can take it away", fix="take another package, or add the licence to the list after asking"),
 )  # fmt: skip

@@ -61,4 +61,7 @@ TCH: Final[tuple[Rule, ...]] = (
     rule("TCH-020", "torch.hub repository", MEDIUM, "X", "CWE-829",
          what="hubconf.py is present", why="torch.hub.load imports and runs it",
          fix="review it, and pin the revision"),
+    rule("TCH-018", "torch too old for what it reads", HIGH, "P", "CWE-1395 CVE-2025-32434 CVE-2026-24747", evidence="the version of torch, and a checkpoint in the same tree",
+         what="a project that holds torch checkpoints installs a torch whose weights_only=True can be led astray",
+         why="before 2.6 a checkpoint runs code in spite of weights_only=True, before 2.10 it corrupts memory", fix="raise torch to 2.10 or later"),
 )  # fmt: skip

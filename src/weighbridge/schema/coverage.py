@@ -29,6 +29,9 @@ class Reason(StrEnum):
     NOT_REGULAR = "not a regular file"
     INTERNAL = "internal error"
     EMPTY = "empty"
+    MISSING = "not there"
+    STALE = "out of date"
+    UNREACHABLE = "not reached"
 
 
 class Coverage(Struct, frozen=True, kw_only=True):

@@ -148,6 +148,24 @@ class Session:
         body = _body(self, response, _DOCUMENT, final)
         return body, response.headers
 
+    def download(self, url: str, path: str, most: int) -> None:
+        """Write a document of up to `most` bytes into a file. Raises SourceError; what was written until then is left."""
+        response, final = self.open(url)
+        received = 0
+        try:
+            with open(path, "wb") as file:
+                for piece in response.stream(1 << 20, decode_content=False):
+                    received += len(piece)
+                    if received > most:
+                        response.close()
+                        raise SourceError(f"{_plain(final)}: longer than {most} bytes", hint="this is no such document")
+                    file.write(piece)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise _unreachable(final, error) from error
+        finally:
+            self.count(received)
+        response.release_conn()
+
 
 def _body(session: Session, response: Any, most: int, url: str) -> bytes:
     pieces, received = [], 0

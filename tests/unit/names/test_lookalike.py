@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.corpus.names import REAL, squats
 from weighbridge.names import Own
-from weighbridge.names.lookalike import Names, _distance, shipped, skeleton
+from weighbridge.names.lookalike import Names, distance, shipped, skeleton
 
 KNOWN = shipped()
 
@@ -63,6 +63,6 @@ def test_any_text_is_judged(text):
 
 
 @given(st.text("abc", max_size=7), st.text("abc", max_size=7))
-def test_the_distance_is_symmetric_and_zero_for_equals(one, other):
-    assert _distance(one, other, most=9) == _distance(other, one, most=9)
-    assert (_distance(one, other, most=9) == 0) == (one == other)
+def test_thedistance_is_symmetric_and_zero_for_equals(one, other):
+    assert distance(one, other, most=9) == distance(other, one, most=9)
+    assert (distance(one, other, most=9) == 0) == (one == other)

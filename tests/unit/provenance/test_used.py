@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.e2e.test_command_line import weighbridge
 from tests.servers import hub, serve
-from weighbridge.formats.manifest import is_manifest, read_manifest
+from weighbridge.formats.manifests import is_manifest, read_manifest
 from weighbridge.provenance.used import KINDS, used
 from weighbridge.schema import MalformedInput
 

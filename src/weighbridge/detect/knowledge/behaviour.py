@@ -8,6 +8,7 @@ Sinks: X runs code, P starts a process, S sends, W writes a file, L unpickles.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 _SOURCES: Final = (
@@ -108,11 +109,13 @@ SURE_TOKENS: Final = (
 )  # fmt: skip
 
 
+@lru_cache(maxsize=65_536)
 def label(name: str) -> str:
     """The labels of what a call of this name gives back."""
     return "".join(kind for kind, pattern in _SOURCES if pattern.match(name))
 
 
+@lru_cache(maxsize=65_536)
 def sinks(name: str) -> str:
     """What a call of this name does with its arguments."""
     return "".join(kind for kind, pattern in _SINKS if pattern.match(name))
