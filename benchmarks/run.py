@@ -26,6 +26,7 @@ from benchmarks.measure import median, run
 from benchmarks.naming import naming
 from benchmarks.packages import packages
 from benchmarks.peers import OURS, command, outcome
+from benchmarks.releases import releases
 from benchmarks.repositories import repositories
 from benchmarks.signing import signing
 
@@ -276,6 +277,7 @@ PARTS = {
     "naming": naming,
     "lineage": lineage,
     "packages": packages,
+    "releases": releases,
 }
 
 

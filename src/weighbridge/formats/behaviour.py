@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from weighbridge.formats.python_source import Call, PythonModule, Text
 
@@ -52,14 +52,10 @@ def behaviour(
     module: PythonModule,
     source: str,
     matters: Callable[[str], bool],
-    telling: Callable[[str], bool],
+    telling: Callable[[Sequence[Text]], list[Text]],
     marked: re.Pattern[str],
-    tokens: tuple[str, ...],
 ) -> Behaviour:
-    """What is kept of a file: calls whose name or arguments' origins matter, and texts that tell something.
-
-    `tokens` are literals of which a telling text holds at least one.
-    """
+    """What is kept of a file: calls whose name or arguments' origins matter, and the texts that `telling` picks."""
     known: dict[str, bool] = {}
 
     def cached(name: str) -> bool:
@@ -75,8 +71,7 @@ def behaviour(
         or any(map(cached, call.origins))
         or (call.origins and (call.name in defined or call.name.startswith((".", "self."))))
     )
-    likely = any(token in source for token in tokens)
-    texts = [text for text in module.texts if likely and telling(text.value)]
+    texts = telling(module.texts)
     lines = source.split("\n")
     hot = (
         [number for number, line in enumerate(lines, 1) if _BLANKS in line.expandtabs(8) and _is_hidden(line)]

@@ -17,7 +17,23 @@ _MARKS: Final = {
     "secrets": re.compile(r"\.npmrc|\.ssh[/\\]|\.aws[/\\]|GITHUB_TOKEN|NPM_TOKEN|AWS_SECRET|id_rsa|trufflehog|\.git-credentials|gh auth token|wallet\.dat|Local Storage[/\\]+leveldb|Login Data"),
     "publishes": re.compile(r"npm publish|registry\.npmjs\.org/-/|/-/npm/v1/tokens|\.github/workflows"),
     "runtime": re.compile(r"bun\.sh/install|oven-sh/bun|setup_bun|install\.deno\.land|nodejs\.org/dist"),
-    "wallets": re.compile(r"window\.ethereum|eth_sendTransaction|0x[0-9a-fA-F]{40}['\"]|\b(?:bc1|[13])[a-km-zA-HJ-NP-Z1-9]{25,34}['\"]"),
+    "wallets": re.compile(r"window\.ethereum|eth_sendTransaction|['\"]0x[0-9a-fA-F]{40}['\"]|['\"](?:bc1|[13])[a-km-zA-HJ-NP-Z1-9]{25,34}['\"]"),
+}  # fmt: skip
+# Literals of which every text that a mark matches holds one: to look for them is cheap, and most scripts hold few.
+_TOKENS: Final = {
+    "process": ("child_process", "execSync(", "spawn", "Deno.run", "process.binding"),
+    "network": (".get(", ".request(", "fetch(", "axios", "XMLHttpRequest", "net.connect", "dns.", "got("),
+    "environment": ("process.env",),
+    "identity": ("os.", "__dirname"),
+    "decodes": ("atob(", "Buffer.from(", "String.fromCharCode(", "unescape("),
+    "runs": ("eval(", "new Function(", "vm.runIn", "setTimeout(", "constructor"),
+    "secrets": (
+        ".npmrc", ".ssh", ".aws", "GITHUB_TOKEN", "NPM_TOKEN", "AWS_SECRET", "id_rsa", "trufflehog", ".git-credentials", "gh auth token", "wallet.dat",
+        "leveldb", "Login Data",
+    ),
+    "publishes": ("npm publish", "registry.npmjs.org", "/-/npm/", ".github/workflows"),
+    "runtime": ("bun.sh", "oven-sh", "setup_bun", "install.deno.land", "nodejs.org/dist"),
+    "wallets": ("window.ethereum", "eth_sendTransaction", "0x", "bc1", "'1", "'3", '"1', '"3'),
 }  # fmt: skip
 _OBFUSCATED: Final = re.compile(r"\b_0x[0-9a-f]{3,6}\b|\b[a-z]0_0x[0-9a-f]+\b")
 _MOST: Final = 4 << 20
@@ -35,10 +51,14 @@ class Script(Struct, frozen=True, kw_only=True):
 def read_javascript(text: str) -> Script:
     """The marks of a script, from its first four megabytes."""
     text = text[:_MOST]
-    found = {name: match.start() for name, pattern in _MARKS.items() if (match := pattern.search(text))}
+    found = {
+        name: match.start()
+        for name, pattern in _MARKS.items()
+        if any(token in text for token in _TOKENS[name]) and (match := pattern.search(text))
+    }
     return Script(
         marks={name: text.count("\n", 0, at) + 1 for name, at in found.items()},
-        obfuscation=1000 * len(_OBFUSCATED.findall(text)) / max(1, len(text)),
+        obfuscation=1000 * len(_OBFUSCATED.findall(text)) / max(1, len(text)) if "0x" in text else 0.0,
         longest=max(map(len, text.split("\n")), default=0),
         size=len(text),
     )

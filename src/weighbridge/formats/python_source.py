@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from weighbridge.schema import LimitExceeded, MalformedInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _SIZE: Final = 4 << 20
 _NODES: Final = 2_000_000
@@ -25,13 +25,10 @@ _FOLDED: Final = 1 << 16
 _ORIGINS: Final = 16
 _DOTTED: Final = re.compile(r"[A-Za-z_][\w.]*\Z")
 MODULE: Final = ""
+_Parts: TypeAlias = list[tuple[ast.AST, str]]
 # Stands for an attribute whose name is put together while the program runs.
 COMPUTED: Final = "(computed)"
 _SENSITIVE: Final = frozenset({"os", "builtins", "subprocess", "sys", "posix", "nt", "ctypes", "importlib", "pty"})
-_TOLD_APART: Final = frozenset(
-    {ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.Assign, ast.AnnAssign,
-     ast.NamedExpr, ast.AugAssign, ast.Return, ast.Yield, ast.withitem, ast.For, ast.Call, ast.Constant, ast.If}
-)  # fmt: skip
 _RUNS: Final = re.compile(
     r"(?:exec|eval|builtins\.\w+|os\.(?:system|popen|exec\w+|spawn\w+|startfile)|subprocess\.\w+|pty\.spawn|types\.FunctionType)\Z"
 )
@@ -155,6 +152,12 @@ class _Reader:
         self._classes: dict[str, tuple[str, ...]] = {}
         self._texts: list[Text] = []
         self._returns: dict[str, dict[str, None]] = {}
+        self._visitors: dict[type[ast.AST], Callable[[Any, str], _Parts]] = {
+            ast.Import: self._import, ast.ImportFrom: self._import_from, ast.FunctionDef: self._function, ast.AsyncFunctionDef: self._function,
+            ast.ClassDef: self._class, ast.Return: self._return, ast.Yield: self._return, ast.Lambda: self._lambda, ast.Assign: self._assigned,
+            ast.AnnAssign: self._assigned, ast.NamedExpr: self._assigned, ast.AugAssign: self._assigned, ast.withitem: self._entered,
+            ast.For: self._looped, ast.Call: self._called, ast.Constant: self._constant, ast.If: self._if,
+        }  # fmt: skip
 
     def module(self, tree: ast.Module, lines: int) -> PythonModule:
         waiting: list[tuple[ast.AST, str]] = [(tree, MODULE)]
@@ -164,10 +167,11 @@ class _Reader:
             count += 1
             if count > _NODES:
                 raise LimitExceeded(f"more than {_NODES} nodes of Python", limit="members")
-            if type(node) in _TOLD_APART:
-                waiting += reversed(list(self._visit(node, scope)))
-            else:
-                waiting += [(child, scope) for child in reversed(_children(node))]
+            # Looked up by type: this loop sees every node of every file.
+            visit = self._visitors.get(type(node))
+            parts = visit(node, scope) if visit else [(child, scope) for child in _children(node)]
+            parts.reverse()
+            waiting += [part for part in parts if type(part[0]) is not ast.Name]
         return PythonModule(
             imports=tuple(dict.fromkeys(self._imports)),
             calls=tuple(self._calls),
@@ -178,63 +182,73 @@ class _Reader:
             returns={name: tuple(origins) for name, origins in self._returns.items()},
         )
 
-    def _visit(self, node: ast.AST, scope: str) -> Iterator[tuple[ast.AST, str]]:  # one case a kind of node
-        match node:
-            case ast.Import():
-                self._import(node)
-            case ast.ImportFrom():
-                self._import_from(node)
-            case ast.FunctionDef() | ast.AsyncFunctionDef():
-                inner = f"{scope}.{node.name}" if scope else node.name
-                self._functions.setdefault(inner, [])
-                for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
-                    if argument.arg not in {"self", "cls"}:
-                        self._made[inner, argument.arg] = (PARAMETER,)
-                # Decorators, defaults and annotations run where the function is defined.
-                self._decorated(node.decorator_list, scope)
-                outside = [*node.decorator_list, *node.args.defaults, *(d for d in node.args.kw_defaults if d)]
-                self._functions[scope] += [name for d in node.decorator_list if (name := self.dotted(d))]
-                yield from ((part, scope) for part in outside)
-                yield from ((part, inner) for part in node.body)
-                return
-            case ast.ClassDef():
-                name = f"{scope}.{node.name}" if scope else node.name
-                self._classes[name] = tuple(filter(None, (self.dotted(base) for base in node.bases)))
-                # A class body runs on definition; its methods are scopes of their own, under the class's name.
-                self._functions.setdefault(name, [])
-                self._functions[scope].append(f"{name}.<body>")
-                self._functions.setdefault(f"{name}.<body>", [])
-                for part in node.body:
-                    is_method = isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)
-                    yield part, name if is_method else f"{name}.<body>"
-                self._decorated(node.decorator_list, scope)
-                yield from ((part, scope) for part in (*node.decorator_list, *node.bases))
-                return
-            case ast.Return() | ast.Yield() if node.value is not None:
-                self._returns.setdefault(scope, {}).update(dict.fromkeys(self._origins(node.value, scope)))
-            case ast.Lambda():
-                yield node.body, f"{scope}.<lambda>" if scope else "<lambda>"
-                return
-            case ast.Assign() | ast.AnnAssign() | ast.NamedExpr() | ast.AugAssign():
-                self._assign(node, scope)
-            case ast.withitem():
-                if isinstance(node.optional_vars, ast.Name):
-                    self._made[scope, node.optional_vars.id] = self._origins(node.context_expr, scope)
-            case ast.For():
-                if isinstance(node.target, ast.Name):
-                    self._made[scope, node.target.id] = self._origins(node.iter, scope)
-            case ast.Call():
-                self._call(node, scope)
-            case ast.Constant(value=str() as text) if len(text) > 7:
-                self._texts.append(Text(node.lineno, text))
-            case ast.Constant(value=bytes() as raw) if len(raw) > 7:
-                self._texts.append(Text(node.lineno, raw.decode("latin-1")))
-            case ast.If() if _main_guard(node.test):
-                yield from ((part, "<main>") for part in node.body)
-                self._functions.setdefault("<main>", [])
-                yield from ((part, scope) for part in node.orelse)
-                return
-        yield from ((child, scope) for child in _children(node))
+    def _function(self, node: Any, scope: str) -> _Parts:
+        inner = f"{scope}.{node.name}" if scope else node.name
+        self._functions.setdefault(inner, [])
+        for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
+            if argument.arg not in {"self", "cls"}:
+                self._made[inner, argument.arg] = (PARAMETER,)
+        # Decorators, defaults and annotations run where the function is defined.
+        self._decorated(node.decorator_list, scope)
+        outside = [*node.decorator_list, *node.args.defaults, *(d for d in node.args.kw_defaults if d)]
+        self._functions[scope] += [name for d in node.decorator_list if (name := self.dotted(d))]
+        return [*((part, scope) for part in outside), *((part, inner) for part in node.body)]
+
+    def _class(self, node: ast.ClassDef, scope: str) -> _Parts:
+        name = f"{scope}.{node.name}" if scope else node.name
+        self._classes[name] = tuple(filter(None, (self.dotted(base) for base in node.bases)))
+        # A class body runs on definition; its methods are scopes of their own, under the class's name.
+        self._functions.setdefault(name, [])
+        self._functions[scope].append(f"{name}.<body>")
+        self._functions.setdefault(f"{name}.<body>", [])
+        parts: _Parts = []
+        for part in node.body:
+            is_method = isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)
+            parts.append((part, name if is_method else f"{name}.<body>"))
+        self._decorated(node.decorator_list, scope)
+        return [*parts, *((part, scope) for part in (*node.decorator_list, *node.bases))]
+
+    def _return(self, node: Any, scope: str) -> _Parts:
+        if node.value is None:
+            return []
+        self._returns.setdefault(scope, {}).update(dict.fromkeys(self._origins(node.value, scope)))
+        return [(node.value, scope)]
+
+    def _lambda(self, node: ast.Lambda, scope: str) -> _Parts:
+        return [(node.body, f"{scope}.<lambda>" if scope else "<lambda>")]
+
+    def _assigned(self, node: Any, scope: str) -> _Parts:
+        self._assign(node, scope)
+        return [(child, scope) for child in _children(node)]
+
+    def _entered(self, node: ast.withitem, scope: str) -> _Parts:
+        if isinstance(node.optional_vars, ast.Name):
+            self._made[scope, node.optional_vars.id] = self._origins(node.context_expr, scope)
+        return [(child, scope) for child in _children(node)]
+
+    def _looped(self, node: ast.For, scope: str) -> _Parts:
+        if isinstance(node.target, ast.Name):
+            self._made[scope, node.target.id] = self._origins(node.iter, scope)
+        return [(child, scope) for child in _children(node)]
+
+    def _called(self, node: ast.Call, scope: str) -> _Parts:
+        self._call(node, scope)
+        return [(child, scope) for child in _children(node)]
+
+    def _constant(self, node: ast.Constant, scope: str) -> _Parts:
+        del scope
+        value = node.value
+        if isinstance(value, str) and len(value) > 7:
+            self._texts.append(Text(node.lineno, value))
+        elif isinstance(value, bytes) and len(value) > 7:
+            self._texts.append(Text(node.lineno, value.decode("latin-1")))
+        return []
+
+    def _if(self, node: ast.If, scope: str) -> _Parts:
+        if not _main_guard(node.test):
+            return [(child, scope) for child in _children(node)]
+        self._functions.setdefault("<main>", [])
+        return [*((part, "<main>") for part in node.body), *((part, scope) for part in node.orelse)]
 
     def _decorated(self, decorators: list[ast.expr], scope: str) -> None:
         """A bare decorator is a call: the decorators below it make its argument."""
@@ -246,7 +260,8 @@ class _Reader:
                     Call(name=name, line=decorator.lineno, scope=scope, arguments=(None,), keywords=(), origins=below)
                 )
 
-    def _import(self, node: ast.Import) -> None:
+    def _import(self, node: ast.Import, scope: str) -> _Parts:
+        del scope
         for alias in node.names:
             self._imports.append(alias.name)
             if alias.asname:
@@ -254,13 +269,16 @@ class _Reader:
             else:
                 root = alias.name.partition(".")[0]
                 self._names[root] = root
+        return []
 
-    def _import_from(self, node: ast.ImportFrom) -> None:
+    def _import_from(self, node: ast.ImportFrom, scope: str) -> _Parts:
+        del scope
         module = "." * node.level + (node.module or "")
         self._imports.append(module)
         joint = "" if module.endswith(".") else "."
         for alias in node.names:
             self._names[alias.asname or alias.name] = f"{module}{joint}{alias.name}"
+        return []
 
     def _assign(self, node: Any, scope: str) -> None:
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -450,13 +468,41 @@ class _Reader:
 def _children(node: ast.AST) -> list[ast.AST]:
     """The parts of a node, without the leaves that say nothing: contexts, operators, plain names."""
     found: list[ast.AST] = []
-    for name in node._fields:
+    for name in _PARTS.get(type(node)) or _parts(type(node)):
         value = getattr(node, name, None)
-        if isinstance(value, list):
-            found += [part for part in value if isinstance(part, ast.AST)]
-        elif isinstance(value, ast.AST) and type(value) not in _SILENT:
+        if type(value) is list:
+            found += [part for part in value if type(part) not in _SILENT and isinstance(part, ast.AST)]
+        elif type(value) not in _SILENT and isinstance(value, ast.AST):
             found.append(value)
     return found
+
+
+_PARTS: Final[dict[type[ast.AST], tuple[str, ...]]] = {}
+_PLAIN: Final = frozenset(
+    {
+        "ctx",
+        "op",
+        "ops",
+        "id",
+        "attr",
+        "arg",
+        "name",
+        "asname",
+        "kind",
+        "type_comment",
+        "lineno",
+        "level",
+        "is_async",
+        "simple",
+        "conversion",
+    }
+)
+
+
+def _parts(kind: type[ast.AST]) -> tuple[str, ...]:
+    """The fields of a kind of node that can hold nodes worth visiting."""
+    _PARTS[kind] = tuple(name for name in kind._fields if name not in _PLAIN)
+    return _PARTS[kind]
 
 
 def _is_none(node: ast.AST) -> bool:

@@ -85,19 +85,37 @@ _HARMLESS: Final = re.compile(
 )
 
 
-# Literals of which every text that one of the patterns above matches holds at least one: a search for them is cheap.
-TOKENS: Final = (
-    "discord", "telegram", "hooks.slack", ".oast.", "oastify", "burpcollaborator", "interact.sh", "interactsh", "dnslog", "ceye.io",
+_DROPS: Final = (
+    "discord", "telegram", "hooks.slack", ".oast", "oastify", "burpcollaborator", "interact.sh", "interactsh", "dnslog", "ceye.io",
     "requestcatcher", "pipedream", "requestbin", "webhook.site", "canarytokens", "hookbin", "ptsv", "beeceptor", "grabify", "iplogger",
     "rentry.co", "pastebin", "hastebin", "transfer.sh", "anonfiles", "file.io", "gofile", "ipify", "ipinfo.io", "ip-api", "checkip.",
-    "ngrok", "trycloudflare", ".ssh", "id_rsa", "id_ed25519", ".aws", ".netrc", ".pypirc", ".npmrc", ".docker", ".kube", ".git-cred",
-    "gcloud", "application_default", ".azure", "huggingface/token", ".gnupg", "/etc/", "_history", ".env", "Login Data", "Local State",
-    "cookies.sqlite", "logins.json", "key4.db", "Web Data", "User Data", "Local Storage", "Opera Software", "Brave", "Yandex",
-    "Chrome", "Firefox", "os_crypt", "encrypted_key", "moz_cookies", "CryptUnprotect", "wallet", "Wallet", "xodus", "lectrum", "Atomic",
-    "Ethereum", "etamask", "nkbih", "hantom", "bfnae", "Ledger", "solana", "Coinomi", "Armory", "Zcash", "Guarda", "mnemonic", "seed phrase",
-    "tdata", "mfa", "dQw4", "{24}", "Start Menu", "CurrentVersion", "crontab", "LaunchAgents", "LaunchDaemons", ".config", "schtasks",
-    "customize.py", ".git/hooks", ".bashrc", ".zshrc", ".profile", ".bash_profile", "owershell", "OWERSHELL", "certutil", "bitsadmin",
-    "exec(", "eval(", "mshta", "regsvr32", "rundll32", "cmd", "nohup", "curl", "wget", "xmrig", "stratum", "minerd", "/tmp/.",  # noqa: S108  # searched for, not used
+    "ngrok", "trycloudflare",
+)  # fmt: skip
+# What strings are kept for, each with literals of which every text that it matches holds one, in lower case.
+TELLING: Final = (
+    (DROP_POINTS, _DROPS),
+    (SURE_DROP_POINTS, _DROPS),
+    (SECRET_FILES, (
+        ".ssh", "id_rsa", "id_ed25519", ".aws", ".netrc", ".pypirc", ".npmrc", ".docker", ".kube", ".git-cred", ".config", "application_default",
+        ".azure", "huggingface", ".gnupg", "/etc/", "_history", ".env",
+    )),
+    (BROWSERS, (
+        "login data", "local state", "cookies.sqlite", "logins.json", "key4.db", "web data", "user data", "local storage", "opera software", "brave",
+        "yandex", "chrome", "firefox", "os_crypt", "encrypted_key", "moz_cookies", "cryptunprotect",
+    )),
+    (WALLETS, (
+        "wallet", "xodus", "lectrum", "atomic", "ethereum", "etamask", "nkbih", "hantom", "bfnae", "ledger", "solana", "coinomi", "armory", "zcash",
+        "guarda", "mnemonic", "seed phrase",
+    )),
+    (MESSENGERS, ("discord", "tdata", "{24", "{84", "dqw4")),
+    (PERSISTENCE, (
+        "start menu", "currentversion", "/etc/", "crontab", "launchagents", "launchdaemons", ".config", "schtasks", "authorized_keys", "customize.py",
+        ".git/hooks", ".bashrc", ".zshrc", ".profile", ".bash_profile",
+    )),
+    (HIDDEN_COMMAND, (
+        "powershell", "certutil", "bitsadmin", "mshta", "regsvr32", "rundll32", "cmd", "nohup", "curl", "wget", "xmrig", "stratum", "minerd", "/tmp/.",  # noqa: S108  # searched for, not used
+    )),
+    (EMBEDDED, ("exec", "eval")),
 )  # fmt: skip
 
 
