@@ -34,7 +34,9 @@ def _finding(finding: Finding) -> str:
     evidence = "\n".join(line.text for line in finding.evidence)
     text = f"{place(finding.location)}: {finding.message}\n{evidence}\nfix: {finding.fix}"
     title = f"{finding.rule} {finding.severity.value}"
-    return f"::{level} file={_property(finding.location.path[0])},title={_property(title)}::{_data(text)}"
+    where = finding.location
+    line = f",line={where.line}" if where.line is not None and len(where.path) == 1 else ""
+    return f"::{level} file={_property(where.path[0])}{line},title={_property(title)}::{_data(text)}"
 
 
 def _data(text: str) -> str:

@@ -67,6 +67,8 @@ def _result(finding: Finding, position: dict[str, int]) -> dict[str, Any]:
     physical: dict[str, Any] = {"artifactLocation": {"uri": _uri(where.path[0])}}
     if where.offset is not None and len(where.path) == 1:
         physical["region"] = {"byteOffset": where.offset, "byteLength": 1}
+    elif where.line is not None and len(where.path) == 1:
+        physical["region"] = {"startLine": where.line}
     logical = {"fullyQualifiedName": where.member, "kind": "member"}
     evidence = "\n".join(
         f"{line.offset}: {line.text}" if line.offset is not None else line.text for line in finding.evidence

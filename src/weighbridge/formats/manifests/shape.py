@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,8 +31,10 @@ def tables(root: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def text(root: object, key: str) -> str:
-    """The text at a key; numbers as text, empty for anything else."""
+    """The text at a key; numbers and times as text, empty for anything else."""
     value = root.get(key) if isinstance(root, dict) else None
+    if isinstance(value, datetime):
+        return value.isoformat()
     return value if isinstance(value, str) else str(value) if type(value) in {int, float} else ""
 
 
