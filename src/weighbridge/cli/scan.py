@@ -73,6 +73,14 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         metavar="GLOB",
         default=[],
     )
+    flag(
+        scope,
+        "yara",
+        "YARA rules of your own, held against every member; may be repeated",
+        action="append",
+        metavar="FILE",
+        default=[],
+    )
     flag(scope, "offline", "refuse addresses: the network is not used", action="store_true")
     flag(scope, "no-cache", "keep nothing of far files on the disk", action="store_true")
     flag(scope, "connections", "requests at a time for far files (default: 8)", metavar="N")
@@ -105,7 +113,17 @@ def _options(given: argparse.Namespace, settings: Settings) -> Options:
         connections=int(_number(given.connections, "connections", int) or 8),
         wanted=wanted(given, settings.provenance),
         names=settings.names,
+        patterns=_patterns(tuple(given.yara)),
     )
+
+
+def _patterns(files: tuple[str, ...]) -> tuple[str, ...]:
+    """The files of rules, which all have to compile."""
+    if files:
+        from weighbridge.detect.patterns import check  # noqa: PLC0415  # few runs bring rules
+
+        check(files)
+    return files
 
 
 def _number(text: str | None, name: str, kind: type[int | float]) -> float | None:

@@ -24,6 +24,7 @@ _LAUNCHERS: Final = re.compile(
 _LIBRARIES: Final = re.compile(
     r"\.(?:so(?:\.\d+)*|pyd|dll|dylib|a|lib|o|node|bundle|metallib|cubin|fatbin)\Z|\.so\.[\w.]+\Z|(?:^|/)lib[\w.+-]+\.so|\.cpython-|\.abi3"
 )
+_EXTENSION: Final = re.compile(r"\.cpython-\d+[\w-]*\.so\Z|\.cp\d+-win\w+\.pyd\Z")
 _PTH_KNOWN: Final = re.compile(
     r"import _virtualenv\b|import sys, types, os;\s*has_mfs|import sys;\s*sys\.__plen|import os;\s*var = 'SETUPTOOLS_USE_DISTUTILS'|import __editable___\w+_finder;|import coloredlogs|import pywin32_bootstrap|import a1_coverage|import os, sys;exec\('try: import google\.cloud|import distutils-precedence|import _distutils_hack|import matplotlib;?$|import [\w.]*(?:pytest_cov|coverage)[\w.]*"
 )
@@ -77,6 +78,29 @@ def detect_files(subject: PackageSubject) -> Iterator[Finding]:
             name, call = loads[0]
             yield finding(
                 "PKG-013", Location(path=path), f"{name} calls {call.name}, and this pickle does more than hold data"
+            )
+
+
+def detect_natives(subject: PackageSubject) -> Iterator[Finding]:
+    """What the headers of native files say against their names, and code that nobody can read."""
+    for path, native in subject.natives.items():
+        name = path[-1].rpartition("/")[2]
+        reaching = f", which imports {', '.join(native.imports)}" if native.imports else ""
+        if native.program and _LIBRARIES.search(name):
+            message = f"a program that is named like a library{reaching}"
+            yield finding("PKG-012", Location(path=path), message, evidence=[f"{native.kind} header: an executable"])
+        elif _EXTENSION.search(name) and not native.modules and not native.program:
+            message = f"an extension module that exports no PyInit function{reaching}"
+            yield finding("PKG-012", Location(path=path), message, severity=Severity.MEDIUM)
+        if native.packed:
+            severity = Severity.HIGH if native.program else Severity.MEDIUM
+            evidence = [f"{native.kind} header: {printable(part)}" for part in native.packed]
+            yield finding(
+                "PKG-012",
+                Location(path=path),
+                "code that is packed or changes itself",
+                evidence=evidence,
+                severity=severity,
             )
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from weighbridge.formats.document import Document
     from weighbridge.formats.javascript import Script
     from weighbridge.formats.msgpack import MsgpackFacts
+    from weighbridge.formats.native import Native
     from weighbridge.formats.notebook import Notebook
     from weighbridge.formats.numpy import NpyHeader
     from weighbridge.formats.pickle import PickleFile
@@ -258,7 +259,7 @@ class PackageSubject(Struct, frozen=True, kw_only=True):
     `modules` maps dotted names (`package.__init__`) to the place and facts of a file; `paths` are .pth files by place,
     `manifests` package.json files, `scripts` JavaScript files. `started` and `backends` name modules that .pth files and
     in-tree build backends run. `hooked` are scripts that npm runs. `programs`, `bytecode` (without source),
-    `foreign` (bytecode of another source) and `pickles` are places.
+    `foreign` (bytecode of another source) and `pickles` are places; `natives` are the headers of native files.
     """
 
     location: Location
@@ -274,6 +275,7 @@ class PackageSubject(Struct, frozen=True, kw_only=True):
     bytecode: tuple[tuple[str, ...], ...] = ()
     foreign: tuple[tuple[str, ...], ...] = ()
     pickles: tuple[tuple[str, ...], ...] = ()
+    natives: dict[tuple[str, ...], Native] = {}
     pure: bool = False
 
 

@@ -193,6 +193,7 @@ def _subject(root: Root, notes: Sequence[Note], coverage: Sequence[Coverage], se
         pickles=tuple(
             entry.path for _, entry in members if any(path[: len(entry.path)] == entry.path for path in serious)
         ),
+        natives={path: headers for _, path, headers in by_kind["native"] if headers is not None},
         pure=root.kind == "sdist" or any(part.endswith("-none-any.whl") for part in root.container[:1]),
     )
 

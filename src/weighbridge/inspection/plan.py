@@ -65,7 +65,8 @@ class Options(Struct, frozen=True, kw_only=True):
 
     `offline` refuses addresses, `cache` keeps ranges of far files on the disk, `connections` bounds requests at a time.
     `wanted` says who is trusted and what has to speak for an artifact on this machine. `own` are callables and `names`
-    names of hubs that the organisation knows. `packaged` says that folders are installed or unpacked packages.
+    names of hubs that the organisation knows. `packaged` says that folders are installed or unpacked packages,
+    `patterns` are files of YARA rules of the user's.
     """
 
     limits: Limits = Limits()
@@ -79,6 +80,7 @@ class Options(Struct, frozen=True, kw_only=True):
     connections: int = 8
     wanted: Wanted = Wanted()
     packaged: bool = False
+    patterns: tuple[str, ...] = ()
 
 
 def scan(
@@ -358,7 +360,7 @@ def inspect_file(job: Job, options: Options) -> Result:
 def inspect_blob(blob: Blob, shown: tuple[str, ...], options: Options) -> Result:
     """Inspect bytes that can be read by position. Never raises for what they hold."""
     account = Account(options.limits, time.monotonic)
-    stages = Stages(account, Knowledge(options.own), packaged=options.packaged)
+    stages = Stages(account, Knowledge(options.own), packaged=options.packaged, patterns=options.patterns)
     location = Location(path=shown)
     stages.member(location, blob)
     if getattr(blob, "changed", False):

@@ -77,8 +77,12 @@ READERS: Final[tuple[Reader, ...]] = (
         reads="class names, code markers and embedded executables in all bytes", gaps="the structure behind them",
     ),
     Reader(
-        formats=("media", "pdf", "lfs-pointer", "elf", "pe", "mach-o", "lnk", "wasm"), module="plain", function="inert",
-        title="Media, executables, Git LFS pointers", rules="SCN", reads="the signature; an executable among model files is a finding by itself",
+        formats=("elf", "pe", "mach-o"), module="plain", function="native", title="Native programs and libraries (ELF, PE, Mach-O)", rules="SCN PKG-012",
+        reads="the headers: program or library, Python modules that are exported, imports, packed code", gaps="the code itself",
+    ),
+    Reader(
+        formats=("media", "pdf", "lfs-pointer", "lnk", "wasm"), module="plain", function="inert",
+        title="Media, shortcuts, WebAssembly, Git LFS pointers", rules="SCN", reads="the signature; an executable among model files is a finding by itself",
     ),
     Reader(
         formats=("bytecode",), module="plain", function="bytecode", title="Compiled Python (.pyc)", rules="PKG-030",

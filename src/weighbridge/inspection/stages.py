@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from weighbridge.source import Blob
 
 _HEAD: Final = 512
+_PACKAGE: Final = re.compile(r"\.(?:whl|egg|tgz|tar\.gz|tar\.bz2)\Z")
+_CONTAINERS: Final = frozenset({"zip", "tar", "gzip", "bzip2", "xz", "zstd", "lz4", "7z"})
 
 
 class Member(Struct, frozen=True):
@@ -54,8 +57,10 @@ class Member(Struct, frozen=True):
 class Stages:
     """Collects subjects, coverage, facts and notes of one artifact. One failing member never stops the others."""
 
-    def __init__(self, account: Account, knowledge: Knowledge, *, packaged: bool = False) -> None:
-        self.account, self.knowledge, self.packaged = account, knowledge, packaged
+    def __init__(
+        self, account: Account, knowledge: Knowledge, *, packaged: bool = False, patterns: tuple[str, ...] = ()
+    ) -> None:
+        self.account, self.knowledge, self.packaged, self.patterns = account, knowledge, packaged, patterns
         self.brief = Brief(settled=knowledge.settled, indifferent=knowledge.indifferent)
         self.subjects: list[Subject] = []
         self.coverage: list[Coverage] = []
@@ -89,10 +94,28 @@ class Stages:
             MemberSubject(location=location, identity=identity, size=blob.size, head=head, carrier=carrier)
         )
         member = Member(location, blob, identity, depth, carrier)
+        self._matched(location, blob, identity.format)
         reader_of(identity.format)(self, member)
         for other in identity.also:
             if other == "zip" and identity.format != "zip":
                 reader_of("zip")(self, Member(location, blob, Identity(format="zip"), depth, carrier))
+
+    def _matched(self, location: Location, blob: Blob, found: str) -> None:
+        """Lay patterns over a member of a package, and the user's over every member that is no container."""
+        packaged = self.packaged or any(_PACKAGE.search(part.lower()) for part in location.path[:-1])
+        if not (packaged or self.patterns) or found in _CONTAINERS or not blob.size:
+            return
+        from weighbridge.detect.patterns import MOST, detect_patterns  # noqa: PLC0415  # most artifacts are no packages
+
+        try:
+            self.findings += detect_patterns(location, blob.read(0, MOST), self.patterns, packaged=packaged)
+        except LimitExceeded as error:
+            self.bounded(location, blob.size, error.limit, error.message)
+            return
+        if blob.size > MOST and self.patterns:
+            self.bounded(
+                location, blob.size, "text_bytes", f"the user's rules are held against the first {MOST >> 20} MiB"
+            )
 
     def secrets(self, location: Location, blob: Blob, found: str, *, at_once: bool = False) -> None:
         """Have the bytes of a member searched as text; `at_once` where keeping them all would take too much memory."""

@@ -109,4 +109,7 @@ PKG: Final[tuple[Rule, ...]] = (
     rule("PKG-031", "licence that policy does not allow", MEDIUM, "P", "CWE-1357", evidence="the package, and what it says of its licence",
          what="an installed package has a licence that is not on the list of [dependencies] licences, or names none",
          why="what is shipped or served may not be, and the owner can take it away", fix="take another package, or add the licence to the list after asking"),
+    rule("PKG-032", "pattern of malware", HIGH, "XS", "CWE-506 AML.T0072 AATMF:T13-AT-003", heuristic=True, evidence="the rule, the bytes that match, and where",
+         what="a YARA rule matches in a file of a package, or a rule of the user in any file",
+         why="shell, PowerShell, scripts and native programs carry what Python only starts", fix="look at the bytes; do not use the package before somebody knows what they are for"),
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.corpus.dependencies import released_rules, renamed
-from tests.corpus.packages import INCIDENTS, PLAIN, PROGRAM, npm, packed, sdist, wheel
+from tests.corpus.packages import INCIDENTS, PLAIN, elf, npm, packed, sdist, wheel
 from weighbridge.inspection.released import released
 from weighbridge.schema import Severity, SourceError, UsageError
 
@@ -29,7 +29,7 @@ def test_what_a_hijacked_release_brings_is_found(tmp_path, name, host):
             "ranker/__init__.py": RICH,
             "ranker/call.py": "import requests\ndef ask(url):\n    return requests.get(url)\n",
         },
-        {"ranker/__init__.py": RICH, "ranker/_core.cpython-311-x86_64-linux-gnu.so": PROGRAM},
+        {"ranker/__init__.py": RICH, "ranker/_core.cpython-311-x86_64-linux-gnu.so": elf(exports=("PyInit__core",))},
     ],
     ids=["a function", "a move", "a call nobody makes", "an extension module"],
 )

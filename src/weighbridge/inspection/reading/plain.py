@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from weighbridge.formats.pickle.opcodes import INVALID, SHAPE
 from weighbridge.inspection.reading import pickles
-from weighbridge.schema import Reason
+from weighbridge.schema import MalformedInput, Reason
 
 if TYPE_CHECKING:
     from weighbridge.inspection.stages import Member, Stages
@@ -42,6 +42,19 @@ def unknown(stages: Stages, member: Member) -> None:
 def inert(stages: Stages, member: Member) -> None:
     """Formats that are told by their head alone: media, executables, Git LFS pointers."""
     stages.covered(member.location, member.format, member.blob.size, inspected=min(member.blob.size, _HEAD))
+
+
+def native(stages: Stages, member: Member) -> None:
+    """Native programs and libraries: their headers are noted for the package that they are in."""
+    from weighbridge.formats.native import read_native  # noqa: PLC0415  # few artifacts hold programs
+
+    if stages.packaged or len(member.location.path) > 1:
+        try:
+            stages.note("native", member.location, read_native(member.blob))
+        except MalformedInput:
+            # Headers that nobody can read belong to nothing that could be loaded; its presence is told by SCN rules.
+            stages.note("native", member.location, None)
+    inert(stages, member)
 
 
 def bytecode(stages: Stages, member: Member) -> None:

@@ -1,0 +1,85 @@
+"""Knows patterns over the bytes of members, as a second opinion: rules of our own for packages, and those of the user (PKG-032).
+
+The engine is YARA-X; rules are compiled once for a process, and a member has ten seconds.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from weighbridge.rules.finding import finding
+from weighbridge.schema import Evidence, LimitExceeded, Severity, UsageError
+from weighbridge.schema.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from weighbridge.schema import Finding, Location
+
+_OWN: Final = os.path.join(os.path.dirname(__file__), "knowledge", "packages.yar")
+_SECONDS: Final = 10
+_MATCHES: Final = 200
+_SHOWN: Final = 4
+_LINE: Final = 120
+MOST: Final = 64 << 20
+
+
+@cache
+def _scanner(files: tuple[str, ...], own: bool) -> Any:  # a key of the cache
+    import yara_x  # noqa: PLC0415  # only packages, and users with rules of their own, need it
+
+    compiler = yara_x.Compiler()
+    for path in (*((_OWN,) if own else ()), *files):
+        try:
+            with open(path, encoding="utf-8") as file:
+                compiler.new_namespace(path)
+                compiler.add_source(file.read(), origin=path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path}: {error}", hint="--yara takes a file of YARA rules") from error
+        except yara_x.CompileError as error:
+            first = str(error).strip().split("\n")[0]
+            raise UsageError(f"{path}: {first}", hint="yr check, of YARA-X, shows the place") from error
+    scanner = yara_x.Scanner(compiler.build())
+    scanner.set_timeout(_SECONDS)
+    scanner.max_matches_per_pattern(_MATCHES)
+    return scanner
+
+
+def check(files: tuple[str, ...]) -> None:
+    """Raise UsageError unless all files are rules that compile."""
+    if files:
+        _scanner(files, own=False)
+
+
+def detect_patterns(location: Location, data: bytes, files: tuple[str, ...], *, packaged: bool) -> Iterator[Finding]:
+    """What matches in a member: our own rules where it is of a package, the user's everywhere. Raises LimitExceeded."""
+    scanner = _scanner(files, packaged)
+    try:
+        found = scanner.scan(data)
+    except Exception as error:
+        if type(error).__name__ == "TimeoutError":
+            raise LimitExceeded(f"patterns took longer than {_SECONDS} s", limit="seconds") from error
+        raise
+    for rule in found.matching_rules:
+        about = dict(rule.metadata)
+        places = sorted({(one.offset, one.length) for pattern in rule.patterns for one in pattern.matches})[:_SHOWN]
+        evidence = [Evidence(text=printable(_excerpt(data, at, size)), offset=at, culprit=True) for at, size in places]
+        yield finding(
+            "PKG-032",
+            location.at(places[0][0]) if places else location,
+            printable(
+                f"{about.get('what') or about.get('description') or 'a rule of the user matches'} ({rule.identifier})"
+            ),
+            evidence=evidence,
+            severity=_severity(about.get("severity")),
+        )
+
+
+def _severity(said: object) -> Severity:
+    return Severity(said) if isinstance(said, str) and said in set(Severity) else Severity.HIGH
+
+
+def _excerpt(data: bytes, at: int, size: int) -> str:
+    return data[at : at + min(size, _LINE)].decode("utf-8", "backslashreplace")
