@@ -14,11 +14,12 @@ from weighbridge.schema import Evidence, LimitExceeded, Severity, UsageError
 from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from weighbridge.schema import Finding, Location
 
-_OWN: Final = os.path.join(os.path.dirname(__file__), "knowledge", "packages.yar")
+_OWN: Final = tuple(
+    os.path.join(os.path.dirname(__file__), "knowledge", name) for name in ("packages.yar", "risky.yar")
+)
+RISKY: Final = "risky_python"
 _SECONDS: Final = 10
 _MATCHES: Final = 200
 _SHOWN: Final = 4
@@ -31,7 +32,7 @@ def _scanner(files: tuple[str, ...], own: bool) -> Any:  # a key of the cache
     import yara_x  # noqa: PLC0415  # only packages, and users with rules of their own, need it
 
     compiler = yara_x.Compiler()
-    for path in (*((_OWN,) if own else ()), *files):
+    for path in (*(_OWN if own else ()), *files):
         try:
             with open(path, encoding="utf-8") as file:
                 compiler.new_namespace(path)
@@ -53,8 +54,13 @@ def check(files: tuple[str, ...]) -> None:
         _scanner(files, own=False)
 
 
-def detect_patterns(location: Location, data: bytes, files: tuple[str, ...], *, packaged: bool) -> Iterator[Finding]:
-    """What matches in a member: our own rules where it is of a package, the user's everywhere. Raises LimitExceeded."""
+def detect_patterns(
+    location: Location, data: bytes, files: tuple[str, ...], *, packaged: bool
+) -> tuple[list[Finding], bool]:
+    """What matches in a member: our own rules where it is of a package, the user's everywhere; and whether it is risky Python.
+
+    Raises LimitExceeded.
+    """
     scanner = _scanner(files, packaged)
     try:
         found = scanner.scan(data)
@@ -62,19 +68,23 @@ def detect_patterns(location: Location, data: bytes, files: tuple[str, ...], *, 
         if type(error).__name__ == "TimeoutError":
             raise LimitExceeded(f"patterns took longer than {_SECONDS} s", limit="seconds") from error
         raise
-    for rule in found.matching_rules:
-        about = dict(rule.metadata)
-        places = sorted({(one.offset, one.length) for pattern in rule.patterns for one in pattern.matches})[:_SHOWN]
-        evidence = [Evidence(text=printable(_excerpt(data, at, size)), offset=at, culprit=True) for at, size in places]
-        yield finding(
-            "PKG-032",
-            location.at(places[0][0]) if places else location,
-            printable(
-                f"{about.get('what') or about.get('description') or 'a rule of the user matches'} ({rule.identifier})"
-            ),
-            evidence=evidence,
-            severity=_severity(about.get("severity")),
-        )
+    matching = list(found.matching_rules)
+    findings = [_finding(location, data, rule) for rule in matching if rule.identifier != RISKY]
+    return findings, len(findings) < len(matching)
+
+
+def _finding(location: Location, data: bytes, rule: Any) -> Finding:
+    about = dict(rule.metadata)
+    places = sorted({(one.offset, one.length) for pattern in rule.patterns for one in pattern.matches})[:_SHOWN]
+    evidence = [Evidence(text=printable(_excerpt(data, at, size)), offset=at, culprit=True) for at, size in places]
+    said = about.get("what") or about.get("description") or "a rule of the user matches"
+    return finding(
+        "PKG-032",
+        location.at(places[0][0]) if places else location,
+        printable(f"{said} ({rule.identifier})"),
+        evidence=evidence,
+        severity=_severity(about.get("severity")),
+    )
 
 
 def _severity(said: object) -> Severity:

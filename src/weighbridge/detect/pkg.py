@@ -16,7 +16,6 @@ from weighbridge.detect.knowledge.behaviour import (
     SECRET_FILES,
     SHELLCODE,
     SURE_DROP_POINTS,
-    SURE_TOKENS,
     TELLING,
     TOGETHER,
     WALLETS,
@@ -461,49 +460,3 @@ def telling(texts: Sequence[Text]) -> list[Text]:
         and (low := text.value.lower())
         and any(any(token in low for token in tokens) and pattern.search(text.value) for pattern, tokens in found)
     ]
-
-
-_IMPORTS: Final = re.compile(
-    r"(?:^|[\s;(])(?:import|from)[ \t]+(?:[\w.]+[ \t]*,[ \t]*)*(?:subprocess|socket|urllib|urllib2|urllib3|requests|httpx|aiohttp|http|ftplib|smtplib|paramiko|ctypes|winreg|marshal|base64|zlib|bz2|lzma|codecs|binascii|cryptography|Crypto\w*|pickle|cPickle|cloudpickle|dill|joblib|shelve|pty|runpy|wget|gdown|webbrowser|telebot|dhooks|discord_webhook|pexpect|win32\w+|builtins|code|imp|multiprocessing|asyncio|dns|cloudscraper|niquests|websocket|pyperclip|pynput|commands)\b",
-    re.MULTILINE,
-)
-_NAMED: Final = re.compile(
-    r"(?<![\w.])(?:exec|eval|compile|execfile|__import__|chr)[ \t]*\(|(?<![\w.])(?:globals|locals|vars)[ \t]*\([^()\n]{0,80}\)[ \t]*(?:\[[ \t]*(?!__name__|name\b|key\b|k\b)|\.get)|\bsys\.modules(?:\[[ \t]*(?!__name__|name\b|module\b|mod\w*\b|self\b|cls\b|key\b)|\.get\()|\bos\.(?:system|popen|exec|spawn|startfile|posix_spawn|environ\b(?!\.get|\[|\.setdefault|\.pop))|getattr\([ \t]*(?:os|sys|builtins|__builtins__|subprocess)\b"
-)
-_NAMES: Final = (
-    "exec",
-    "eval",
-    "compile",
-    "__import__",
-    "globals",
-    "locals",
-    "vars",
-    "chr",
-    "os.",
-    "getattr",
-    "sys.modules",
-)
-_ALONE: Final = ("__builtins__", "__subclasses__", "urlopen", "exec_module", "spec_from", "SourceFileLoader")
-_LOADED: Final = re.compile(
-    r"import_module[ \t]*\((?:[^()\n]|\([^()\n]*\)){0,200}\)[ \t]*\.|import_module[ \t]*\([ \t]*[\"'](?:os|subprocess|builtins|socket|ctypes|base64|urllib|requests|marshal|zlib)\b"
-)
-_ESCAPED: Final = re.compile(r"\\x[0-9a-fA-F]{2}\\x")
-
-
-def is_risky(source: str) -> bool:
-    """Whether a file names anything that a chain could be made of; others are only ways from one file to the next."""
-    # Literals first, and patterns only over what holds one: thousands of files are asked.
-    if any(token in source for token in (*_ALONE, *SURE_TOKENS)):
-        return True
-    lines = source.split("\n")
-    # A name can be imported behind a backslash: the line that follows one belongs to it.
-    imports = [
-        line for number, line in enumerate(lines) if "import" in line or (number and lines[number - 1].endswith("\\"))
-    ]
-    if _IMPORTS.search("\n".join(imports)):
-        return True
-    if "import_module" in source and _LOADED.search(source):
-        return True
-    if "\\x" in source and _ESCAPED.search(source):
-        return True
-    return any(name in source for name in _NAMES) and bool(_NAMED.search(source))

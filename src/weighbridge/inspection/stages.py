@@ -35,13 +35,17 @@ _CONTAINERS: Final = frozenset({"zip", "tar", "gzip", "bzip2", "xz", "zstd", "lz
 
 
 class Member(Struct, frozen=True):
-    """One member on its way to a reader. `carrier` is the format of the container that holds it."""
+    """One member on its way to a reader. `carrier` is the format of the container that holds it.
+
+    `risky` is false where patterns found nothing in a package's Python that a chain could be made of.
+    """
 
     location: Location
     blob: Blob
     identity: Identity
     depth: int
     carrier: str
+    risky: bool = True
 
     @property
     def name(self) -> str:
@@ -93,29 +97,30 @@ class Stages:
         self.subjects.append(
             MemberSubject(location=location, identity=identity, size=blob.size, head=head, carrier=carrier)
         )
-        member = Member(location, blob, identity, depth, carrier)
-        self._matched(location, blob, identity.format)
+        risky = self._matched(location, blob, identity.format)
+        member = Member(location, blob, identity, depth, carrier, risky)
         reader_of(identity.format)(self, member)
         for other in identity.also:
             if other == "zip" and identity.format != "zip":
                 reader_of("zip")(self, Member(location, blob, Identity(format="zip"), depth, carrier))
 
-    def _matched(self, location: Location, blob: Blob, found: str) -> None:
-        """Lay patterns over a member of a package, and the user's over every member that is no container."""
+    def _matched(self, location: Location, blob: Blob, found: str) -> bool:
+        """Lay patterns over a member of a package, and the user's over every member that is no container; whether it is risky."""
         packaged = self.packaged or any(_PACKAGE.search(part.lower()) for part in location.path[:-1])
         if not (packaged or self.patterns) or found in _CONTAINERS or not blob.size:
-            return
+            return True
         from weighbridge.detect.patterns import MOST, detect_patterns  # noqa: PLC0415  # most artifacts are no packages
 
         try:
-            self.findings += detect_patterns(location, blob.read(0, MOST), self.patterns, packaged=packaged)
+            findings, risky = detect_patterns(location, blob.read(0, MOST), self.patterns, packaged=packaged)
         except LimitExceeded as error:
             self.bounded(location, blob.size, error.limit, error.message)
-            return
+            return True
+        self.findings += findings
         if blob.size > MOST and self.patterns:
-            self.bounded(
-                location, blob.size, "text_bytes", f"the user's rules are held against the first {MOST >> 20} MiB"
-            )
+            detail = f"the user's rules are held against the first {MOST >> 20} MiB"
+            self.bounded(location, blob.size, "text_bytes", detail)
+        return risky
 
     def secrets(self, location: Location, blob: Blob, found: str, *, at_once: bool = False) -> None:
         """Have the bytes of a member searched as text; `at_once` where keeping them all would take too much memory."""

@@ -119,14 +119,6 @@ TELLING: Final = (
 )  # fmt: skip
 
 
-# Of these, a single one makes a file worth reading whole.
-SURE_TOKENS: Final = (
-    "api/webhooks", "api.telegram.org/bot", "oast.", "oastify", "burpcollaborator", "interact.sh", "interactsh", "pipedream",
-    "webhook.site", "grabify", "iplogger", "Login Data", "key4.db", "leveldb", "wallet.dat", "xodus", "tdata", "CurrentVersion",
-    "os.dup2", "pynput", "pyperclip", "ImageGrab", ".encrypt(", "LaunchAgents", "authorized_keys", "owershell", "xmrig", "stratum+tcp", "dQw4", "b64decode", " " * 150,
-)  # fmt: skip
-
-
 @lru_cache(maxsize=65_536)
 def label(name: str) -> str:
     """The labels of what a call of this name gives back."""

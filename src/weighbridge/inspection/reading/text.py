@@ -253,14 +253,11 @@ def _python(stages: Stages, member: Member, text: str) -> None:
     from weighbridge.formats.python_source import read_python  # noqa: PLC0415
 
     packaged, surely = _packaged(stages, member), _surely_packaged(stages, member)
-    if packaged:
-        from weighbridge.detect.pkg import is_risky  # noqa: PLC0415  # only packages
+    if surely and not member.risky:
+        from weighbridge.formats.python_outline import read_outline  # noqa: PLC0415  # only packages
 
-        if surely and not is_risky(text):
-            from weighbridge.formats.python_outline import read_outline  # noqa: PLC0415
-
-            stages.note("code", member.location, read_outline(text))
-            return
+        stages.note("code", member.location, read_outline(text))
+        return
     module = read_python(text)
     if not surely:
         stages.subjects.append(SourceSubject(location=member.location, module=module, text=text))

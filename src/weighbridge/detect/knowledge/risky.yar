@@ -1,0 +1,55 @@
+// Whether a Python file names anything that a chain could be made of. Files that do not are ways from one file to the next, and
+// are read as outlines (formats/python_outline). No finding comes of this rule.
+
+rule risky_python {
+    strings:
+        $import = /(^|[\s;(])(import|from)[ \t]+([\w.]+[ \t]*,[ \t]*)*(subprocess|socket|urllib|urllib2|urllib3|requests|httpx|aiohttp|http|ftplib|smtplib|paramiko|ctypes|winreg|marshal|base64|zlib|bz2|lzma|codecs|binascii|cryptography|Crypto\w*|pickle|cPickle|cloudpickle|dill|joblib|shelve|pty|runpy|wget|gdown|webbrowser|telebot|dhooks|discord_webhook|pexpect|win32\w+|builtins|code|imp|multiprocessing|asyncio|dns|cloudscraper|niquests|websocket|pyperclip|pynput|commands)\b/
+        $folded = /(^|[\s;(])(import|from)[ \t]*\\\r?\n/
+        $runs = /(^|[^\w.])(exec|eval|compile|execfile|__import__|chr)[ \t]*\(/
+        $names = /(^|[^\w.])(globals|locals|vars)[ \t]*\([^()\n]{0,80}\)[ \t]*(\.get|\[[ \t]*([^_nk \t]|n[^a]|k[^e\]]|_[^_]))/
+        $modules = /\bsys\.modules(\.get\(|\[[ \t]*(["'(]|[A-Za-z_.]+\())/
+        $process = /\bos\.(system|popen|exec|spawn|startfile|posix_spawn)/
+        $environment = /\bos\.environ(b\b|\.(copy|items|values|keys)\b|[^\w.\[])/
+        $chosen = /getattr\([ \t]*(os|sys|builtins|__builtins__|subprocess)\b/
+        $loaded = /import_module[ \t]*\([^()\n]{0,200}(\([^()\n]{0,80}\))?[^()\n]{0,80}\)[ \t]*\./
+        $loaded_by_name = /import_module[ \t]*\([ \t]*["'](os|subprocess|builtins|socket|ctypes|base64|urllib|requests|marshal|zlib)\b/
+        $escaped = /\\x[0-9a-fA-F]{2}\\x/
+        $t0 = "api/webhooks"
+        $t1 = "api.telegram.org/bot"
+        $t2 = "oast."
+        $t3 = "oastify"
+        $t4 = "burpcollaborator"
+        $t5 = "interact.sh"
+        $t6 = "interactsh"
+        $t7 = "pipedream"
+        $t8 = "webhook.site"
+        $t9 = "grabify"
+        $t10 = "iplogger"
+        $t11 = "Login Data"
+        $t12 = "key4.db"
+        $t13 = "leveldb"
+        $t14 = "wallet.dat"
+        $t15 = "xodus"
+        $t16 = "tdata"
+        $t17 = "CurrentVersion"
+        $t18 = "os.dup2"
+        $t19 = "pynput"
+        $t20 = "pyperclip"
+        $t21 = "ImageGrab"
+        $t22 = ".encrypt("
+        $t23 = "LaunchAgents"
+        $t24 = "authorized_keys"
+        $t25 = "owershell"
+        $t26 = "xmrig"
+        $t27 = "stratum+tcp"
+        $t28 = "dQw4"
+        $t29 = "b64decode"
+        $t30 = "                                                                                                                                                      "
+        $t31 = "__builtins__"
+        $t32 = "__subclasses__"
+        $t33 = "urlopen"
+        $t34 = "exec_module"
+        $t35 = "spec_from"
+        $t36 = "SourceFileLoader"
+    condition: any of them
+}
