@@ -21,6 +21,8 @@ def write(store, target, machine):
             "naming",
             "lineage",
             "packages",
+            "releases",
+            "audit",
         )
     }
     lines = [
@@ -42,6 +44,8 @@ def write(store, target, machine):
         ("naming", _naming),
         ("lineage", _lineage),
         ("packages", _packages),
+        ("releases", _releases),
+        ("audit", _audit),
     ):
         lines += (
             section(parts[name]) if parts[name] else [f"## {name}", "", "Not measured in this state of the code.", ""]
@@ -315,6 +319,45 @@ def _packages(data):
                 f"{row['memory']:.0f}",
             )
         )
+    return [*lines, ""]
+
+
+def _releases(data):
+    stopped = ", ".join(f"{name} ({' '.join(rules)})" for name, rules in data["stopped"]) or "none"
+    share = 100 * len(data["stopped"]) / data["pairs"]
+    lines = [
+        "## Releases",
+        "",
+        f"`weighbridge diff` over {data['pairs']} pairs of consecutive releases of the same projects: {len(data['stopped'])} at high or critical ({share:.1f} %): {stopped}.",
+        f"A pair takes {data['median']:.1f} CPU s (median). Techniques of the corpus put into the later release:",
+        "",
+    ]
+    lines += _header("hosts", "injected", "caught", "missed")
+    for kind in ("quiet hosts", "rich hosts"):
+        row = data[kind]
+        missed = ", ".join(f"{name} in {host}" for name, host in row["missed"]) or "none"
+        lines.append(
+            _row(kind, row["injected"], f"{row['caught']} ({100 * row['caught'] / row['injected']:.1f} %)", missed)
+        )
+    return [*lines, ""]
+
+
+def _audit(data):
+    middle, late = data["names"]
+    lines = [
+        "## Audits",
+        "",
+        f"An audit of {data['packages']:,} packages in exact versions, with three records for every second of them, takes {data['cpu']:.1f} CPU s and {data['memory']:.0f} MB;",
+        f"taking those {3 * data['packages'] // 2:,} records takes {data['import']:.1f} CPU s. One name takes {middle:.0f} microseconds (median; p95 {late:.0f}).",
+        "",
+        f"{data['beside']['packages']} wheels, chosen at random among those of the list below 8 MB, in the same run:",
+        "",
+    ]
+    lines += _header("tool", "CPU s, median", "CPU s, all", "MB, at most")
+    for tool, row in data["beside"].items():
+        if tool != "packages":
+            name = {"ours": "weighbridge scan", "guarddog": "GuardDog 3.2.0", "bandit": "bandit 1.9.4"}[tool]
+            lines.append(_row(name, f"{row['median']:.2f}", f"{row['total']:.1f}", f"{row['memory']:.0f}"))
     return [*lines, ""]
 
 

@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from benchmarks.audit import audit
 from benchmarks.lineage import lineage
 from benchmarks.measure import median, run
 from benchmarks.naming import naming
@@ -278,6 +279,7 @@ PARTS = {
     "lineage": lineage,
     "packages": packages,
     "releases": releases,
+    "audit": audit,
 }
 
 

@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 import re
 import time
+from typing import TYPE_CHECKING
 
 from weighbridge.cli.exits import exit_code
 from weighbridge.cli.options import flag, parser
 from weighbridge.cli.written import add_output, write
 from weighbridge.schema import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from weighbridge.schema import Report
 
 
 def run(arguments: list[str]) -> int:
@@ -23,7 +29,9 @@ def run(arguments: list[str]) -> int:
         "Exit 1 where policy blocks: a frozen tensor changed, something else was done than expected, or worse.\n"
         "Exit 3 where it says review, or something could not be compared.",
     )
-    made.add_argument("old", help="the earlier version, or the base")
+    made.add_argument(
+        "old", help="the earlier version, or the base; for packages also the source, or pypi:name==version"
+    )
     made.add_argument("new", help="the later version, or the derivative")
     order = made.add_argument_group("what should have happened")
     flag(order, "frozen", "tensors that must be bit-identical", default="", metavar="REGEX")
@@ -37,6 +45,13 @@ def run(arguments: list[str]) -> int:
     depth = made.add_argument_group("depth")
     flag(depth, "no-tensors", "compare files and structure only", action="store_true")
     flag(depth, "no-contents", "do not inspect both versions for new findings", action="store_true")
+    flag(
+        made.add_argument_group("packages"),
+        "index",
+        "where releases are fetched from (pypi:name==version, npm:name@version)",
+        metavar="URL",
+        default="",
+    )
     flag(made.add_argument_group("verdict"), "policy", "policy file", metavar="FILE")
     add_output(made)
     given = made.parse_args(arguments)
@@ -47,6 +62,10 @@ def run(arguments: list[str]) -> int:
     from weighbridge.policy import find_settings  # noqa: PLC0415
 
     started = time.perf_counter()
+    if given.new.startswith(("pypi:", "npm:")):
+        report = _fetched(given)
+        write(given, report, time.perf_counter() - started)
+        return exit_code(report)
     if _is_package(given.new):
         from weighbridge.inspection.released import released  # noqa: PLC0415  # only packages need it
 
@@ -59,6 +78,16 @@ def run(arguments: list[str]) -> int:
     report = compared(given.old, given.new, order_given, find_settings(given.policy).policy)
     write(given, report, time.perf_counter() - started)
     return exit_code(report)
+
+
+def _fetched(given: argparse.Namespace) -> Report:
+    """Two releases of an index, which are fetched and not installed."""
+    from weighbridge.inspection.released import fetched  # noqa: PLC0415  # only releases need it
+    from weighbridge.policy import find_settings  # noqa: PLC0415
+    from weighbridge.source.http import Session  # noqa: PLC0415
+
+    settings = find_settings(given.policy)
+    return fetched(given.old, given.new, Session(), given.index, settings.dependencies, settings.policy)
 
 
 def _is_package(path: str) -> bool:

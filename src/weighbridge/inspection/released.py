@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import tempfile
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
+from weighbridge.dependencies.releases import described, published
 from weighbridge.detect.release import detect_gain, read_release
 from weighbridge.inspection.origin import judged
 from weighbridge.inspection.packages import packages, quieted, subjects
@@ -15,6 +19,7 @@ from weighbridge.rules.finding import finding
 from weighbridge.schema import Coverage, Finding, Limits, Location, Severity, SourceError, UsageError
 from weighbridge.schema.text import printable
 from weighbridge.source import Budget, FileBlob, Kind, LocalTree, Tree, chunks, local
+from weighbridge.source.index import fetch, release
 from weighbridge.source.stream import StreamTree
 from weighbridge.source.tar import TarTree
 from weighbridge.source.zip import ZipTree
@@ -22,8 +27,10 @@ from weighbridge.source.zip import ZipTree
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from weighbridge.dependencies.wanted import Demands
     from weighbridge.policy import Policy
     from weighbridge.schema import Report
+    from weighbridge.source.http import Session
 
 _WHEEL: Final = re.compile(r"(?P<name>[\w.]+)-(?P<version>[\w.!+]+)(?:-\d\w*)?-[\w.]+-[\w.]+-[\w.]+\.whl\Z")
 _SDIST: Final = re.compile(r"(?P<name>.+)-(?P<version>\d[\w.!+]*)\.(?:tar\.gz|zip|tgz)\Z")
@@ -32,6 +39,7 @@ _NATIVE: Final = re.compile(r"\.(?:so|pyd|dll|dylib|node)\Z")
 _MADE: Final = re.compile(r"(?:^|/)(?:_?_?version_?_?|_version_info|__about__|_build_info|version_info|_buildinfo|__config__|_distributor_init|git_version)\.py\Z|_pb2(?:_grpc)?\.pyi?\Z|(?:^|/)_?generated/|\.dist-info/|\.egg-info/|(?:^|/)vendor(?:ed)?/")  # fmt: skip
 _HASHED: Final = 64 << 20
 _SHOWN: Final = 8
+_LONGEST: Final = 4 << 20
 
 
 def released(old: str, new: str, policy: Policy | None = None) -> Report:
@@ -48,8 +56,34 @@ def released(old: str, new: str, policy: Policy | None = None) -> Report:
         raise UsageError(
             f"{missing}: not a package that can be read here", hint="give wheels, source distributions or npm packages"
         )
-    findings = [*detect_gain(read_release(earlier[0]), read_release(later[0])), *_fresh(before, after)]
+    findings = [
+        *detect_gain(read_release(earlier[0]), read_release(later[0])),
+        *_fresh(before, after),
+        *described(new, _metadata(old), _metadata(new)),
+    ]
     return judged(new, findings, size=os.path.getsize(new), coverage=after.coverage, policy=policy)
+
+
+def fetched(old: str, new: str, session: Session, index: str, demands: Demands, policy: Policy) -> Report:
+    """Fetch two releases of an index, and hold them against each other. Raises SourceError, UsageError."""
+    before = release(old, session, index)
+    after = release(new, session, index, like=before.file)
+    with tempfile.TemporaryDirectory() as folder:
+        report = released(fetch(before, folder, session), fetch(after, folder, session), policy)
+        findings = [_bare(one, folder) for one in report.findings]
+    findings += published(before, after, demands, policy.today)
+    coverage = [
+        msgspec.structs.replace(entry, path=(os.path.basename(entry.path[0]), *entry.path[1:]))
+        for entry in report.coverage
+    ]
+    return judged(f"{old} -> {new}", findings, size=report.artifact.size, coverage=coverage, policy=policy)
+
+
+def _bare(one: Finding, folder: str) -> Finding:
+    """A finding without the folder that the file was fetched into."""
+    first, *rest = one.location.path
+    place = msgspec.structs.replace(one.location, path=(first.removeprefix(f"{folder}{os.sep}"), *rest))
+    return msgspec.structs.replace(one, location=place)
 
 
 def _version(path: str) -> str:
@@ -120,6 +154,23 @@ def _made_of(source: str, made: str, policy: Policy | None) -> Report:
         )
     covered = Coverage(path=(made,), format="package", size=os.path.getsize(made), inspected=os.path.getsize(made))
     return judged(made, findings, size=os.path.getsize(made), files=count, coverage=[covered], policy=policy)
+
+
+def _metadata(path: str) -> dict[str, str]:
+    """Who made a wheel and with what, as its own metadata says; empty for other packages."""
+    if not path.endswith(".whl"):
+        return {}
+    blob = FileBlob(path)
+    found: dict[str, str] = {}
+    try:
+        tree = ZipTree(blob, Budget(Limits()))
+        for entry in tree.entries():
+            if re.search(r"\A[^/]+\.dist-info/(?:METADATA|WHEEL)\Z", entry.name) and entry.size <= _LONGEST:
+                text = tree.open(entry).read(0, _LONGEST).decode("utf-8", "replace").partition("\n\n")[0]
+                found.update((key, value.strip()) for key, value in re.findall(r"(?m)^([A-Za-z-]+):(.*)$", text))
+    finally:
+        blob.close()
+    return found
 
 
 def _digests(path: str) -> Iterator[tuple[str, str]]:

@@ -155,6 +155,11 @@ class Packages:
         self._bags: dict[tuple[str, ...], str] = {}
         self._masks: dict[str, int] = {}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The popular names, most used first."""
+        return tuple(self._rank)
+
     def knows(self, name: str) -> bool:
         """Whether a normalised name is popular itself."""
         return name in self._rank
