@@ -14,9 +14,15 @@ from pathlib import Path
 
 from benchmarks.measure import run
 from benchmarks.peers import OURS
+from weighbridge.schema import WeighbridgeError
+from weighbridge.source.http import Session
+from weighbridge.source.index import fetch, release
 
 STORE = Path(__file__).parent.parent / ".bench/packages"
+SOURCES = STORE.parent / "sdists"
 LARGEST = 60_000_000
+SMALL = 6_000_000
+MOST_SOURCES = 70
 
 
 def halves():
@@ -54,6 +60,25 @@ def normal(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def sources():
+    """Source distributions of the same versions, taken from the index without building anything; none was looked at while tuning."""
+    SOURCES.mkdir(parents=True, exist_ok=True)
+    session = Session()
+    for wheel in sorted(STORE.glob("*.whl"), key=lambda path: path.name.lower()):
+        if len(list(SOURCES.glob("*.tar.gz"))) >= MOST_SOURCES:
+            break
+        name, version = wheel.name.split("-")[:2]
+        if wheel.stat().st_size > SMALL:
+            continue
+        try:
+            found = release(f"pypi:{name}=={version}", session, like="a-.tar.gz")
+            if found.file.endswith(".tar.gz") and not (SOURCES / found.file).exists():
+                fetch(found, str(SOURCES), session)
+        except WeighbridgeError:
+            continue
+    return sorted(SOURCES.glob("*.tar.gz"))
+
+
 def looked_at(path):
     """(highest severities, verdict, CPU s, MB) of one package."""
     report = STORE / f"{path.name}.json"
@@ -68,8 +93,9 @@ def packages(peers, every):
     """The part of the benchmark run."""
     del peers, every
     made = {}
-    for label, names in halves().items():
-        rows = [looked_at(path) for path in map(fetched, names) if path is not None]
+    found = {label: [path for path in map(fetched, names) if path is not None] for label, names in halves().items()}
+    for label, paths in {**found, "source distributions": sources()}.items():
+        rows = [looked_at(path) for path in paths]
         cpu = sorted(row[3] for row in rows)
         made[label] = {
             "packages": len(rows),

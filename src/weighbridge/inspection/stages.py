@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from weighbridge.source import Blob
 
 _HEAD: Final = 512
-_PACKAGE: Final = re.compile(r"\.(?:whl|egg|tgz|tar\.gz|tar\.bz2)\Z")
 _CONTAINERS: Final = frozenset({"zip", "tar", "gzip", "bzip2", "xz", "zstd", "lz4", "7z"})
 
 
@@ -71,6 +69,7 @@ class Stages:
         self.facts: list[Fact] = []
         self.notes: list[Note] = []
         self.findings: list[Finding] = []
+        self.packages: set[tuple[str, ...]] = set()
 
     def member(self, location: Location, blob: Blob, *, depth: int = 0, carrier: str = "") -> None:
         """Inspect one member; whatever goes wrong ends in a coverage entry."""
@@ -104,9 +103,17 @@ class Stages:
             if other == "zip" and identity.format != "zip":
                 reader_of("zip")(self, Member(location, blob, Identity(format="zip"), depth, carrier))
 
+    def in_package(self, location: Location) -> bool:
+        """Whether a member belongs to other people's package: rules for one's own code say nothing about it."""
+        path = location.path
+        return self.packaged or any(
+            path[:depth] in self.packages or path[depth - 1].lower().endswith((".whl", ".egg"))
+            for depth in range(1, len(path))
+        )
+
     def _matched(self, location: Location, blob: Blob, found: str) -> bool:
         """Lay patterns over a member of a package, and the user's over every member that is no container; whether it is risky."""
-        packaged = self.packaged or any(_PACKAGE.search(part.lower()) for part in location.path[:-1])
+        packaged = self.in_package(location)
         if not (packaged or self.patterns) or found in _CONTAINERS or not blob.size:
             return True
         from weighbridge.detect.patterns import MOST, detect_patterns  # noqa: PLC0415  # most artifacts are no packages

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -25,6 +26,9 @@ _ROLES: Final[tuple[tuple[str, str, frozenset[str], tuple[str, ...]], ...]] = (
     ("npz", "zip", frozenset(), (".npz",)),
 )
 
+# What makes an archive a source distribution or an npm package; the same as in `inspection.packages`.
+_PACKAGE: Final = re.compile(r"(?:[^/]+/)?(?:PKG-INFO|setup\.py)\Z|[^/]+/(?:pyproject\.toml|package\.json)\Z")
+
 
 def read(stages: Stages, member: Member) -> None:
     """Open a container and go through it."""
@@ -44,6 +48,8 @@ def walk(stages: Stages, member: Member, tree: Tree) -> None:
     entries = tuple(tree.entries())
     names = [entry.name for entry in entries if entry.kind is Kind.FILE]
     kind = torch_kind(names) if tree.format == "zip" else None
+    if any(map(_PACKAGE.match, names)):
+        stages.packages.add(location.path)
     role = "torch" if kind else _role(tree.format, names, location.path[-1])
     if kind is not None:
         torch.read(stages, member, tree, entries, kind)

@@ -102,7 +102,7 @@ def _packaged(stages: Stages, member: Member) -> bool:
 
 def _surely_packaged(stages: Stages, member: Member) -> bool:
     """Whether a member belongs to other people's package whatever else is found: rules for one's own code do not apply."""
-    return stages.packaged or any(part.lower().endswith((".whl", ".egg")) for part in member.location.path[:-1])
+    return stages.in_package(member.location)
 
 
 def _of_package(stages: Stages, member: Member, kind: str, text: str) -> None:
