@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import zipfile
 from datetime import date
@@ -130,8 +131,16 @@ FINE = installed("einops", "0.8.0", {"einops/__init__.py": "x = 1\n"})
 
 
 def renamed(files, version):
-    """A wheel under the file name of another version."""
-    return {name.replace("-1.0-", f"-{version}-"): data for name, data in files.items()}
+    """The same wheel as another version: in its file name, its folder of metadata and the metadata itself."""
+    ((name, data),) = files.items()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(buffer, "w") as new:
+        for member in old.namelist():
+            text = old.read(member)
+            if member.endswith("/METADATA"):
+                text = text.replace(b"Version: 1.0\n", f"Version: {version}\n".encode())
+            new.writestr(member.replace("-1.0.dist-info/", f"-{version}.dist-info/"), text)
+    return {name.replace("-1.0-", f"-{version}-"): buffer.getvalue()}
 
 
 def _pinned(*names):

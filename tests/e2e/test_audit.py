@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.corpus.dependencies import DIGEST, FINE, QUIET, RECORDS, archive, record
+from tests.corpus.dependencies import DIGEST, FINE, QUIET, RECORDS, archive, record, renamed
 from tests.corpus.packages import INCIDENTS
 from tests.e2e.test_command_line import weighbridge
 
@@ -185,10 +185,13 @@ def test_sarif_names_file_and_line(tmp_path):
 
 
 def test_two_releases_are_compared_by_diff(tmp_path):
-    for folder, files in (("old", QUIET), ("new", INCIDENTS["command on import that fetches and runs"])):
+    for folder, files in (
+        ("old", QUIET),
+        ("new", renamed(INCIDENTS["command on import that fetches and runs"], "1.1")),
+    ):
         (tmp_path / folder).mkdir()
         for name, data in files.items():
-            (tmp_path / folder / name.replace("-1.0-", "-1.1-" if folder == "new" else "-1.0-")).write_bytes(data)
+            (tmp_path / folder / name).write_bytes(data)
     old, new = (next((tmp_path / folder).iterdir()) for folder in ("old", "new"))
     done = weighbridge("diff", old, new, cwd=tmp_path)
     assert done.returncode == 1

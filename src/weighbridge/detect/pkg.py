@@ -42,6 +42,7 @@ _WHEN: Final = {START: "when Python starts", INSTALL: "on installation", IMPORT:
 _WHAT: Final = {
     "DX": "decoded data is run", "DP": "a decoded command is started", "NX": "what is downloaded is run",
     "NP": "what is downloaded is started", "NL": "what is downloaded is unpickled", "DL": "decoded data is unpickled",
+    "MX": "what is hidden in a picture or a sound is run", "ML": "what is hidden in a picture or a sound is unpickled",
     "ES": "the environment is sent away", "HS": "who and where the host is, is sent away",
     "VS": "variables of the environment are sent away",
 }  # fmt: skip
@@ -119,6 +120,7 @@ def _chains(
     weights: dict[str, tuple[Severity, Severity | None]] = {
         "DX": (Severity.CRITICAL, Severity.MEDIUM), "DP": (Severity.CRITICAL, Severity.MEDIUM), "NX": (Severity.CRITICAL, Severity.MEDIUM),
         "NP": (Severity.CRITICAL, Severity.LOW), "NL": (Severity.HIGH, Severity.LOW), "DL": (Severity.MEDIUM, None),
+        "MX": (Severity.CRITICAL, Severity.HIGH), "ML": (Severity.CRITICAL, Severity.MEDIUM),
         "ES": (Severity.CRITICAL, Severity.MEDIUM), "HS": (Severity.HIGH, None), "VS": (Severity.HIGH, None),
     }  # fmt: skip
     for chain in flow.chains(contexts):

@@ -59,6 +59,11 @@ _SILENT: Final = frozenset(
 )
 _ENVIRONMENT: Final = "os.environ"
 PARAMETER: Final = "<parameter>"
+# Stands for the content of a picture, a sound or a font.
+MEDIA: Final = "open(media)"
+_MEDIA_NAME: Final = re.compile(
+    r"\.(?:png|jpe?g|gif|bmp|webp|ico|svg|wav|mp3|ogg|flac|mp4|ttf|otf|woff2?)\Z", re.IGNORECASE
+)
 _IMPORTERS: Final = frozenset({"__import__", "builtins.__import__", "importlib.import_module"})
 
 
@@ -406,7 +411,8 @@ class _Reader:
         while waiting and len(found) < _ORIGINS:
             current = waiting.pop()
             if isinstance(current, ast.Call):
-                found[self.dotted(current.func) or self._described(current.func)] = None
+                name = self.dotted(current.func) or self._described(current.func)
+                found[MEDIA if _opens_media(name, current) else name] = None
                 if isinstance(current.func, ast.Attribute) and not self._is_environment(current.func):
                     waiting.append(current.func.value)
                 waiting += [*current.args, *(keyword.value for keyword in current.keywords)]
@@ -503,6 +509,23 @@ def _parts(kind: type[ast.AST]) -> tuple[str, ...]:
     """The fields of a kind of node that can hold nodes worth visiting."""
     _PARTS[kind] = tuple(name for name in kind._fields if name not in _PLAIN)
     return _PARTS[kind]
+
+
+def _opens_media(name: str, node: ast.Call) -> bool:
+    """Whether a call opens a picture, a sound or a font by a name that is written out, or put together from one."""
+    if name.rpartition(".")[2] not in {"open", "Path", "read_bytes", "get_data"}:
+        return False
+    waiting: list[ast.AST] = list(node.args)
+    for _ in range(16):
+        if not waiting:
+            return False
+        current = waiting.pop()
+        if isinstance(current, ast.Constant):
+            if isinstance(current.value, str) and _MEDIA_NAME.search(current.value):
+                return True
+        else:
+            waiting += _children(current)
+    return False
 
 
 def _is_none(node: ast.AST) -> bool:

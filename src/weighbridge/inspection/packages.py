@@ -7,8 +7,6 @@ there stays in the report as information.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
@@ -19,13 +17,9 @@ from weighbridge.detect import detect
 from weighbridge.detect.package_places import is_aside
 from weighbridge.detect.pkg_files import is_program
 from weighbridge.detect.subjects import PackageSubject
-from weighbridge.formats.record import read_record
 from weighbridge.inspection.plan import Result
-from weighbridge.rules.finding import finding
-from weighbridge.schema import Coverage, Finding, Limits, Location, Reason, Severity, Status, WeighbridgeError
-from weighbridge.schema.text import printable
-from weighbridge.source import Budget, FileBlob, Kind, chunks
-from weighbridge.source.zip import ZipTree
+from weighbridge.inspection.wheels import against_itself
+from weighbridge.schema import Coverage, Finding, Location, Reason, Severity, Status, WeighbridgeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -42,9 +36,6 @@ _OWN: Final = re.compile(
 )
 _LIBRARY: Final = re.compile(r"(?:^|/)(?:src|lib)/")
 _RECORD: Final = re.compile(r"\A[^/]+\.dist-info/RECORD\Z")
-_UNLISTED: Final = re.compile(r"\.dist-info/(?:RECORD(?:\.jws|\.p7s)?|direct_url\.json|INSTALLER|REQUESTED)\Z")
-_HASHED: Final = 64 << 20
-_SHOWN: Final = 6
 _NATIVE: Final = frozenset({"elf", "pe", "mach-o"})
 _PICKLED: Final = re.compile(r"(?:PKL|TCH|JBL|NPY|KRS)-")
 _BACKEND: Final = re.compile(r"^build-backend\s*=\s*[\"']([\w.]+)", re.MULTILINE)
@@ -89,7 +80,11 @@ def packages(results: Sequence[Result]) -> list[Result]:
     made: list[Result] = []
     for root in roots:
         subject = _subject(root, notes, coverage, serious)
-        made += _against_record(root, notes)
+        if root.kind == "wheel" and len(root.container) == 1:
+            record = next(
+                (str(n.value) for n in notes if n.kind == "record" and _RECORD.search(root.inside(n.path))), ""
+            )
+            made.append(Result(tuple(against_itself(root.container[0], record)), (), ()))
         place = Location(path=(*root.container, root.folder) if root.folder else root.container)
         try:
             made.append(Result(tuple(detect(subject)), (), ()))
@@ -198,50 +193,8 @@ def _subject(root: Root, notes: Sequence[Note], coverage: Sequence[Coverage], se
     )
 
 
-def _against_record(root: Root, notes: Sequence[Note]) -> list[Result]:
-    """A wheel on this machine against its RECORD: every file listed, with its digest, and none missing."""
-    text = next((str(n.value) for n in notes if n.kind == "record" and _RECORD.search(root.inside(n.path))), "")
-    if root.kind != "wheel" or len(root.container) != 1 or not text or not os.path.isfile(root.container[0]):
-        return []
-    listed = {one.name: one for one in read_record(text)}
-    blob = FileBlob(root.container[0])
-    try:
-        tree = ZipTree(blob, Budget(Limits()))
-        entries = [entry for entry in tree.entries() if entry.kind is Kind.FILE]
-        wrong = [
-            f"{entry.name} is in no RECORD"
-            for entry in entries
-            if entry.name not in listed and not _UNLISTED.search(entry.name)
-        ]
-        for entry in entries:
-            known = listed.get(entry.name)
-            if known is not None and known.sha256 and entry.size <= _HASHED:
-                digest = hashlib.sha256()
-                for piece in chunks(tree.open(entry)):
-                    digest.update(piece)
-                if digest.hexdigest() != known.sha256:
-                    wrong.append(f"{entry.name} is not what RECORD lists")
-        present = {entry.name for entry in entries}
-        wrong += [f"{name} is in RECORD and not here" for name in listed if name not in present]
-    except WeighbridgeError:
-        return []  # what cannot be read is in the coverage already
-    finally:
-        blob.close()
-    if not wrong:
-        return []
-    place = Location(path=root.container)
-    return [
-        Result(
-            (finding("PKG-014", place, printable(wrong[0]), evidence=[printable(one) for one in wrong[:_SHOWN]]),),
-            (),
-            (),
-        )
-    ]
-
-
 def _table(text: str) -> dict[str, Any]:
     from weighbridge.formats.document import read_json  # noqa: PLC0415  # few packages have one
-    from weighbridge.schema import WeighbridgeError  # noqa: PLC0415
 
     try:
         root = read_json(text).root

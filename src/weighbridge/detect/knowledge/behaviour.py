@@ -1,6 +1,6 @@
 """Knows what Python calls do, as far as harm is made of it: where data comes from, where it goes.
 
-Labels: N bytes of the network, D decoded or decrypted, E the environment as a whole, V single
+Labels: N bytes of the network, M the content of pictures and sounds, D decoded or decrypted, E the environment as a whole, V single
 variables of it, H who and where the host is.
 Sinks: X runs code, P starts a process, S sends, W writes a file, L unpickles.
 """
@@ -19,6 +19,7 @@ _SOURCES: Final = (
     ("D", re.compile(
         r"(?:base64\.\w*decode\w*|codecs\.decode|(?:zlib|gzip|lzma|bz2|brotli|lz4\.\w+|zstandard)\.decompress|(?:builtins\.)?(?:bytes|bytearray)\.fromhex|\w*\.fromhex|binascii\.(?:unhexlify|a2b_\w+)|marshal\.loads|(?:builtins\.)?chr|(?:cryptography\.fernet\.)?Fernet(?:\(\))?(?:\.decrypt)?|\w*(?:cipher|fernet|aes|rsa|box|suite|decryptor|[Cc]rypt\w*)\.(?:decrypt|update)|\w+\.decrypt|decrypt\w*|\?\.decrypt|[\w.]+\(\)\.decrypt|(?:str|bytes)\.translate|rot13|xor\w*|\w*deobfuscat\w*)\Z"
     )),
+    ("M", re.compile(r"open\(media\)\Z|(?:PIL\.)?Image\.open\Z|wave\.open\Z|imageio\.\w*read\Z|cv2\.imread\Z|scipy\.io\.wavfile\.read\Z|soundfile\.read\Z|stegano\.[\w.]+\.reveal\Z")),
     ("E", re.compile(r"os\.environ\Z|os\.environ\.(?:copy|items|values)\Z|os\.environb\Z")),
     ("V", re.compile(r"os\.environ\[\]\Z|os\.environ\.get\Z|os\.getenv\Z")),
     ("H", re.compile(
