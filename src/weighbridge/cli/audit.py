@@ -222,7 +222,9 @@ def _mend(given: argparse.Namespace, done: Audit) -> None:
     texts: dict[str, str] = {}
     for one in done.upgrades:
         if not one.safe:
-            print(f"  {one.place}: no release of {one.name} is without what is known", file=said)
+            print(
+                f"  {one.place}: no later release of {one.name} is known to end it: take it out, or another", file=said
+            )
             continue
         path = done.files.get(one.place, "")
         text = texts.get(path) or (_bytes(path).decode("utf-8", "replace") if path else "")

@@ -349,7 +349,7 @@ class _Audit:
             self._findings += joined(place, one, self._formats)
             if unknown:
                 open_.setdefault(place, []).append(f"{one.name} {one.version}")
-            if any(each.rule == "PKG-002" for each in found):
+            if found:
                 rows.append(Upgrade(place, one.ecosystem, one.name, one.version, safe))
         for place, names in open_.items():
             self._skip(

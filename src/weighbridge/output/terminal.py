@@ -24,7 +24,18 @@ _COLOURS: Final = {
 _OUTCOMES: Final = {Outcome.BLOCK: "1;31", Outcome.REVIEW: "1;33", Outcome.ADMIT: "1;32"}
 _SAME_SHOWN: Final = 5
 _SKIPPED_SHOWN: Final = 10
-_REFERENCES: Final = ("AML.T0011.000", "AML.T0076", "AML.T0018", "AML.T0055", "LLM04:2026", "CWE-")
+_REFERENCES: Final = (
+    "AML.T0010.001",
+    "AML.T0011.000",
+    "AML.T0011.001",
+    "AML.T0060",
+    "AML.T0073",
+    "AML.T0076",
+    "AML.T0018",
+    "AML.T0055",
+    "LLM04:2026",
+    "CWE-",
+)
 
 
 class Terminal:

@@ -69,6 +69,12 @@ class Waiver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 DEFAULT: Final = (
     Statement(
+        name="no harmful packages",
+        outcome=Outcome.BLOCK,
+        severity=(Severity.CRITICAL, Severity.HIGH),
+        rules=("PKG-*",),
+    ),
+    Statement(
         name="no code in weights", outcome=Outcome.BLOCK, severity=(Severity.CRITICAL, Severity.HIGH), effects="X"
     ),
     Statement(name="nothing of high severity", outcome=Outcome.BLOCK, severity=(Severity.CRITICAL, Severity.HIGH)),

@@ -11,7 +11,7 @@ from weighbridge.rules.build import rule as any_rule
 if TYPE_CHECKING:
     from weighbridge.schema import Rule
 
-rule = partial(any_rule, surface="libraries")
+rule = partial(any_rule, surface="packages")
 _CHAIN: Final = "the lines from source to sink, and when they run"
 
 PKG: Final[tuple[Rule, ...]] = (

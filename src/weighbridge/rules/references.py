@@ -216,6 +216,7 @@ BY_SURFACE: Final[dict[str, tuple[str, ...]]] = {
     "fine-tuning": ("AML.T0010.003",),
     "data": ("AML.T0010.002",),
     "libraries": ("AML.T0010.001", "ML06:2023"),
+    "packages": ("AML.T0010.001", "ML06:2023"),
     "mlops": ("AML.T0010.001", "ML06:2023"),
     "agents": ("AML.T0010.005", "ASI04"),
 }
@@ -227,13 +228,17 @@ BY_EFFECT: Final[dict[str, tuple[str, ...]]] = {
     "M": ("AML.T0119",),
 }
 
+# A package is no model: what runs is its own code.
+BY_EFFECT_OF_PACKAGES: Final = {"X": ("AML.T0011.001", "ASI05"), "E": ("AML.T0107",)}
+
 
 def complete(effects: str, surface: str, given: tuple[str, ...]) -> tuple[str, ...]:
     """The references of a rule: those of every rule, of its surface and its effects, and its own, each once.
 
     Raises KeyError for a surface that does not exist.
     """
-    by_effect = (reference for effect in effects for reference in BY_EFFECT.get(effect, ()))
+    known = {**BY_EFFECT, **BY_EFFECT_OF_PACKAGES} if surface == "packages" else BY_EFFECT
+    by_effect = (reference for effect in effects for reference in known.get(effect, ()))
     return tuple(dict.fromkeys((*EVERY_RULE, *BY_SURFACE[surface], *by_effect, *given)))
 
 
