@@ -167,7 +167,12 @@ class Habits:
                     f"certificates of {text.removeprefix('trusted-host ')} are not checked",
                     evidence=[f"--{text}"],
                 )
-        extra = [one for one in indexes if one.role in {"extra", "find-links"}]
+        # A folder of this machine, or one that a variable names, is nobody else's to answer from.
+        extra = [
+            one
+            for one in indexes
+            if one.role in {"extra", "find-links"} and "://" in one.address and "$" not in one.address
+        ]
         if extra:
             yield from self._confused(extra)
         yield from self._internal(indexes)
@@ -319,6 +324,8 @@ def drift(place: str, lock: Manifest, asked: Iterable[tuple[str, Listed]]) -> It
     for one in lock.listed:
         held.setdefault((one.ecosystem, one.key), []).append(one.version)
     for source, one in asked:
+        if one.build:
+            continue
         versions = held.get((one.ecosystem, one.key))
         if versions is None:
             message = f"{source} asks for {one.name}, and the lock does not hold it"

@@ -24,7 +24,7 @@ _SECONDS: Final = 10
 _MATCHES: Final = 200
 _SHOWN: Final = 4
 _LINE: Final = 120
-MOST: Final = 64 << 20
+MOST: Final = 24 << 20
 
 
 @cache

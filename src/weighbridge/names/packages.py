@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _SPLIT: Final = re.compile(r"[-_./]+")
 _DIGITS: Final = re.compile(r"\d+")
 _SHORT: Final = 5
+_WELL_KNOWN: Final = 8000
+_BEST_KNOWN: Final = 3000
 _LONG: Final = 10
 # Names that carry weight for machine learning: words around one of them promise what only its owner can.
 BRANDS: Final = frozenset(
@@ -216,7 +218,7 @@ class Packages:
             return None
         edits, rank, known = min(found)
         # The less a package is used, the less there is to gain from standing beside it.
-        if edits == 2 and rank > 3000:
+        if rank > (_WELL_KNOWN if edits == 1 else _BEST_KNOWN):
             return None
         return Likeness(_kind(name, known) if edits == 1 else "two letters", known)
 

@@ -27,8 +27,8 @@ class Listed(Struct, frozen=True, kw_only=True):
 
     `wanted` is the constraint as it is written. `address` is where it comes from when that is no index, `fixed` the
     commit or digest that holds it there. `hashes` are as written (`sha256:…`), `index` an index of its own, `released`
-    an ISO 8601 time that a lock keeps. `direct` tells what a person wrote from what a resolver added. `hooks` says that
-    the lock knows of install scripts.
+    an ISO 8601 time that a lock keeps. `direct` tells what a person wrote from what a resolver added, `build`
+    what is needed for building alone, which locks leave out. `hooks` says that the lock knows of install scripts.
     """
 
     ecosystem: str
@@ -44,6 +44,7 @@ class Listed(Struct, frozen=True, kw_only=True):
     index: str = ""
     released: str = ""
     direct: bool = True
+    build: bool = False
     hooks: bool = False
 
     @property

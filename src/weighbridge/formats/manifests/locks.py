@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from weighbridge.formats.manifests.listed import Index, Listed, Manifest, Origin, exact
 from weighbridge.formats.manifests.shape import lines_of, rows, table, tables, text, texts
 
@@ -53,17 +55,13 @@ def read_uv(root: dict[str, Any], source: str) -> Manifest:
                 released=max((text(file, "upload-time") for file in files), default=""),
             )
         )
-    placed = [one if one.name in own else _indirect(one) for one in listed]
+    placed = [one if one.name in own else replace(one, direct=False) for one in listed]
     return Manifest(
         kind="uv.lock",
         locked=True,
         listed=tuple(placed),
         indexes=tuple(Index(address=one, role="index") for one in indexes if "://" in one),
     )
-
-
-def _indirect(one: Listed) -> Listed:
-    return Listed(**{name: getattr(one, name) for name in one.__struct_fields__} | {"direct": False})
 
 
 def _origin(place: dict[str, Any]) -> Origin:

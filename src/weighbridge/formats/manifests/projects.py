@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
+
 from weighbridge.formats.manifests.listed import Gap, Index, Listed, Manifest, Origin, exact, normal
 from weighbridge.formats.manifests.requirements import requirement
 from weighbridge.formats.manifests.shape import lines_of, table, tables, text, texts
@@ -34,6 +36,9 @@ def read_pyproject(root: dict[str, Any], source: str) -> Manifest:
     groups += [table(group, "dependencies") for _, group in tables(table(poetry, "group"))]
     groups += [table(table(tool, "pixi"), "pypi-dependencies")]
     found += [one for group in groups for one in _named(group) if one.key != "python"]
+    needed = {one.key for line in texts(table(root, "build-system"), "requires") if (one := requirement(line))}
+    asked = {one.key for line in _asked({}, project, tool) if (one := requirement(line))}
+    found = [replace(one, build=one.key in needed - asked) for one in found]
     found = list(_placed(found, table(table(tool, "uv"), "sources")))
     numbers = lines_of(source, _QUOTED)
     return Manifest(
@@ -91,7 +96,7 @@ def _placed(listed: list[Listed], sources: dict[str, Any]) -> Iterator[Listed]:
             continue
         (placed,) = _named({one.name: given})
         kept = {"version": one.version, "wanted": one.wanted}
-        yield Listed(**{name: getattr(placed, name) for name in placed.__struct_fields__} | kept)
+        yield replace(placed, **kept)
 
 
 def _indexes(tool: dict[str, Any]) -> Iterator[Index]:
@@ -124,7 +129,7 @@ def _options(uv: dict[str, Any]) -> Iterator[str]:
 
 def _numbered(one: Listed, numbers: dict[str, int]) -> Listed:
     line = numbers.get(one.name, 0)
-    return Listed(**{name: getattr(one, name) for name in one.__struct_fields__} | {"line": line})
+    return replace(one, line=line)
 
 
 def read_pipfile(root: dict[str, Any]) -> Manifest:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from weighbridge.formats.manifests.listed import Gap, Included, Index, Listed, Manifest, Origin, exact
 
 if TYPE_CHECKING:
@@ -96,7 +98,7 @@ def requirement(text: str, *, line: int = 0) -> Listed | None:
         return None
     if match["address"]:
         found = placed(match["address"].strip(), line=line, hashes=hashes)
-        return Listed(**{name: getattr(found, name) for name in found.__struct_fields__} | {"name": match["name"]})
+        return replace(found, name=match["name"])
     wanted = (match["wanted"] or "").strip()
     version = exact(wanted) if wanted.startswith("==") and "," not in wanted else ""
     return Listed(ecosystem="pypi", name=match["name"], version=version, wanted=wanted, line=line, hashes=hashes)
