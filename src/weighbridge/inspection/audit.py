@@ -18,7 +18,7 @@ from weighbridge.dependencies.wanted import Demands
 from weighbridge.dependencies.workspace import is_workspace, workspace
 from weighbridge.detect.pkg_files import detect_start
 from weighbridge.detect.subjects import PackageSubject
-from weighbridge.formats.manifests import Listed, Manifest, Origin, is_install, is_manifest, read_manifest
+from weighbridge.formats.manifests import Included, Listed, Manifest, Origin, is_install, is_manifest, read_manifest
 from weighbridge.inspection.origin import judged
 from weighbridge.names import NOBODY, Own
 from weighbridge.rules.finding import finding
@@ -70,7 +70,8 @@ _ARTIFACTS: Final = (
     ("hdf5", re.compile(r"\.(?:h5|hdf5)\Z")),
     ("onnx", re.compile(r"\.onnx\Z")),
 )  # fmt: skip
-_INVITES: Final = ("npm", "pypi")
+_COMMANDS: Final = frozenset({"pipeline", "commands", "notebook"})
+_ADVISED: Final = ("npm", "pypi")
 
 
 class Order(Struct, frozen=True, kw_only=True):
@@ -174,7 +175,11 @@ class _Audit:
         except MalformedInput as error:
             self._skip(place, error.message, Reason.MALFORMED)
             return
-        if not asked and is_install(place) and not (manifest.listed or manifest.gaps or manifest.indexes):
+        if (
+            not asked
+            and is_install(place)
+            and not (manifest.listed or manifest.gaps or manifest.indexes or manifest.includes)
+        ):
             return
         if asked and not (manifest.listed or manifest.includes or manifest.indexes) and manifest.gaps:
             raise UsageError(
@@ -184,7 +189,10 @@ class _Audit:
         self._read.append(Read(path, place, manifest))
         self._cover(place, size, manifest)
         for one in manifest.includes:
-            self._include(path, place, one.path, root)
+            if manifest.kind in _COMMANDS:
+                self._from_command(path, place, one, root)
+            else:
+                self._include(path, place, one.path, root)
 
     def _cover(self, place: str, size: int, manifest: Manifest) -> None:
         if not manifest.gaps:
@@ -193,7 +201,7 @@ class _Audit:
         first = manifest.gaps[0]
         more = f" and {len(manifest.gaps) - 1} more lines" if len(manifest.gaps) > 1 else ""
         # What a variable stands for is decided elsewhere; in a pipeline that is no defect of the file.
-        if manifest.kind in {"pipeline", "commands", "notebook"}:
+        if manifest.kind in _COMMANDS:
             self._inspected(place, manifest.kind, size)
             self._facts.append(
                 Fact(path=(place,), name="not known", value=printable(f"line {first.line}: {first.why}{more}"))
@@ -211,6 +219,16 @@ class _Audit:
                 detail=detail,
             )
         )
+
+    def _from_command(self, path: str, place: str, one: Included, root: str) -> None:
+        """A file that a command reads: beside it, or at the root, where most commands run. Elsewhere is not known here."""
+        for folder, shown in ((os.path.dirname(path), os.path.dirname(place)), (root, root)):
+            target = os.path.realpath(os.path.join(folder, one.path))
+            if os.path.commonpath([root, target]) == root and os.path.isfile(target):
+                self._file(target, os.path.normpath(os.path.join(shown, one.path)), root)
+                return
+        said = printable(f"line {one.line}: {one.path} is read from a folder that is not known here")
+        self._facts.append(Fact(path=(place,), name="not known", value=said))
 
     def _include(self, path: str, place: str, named: str, root: str) -> None:
         """Another file that is read for this one: only below the folder that was given, so that no secret is quoted."""
@@ -370,7 +388,7 @@ class _Audit:
         except Unavailable as error:
             self._skip("advisories", f"{error.message}: {error.hint}", Reason.MISSING)
             return None
-        for ecosystem in sorted(ecosystems & set(_INVITES)):
+        for ecosystem in sorted(ecosystems & set(_ADVISED)):
             age = base.age(ecosystem, self._policy.today)
             if age is None:
                 self._skip("advisories", f"there are none for {ecosystem}: weighbridge audit --update", Reason.MISSING)

@@ -95,6 +95,15 @@ def test_includes_are_followed_once_and_without_end(tmp_path):
     assert "PKG-001" in rules(tmp_path, files)
 
 
+def test_files_that_commands_read_are_looked_for_where_commands_run(tmp_path):
+    flow = "jobs:\n  a:\n    steps:\n      - run: pip install -r requirements/all.txt -r gone.txt\n"
+    files = {".github/workflows/ci.yml": flow, "requirements/all.txt": f"ultralytics==8.3.41 --hash={DIGEST}\n"}
+    report = audited(tmp_path, files).report
+    assert [one.rule for one in report.findings if one.rule == "PKG-001"] == ["PKG-001"]
+    assert report.complete
+    assert any("gone.txt" in fact.value for fact in report.facts)
+
+
 def test_an_archive_is_no_list_of_packages(tmp_path):
     from weighbridge.inspection.audit import Order, audit
     from weighbridge.policy import Policy
