@@ -35,6 +35,7 @@ _LINES: Final = frozenset(
 _NOTED_CONFIG: Final = 1 << 16
 _NOTED_TENSORS: Final = 20_000
 _SNIFFED: Final = 4096
+_DATA: Final = frozenset({"json", "yaml", "toml"})
 
 
 def read(stages: Stages, member: Member) -> None:
@@ -83,8 +84,11 @@ def _by_kind(stages: Stages, member: Member, kind: str, text: str) -> None:
     reader = _READERS.get(kind)
     if _packaged(stages, member):
         _of_package(stages, member, kind, text)
-    if kind in _DATA and _surely_packaged(stages, member):
-        _DATA[kind](text)  # whether it can be read; what it would mean in a repository says nothing here
+    if kind in _DATA:
+        parsed = _parsed(kind, text)
+        # In a package it counts whether it can be read; what it would mean in a repository says nothing there.
+        if not _surely_packaged(stages, member):
+            document(stages, member.location, parsed, text)
     elif reader is not None:
         reader(stages, member, text)
     elif kind == "xml":
@@ -117,22 +121,12 @@ def _of_package(stages: Stages, member: Member, kind: str, text: str) -> None:
         stages.note(member.name, member.location, text)
 
 
-def _json(stages: Stages, member: Member, text: str) -> None:
-    from weighbridge.formats.document import read_json  # noqa: PLC0415
+def _parsed(kind: str, text: str) -> Document:
+    """A document of one of the kinds of data. Raises MalformedInput, LimitExceeded."""
+    from weighbridge.formats import document as documents  # noqa: PLC0415  # few artifacts hold all kinds
 
-    document(stages, member.location, read_json(text), text)
-
-
-def _yaml(stages: Stages, member: Member, text: str) -> None:
-    from weighbridge.formats.document import read_yaml  # noqa: PLC0415
-
-    document(stages, member.location, read_yaml(text), text)
-
-
-def _toml(stages: Stages, member: Member, text: str) -> None:
-    from weighbridge.formats.document import read_toml  # noqa: PLC0415
-
-    document(stages, member.location, read_toml(text), text)
+    readers = {"json": documents.read_json, "yaml": documents.read_yaml, "toml": documents.read_toml}
+    return readers[kind](text)
 
 
 def document(stages: Stages, location: Location, parsed: Document, text: str) -> None:
@@ -246,7 +240,7 @@ def _xml(stages: Stages, member: Member, text: str) -> None:
 
 
 def _notebook_file(stages: Stages, member: Member, text: str) -> None:
-    _json(stages, member, text)
+    document(stages, member.location, _parsed("json", text), text)
 
 
 def _python(stages: Stages, member: Member, text: str) -> None:
@@ -291,30 +285,6 @@ def _fingerprint(table: dict[str, Any]) -> tuple[int, int]:
 
 
 _READERS: Final[dict[str, Callable[[Stages, Member, str], None]]] = {
-    "json": _json,
-    "yaml": _yaml,
-    "toml": _toml,
     "python": _python,
     "notebook": _notebook_file,
 }
-
-
-def _read_json(text: str) -> object:
-    from weighbridge.formats.document import read_json  # noqa: PLC0415
-
-    return read_json(text)
-
-
-def _read_yaml(text: str) -> object:
-    from weighbridge.formats.document import read_yaml  # noqa: PLC0415
-
-    return read_yaml(text)
-
-
-def _read_toml(text: str) -> object:
-    from weighbridge.formats.document import read_toml  # noqa: PLC0415
-
-    return read_toml(text)
-
-
-_DATA: Final[dict[str, Callable[[str], object]]] = {"json": _read_json, "yaml": _read_yaml, "toml": _read_toml}
