@@ -5,16 +5,20 @@ from __future__ import annotations
 import collections
 import io
 import pickle
+from functools import partial
+from pathlib import Path
 
-from tests.corpus import binaries, operations, repositories
+from tests.corpus import binaries, operations, packages, repositories
 from tests.corpus.repositories import sentencepiece
 from tests.corpus.saved import CHATML
+from weighbridge.dependencies.osv import read_advisory
 from weighbridge.formats import (
     commands,
     document,
     gguf,
     hdf5,
     markup,
+    native,
     notebook,
     onnx,
     python_source,
@@ -27,6 +31,7 @@ from weighbridge.formats import (
     trees,
     wire_models,
 )
+from weighbridge.formats.manifests import read_manifest
 from weighbridge.formats.pickle.graph import read_graph
 from weighbridge.formats.torch_tensors import read_torch
 from weighbridge.source import BytesBlob
@@ -36,6 +41,7 @@ def blob(data):
     return BytesBlob(data)
 
 
+ADVISORY = b'{"id":"GHSA-1","modified":"2026-01-01T00:00:00Z","aliases":["CVE-1"],"affected":[{"package":{"ecosystem":"PyPI","name":"a"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1.0"}]}]}]}'
 GRAPH = {"a": [1, (2.5, "x"), {"b": b"y"}], "c": collections.OrderedDict(d=None), "e": {1, 2}}
 
 
@@ -47,7 +53,10 @@ def checkpoint():
     return made.getvalue()
 
 
+LOCKS = Path(__file__).parent.parent / "fixtures/locks"
 READERS = {
+    "elf": (native.read_native, lambda: packages.elf(exports=("PyInit__core", "other"))),
+    "pe": (native.read_native, lambda: packages.pe(program=True, code=bytes(range(256)) * 32)),
     "onnx": (onnx.read_onnx, binaries.onnx_model),
     "saved model": (
         tensorflow.read_saved_model,
@@ -85,6 +94,20 @@ def text(read):
 
 # Readers of text take bytes here, so that both kinds are mutated alike.
 TEXT_READERS = {
+    "advisory": (read_advisory, lambda: ADVISORY),
+    **{
+        name: (text(partial(read_manifest, name)), (LOCKS / name).read_bytes)
+        for name in (
+            "uv.lock",
+            "pylock.toml",
+            "Pipfile.lock",
+            "package-lock.json",
+            "pnpm-lock.yaml",
+            "yarn.lock",
+            "bun.lock",
+            "pyproject.toml",
+        )
+    },
     "json": (text(document.read_json), lambda: repositories.config(a=[1, 2.5, None, {"b": "c"}])["config.json"]),
     "yaml": (text(document.read_yaml), repositories.BOMB.encode),
     "toml": (text(document.read_toml), lambda: b"[a]\nb = [1, 2]\nc = { d = 'e' }\n"),

@@ -144,7 +144,7 @@ def _baseline(path: str | None) -> frozenset[tuple[str, str, str]]:
 
     try:
         report = from_json(_bytes(path))
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(
             f"{path}: not a report in JSON", hint="weighbridge audit --format json --output FILE"
         ) from error

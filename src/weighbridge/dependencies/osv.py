@@ -94,7 +94,7 @@ def read_advisory(data: bytes) -> Advisory:
     """One record. Raises MalformedInput."""
     try:
         record = _DECODER.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedInput(f"not a record of OSV: {error}") from error
     if not record.id or len(record.id) > 200:
         raise MalformedInput("a record without an id")
