@@ -84,7 +84,8 @@ def packages(results: Sequence[Result]) -> list[Result]:
             record = next(
                 (str(n.value) for n in notes if n.kind == "record" and _RECORD.search(root.inside(n.path))), ""
             )
-            made.append(Result(tuple(against_itself(root.container[0], record)), (), ()))
+            digests = {n.path[1]: str(n.value) for n in notes if n.kind == "digest" and n.path[:1] == root.container}
+            made.append(Result(tuple(against_itself(root.container[0], record, digests)), (), ()))
         place = Location(path=(*root.container, root.folder) if root.folder else root.container)
         try:
             made.append(Result(tuple(detect(subject)), (), ()))

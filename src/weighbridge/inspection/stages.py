@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from weighbridge.detect import detect
 from weighbridge.detect.subjects import LimitSubject, MemberSubject, Note, Subject, TextSubject
 from weighbridge.formats.pickle import Brief
 from weighbridge.identify import Identity, identify
@@ -119,24 +119,24 @@ class Stages:
         from weighbridge.detect.patterns import MOST, detect_patterns  # noqa: PLC0415  # most artifacts are no packages
 
         try:
-            findings, risky = detect_patterns(location, blob.read(0, MOST), self.patterns, packaged=packaged)
+            data = blob.read(0, MOST)
+            findings, risky = detect_patterns(location, data, self.patterns, packaged=packaged)
         except LimitExceeded as error:
             self.bounded(location, blob.size, error.limit, error.message)
             return True
         self.findings += findings
+        if packaged and len(location.path) == 2 and blob.size == len(data):
+            # RECORD of a wheel is held against this, without reading every member again.
+            self.note("digest", location, hashlib.sha256(data).hexdigest())
         if blob.size > MOST and self.patterns:
             detail = f"the user's rules are held against the first {MOST >> 20} MiB"
             self.bounded(location, blob.size, "text_bytes", detail)
         return risky
 
-    def secrets(self, location: Location, blob: Blob, found: str, *, at_once: bool = False) -> None:
-        """Have the bytes of a member searched as text; `at_once` where keeping them all would take too much memory."""
+    def secrets(self, location: Location, blob: Blob, found: str) -> None:
+        """Have the bytes of a member searched as text."""
         size = min(blob.size, self.account.limits.text_bytes)
-        subject = TextSubject(location=location, read=blob.read, size=size, format=found)
-        if at_once:
-            self.findings += detect(subject)
-        else:
-            self.subjects.append(subject)
+        self.subjects.append(TextSubject(location=location, read=blob.read, size=size, format=found))
 
     def note(self, kind: str, location: Location, value: object) -> None:
         """Leave something for the look at the artifact as a whole."""

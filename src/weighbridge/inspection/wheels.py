@@ -18,7 +18,7 @@ from weighbridge.source import Budget, FileBlob, Kind, chunks
 from weighbridge.source.zip import ZipTree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from weighbridge.schema import Finding
     from weighbridge.source import Entry
@@ -33,15 +33,20 @@ _SHOWN: Final = 6
 _USED: Final = 2000
 
 
-def against_itself(path: str, record: str) -> Iterator[Finding]:
-    """Everything about one wheel on this machine. What cannot be read is in the coverage already."""
+def against_itself(path: str, record: str, digests: Mapping[str, str] | None = None) -> Iterator[Finding]:
+    """Everything about one wheel on this machine. `digests` are SHA-256 of members that are known already.
+
+    What cannot be read is in the coverage already.
+    """
     if not os.path.isfile(path):
         return
     blob = FileBlob(path)
     try:
         tree = ZipTree(blob, Budget(Limits()))
         entries = [entry for entry in tree.entries() if entry.kind is Kind.FILE]
-        wrong = list(_against_record(tree, entries, record)) if record else []
+        if len({entry.name for entry in entries}) < len(entries):
+            digests = None  # two members of one name: each is read for itself
+        wrong = list(_against_record(tree, entries, record, digests or {})) if record else []
         if wrong:
             yield finding(
                 "PKG-014", Location(path=(path,)), printable(wrong[0]), evidence=map(printable, wrong[:_SHOWN])
@@ -54,7 +59,7 @@ def against_itself(path: str, record: str) -> Iterator[Finding]:
         blob.close()
 
 
-def _against_record(tree: ZipTree, entries: Sequence[Entry], record: str) -> Iterator[str]:
+def _against_record(tree: ZipTree, entries: Sequence[Entry], record: str, digests: Mapping[str, str]) -> Iterator[str]:
     """Every file listed, with its digest, and none missing."""
     listed = {one.name: one for one in read_record(record)}
     for entry in entries:
@@ -62,14 +67,19 @@ def _against_record(tree: ZipTree, entries: Sequence[Entry], record: str) -> Ite
         if known is None:
             if not _UNLISTED.search(entry.name):
                 yield f"{entry.name} is in no RECORD"
-        elif known.sha256 and entry.size <= _HASHED:
-            digest = hashlib.sha256()
-            for piece in chunks(tree.open(entry)):
-                digest.update(piece)
-            if digest.hexdigest() != known.sha256:
-                yield f"{entry.name} is not what RECORD lists"
+        elif (
+            known.sha256 and entry.size <= _HASHED and (digests.get(entry.name) or _sha256(tree, entry)) != known.sha256
+        ):
+            yield f"{entry.name} is not what RECORD lists"
     present = {entry.name for entry in entries}
     yield from (f"{name} is in RECORD and not here" for name in listed if name not in present)
+
+
+def _sha256(tree: ZipTree, entry: Entry) -> str:
+    digest = hashlib.sha256()
+    for piece in chunks(tree.open(entry)):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def _against_name(path: str, tree: ZipTree, entries: Sequence[Entry]) -> Iterator[Finding]:

@@ -49,3 +49,21 @@ def test_modules_that_stand_in_for_others_are_told(tmp_path, module, whose):
 def test_what_is_no_wheel_says_nothing_here(tmp_path):
     (tmp_path / "a.whl").write_bytes(b"PK\x03\x04 broken")
     assert list(against_itself(str(tmp_path / "a.whl"), "")) == []
+
+
+def test_a_second_member_of_one_name_is_held_against_record_too(tmp_path):
+    import warnings
+    import zipfile
+
+    from tests.corpus.packages import recorded
+
+    files = wheel(CODE)
+    record = recorded(files)
+    (folder := tmp_path / "x").mkdir()
+    path = folder / "ranker-1.0-py3-none-any.whl"
+    path.write_bytes(next(iter(files.values())))
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "a") as made:
+        warnings.simplefilter("ignore")
+        made.writestr("ranker/__init__.py", "import os\n")
+    known = {row.split(",")[0]: "0" for row in record.splitlines()}
+    assert any("not what RECORD lists" in one.message for one in against_itself(str(path), record, known))

@@ -42,7 +42,8 @@ def read(stages: Stages, member: Member) -> None:
     """A member that is text."""
     limit = stages.account.limits.text_bytes
     kind = text_kind(member.location.path[-1], member.blob.read(0, _SNIFFED), member.format)
-    stages.secrets(member.location, member.blob, member.format, at_once=_surely_packaged(stages, member))
+    if not _surely_packaged(stages, member):
+        stages.secrets(member.location, member.blob, member.format)
     text = member.blob.read(0, limit).decode("utf-8-sig" if kind not in {"json", "notebook"} else "utf-8", "replace")
     problem: tuple[Status, Reason, str] = (Status.INSPECTED, Reason.NONE, "")
     try:
