@@ -24,7 +24,9 @@ _HERE: Final = "the environment at hand"
 def run(arguments: list[str]) -> int:
     """Run the verb."""
     given = _parser().parse_args(arguments)
-    path = given.advisories or _default()
+    from weighbridge.dependencies.advisories import default_path  # noqa: PLC0415  # --help needs none of it
+
+    path = given.advisories or default_path()
     gaps: tuple[str, ...] = ()
     asked = [one for one in given.update or () if one]
     weighing = given.kev or given.epss
@@ -92,12 +94,6 @@ def _parser() -> argparse.ArgumentParser:
     verdict.add_argument("--baseline", metavar="FILE", help="a report in JSON; what stands in it is not told again")
     add_output(made)
     return made
-
-
-def _default() -> str:
-    from weighbridge.source.cache import default_folder  # noqa: PLC0415  # not where the file is named
-
-    return os.path.join(default_folder(), "advisories.db")
 
 
 def _audited(given: argparse.Namespace, path: str, gaps: tuple[str, ...]) -> int:

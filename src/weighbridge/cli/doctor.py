@@ -22,7 +22,23 @@ def run(arguments: list[str]) -> int:
         ("zstandard", "zstd streams"),
         ("lz4", "lz4 streams"),
         ("librt", "native arrays of the pickle machine"),
+        ("yara_x", "patterns over packages"),
+        ("packaging", "versions of Python packages"),
     ):
         state = "present" if importlib.util.find_spec(module) else "missing"
         print(f"{module}: {state} ({purpose})")
+    print(f"advisories: {_advisories()}")
     return 0
+
+
+def _advisories() -> str:
+    """What is known here against versions, and how old it is."""
+    from weighbridge.dependencies.advisories import Advisories, default_path  # noqa: PLC0415
+    from weighbridge.schema import Unavailable  # noqa: PLC0415
+
+    try:
+        base = Advisories(default_path())
+    except Unavailable as error:
+        return f"{error.message}: {error.hint}"
+    base.close()
+    return ", ".join(f"{one.ecosystem} {one.records} records, the newest of {one.newest[:10]}" for one in base.ages)

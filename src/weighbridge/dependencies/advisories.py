@@ -18,6 +18,7 @@ from weighbridge.dependencies.osv import Advisory, read_advisory
 from weighbridge.dependencies.versions import key, within
 from weighbridge.schema import MalformedInput, SourceError, Unavailable
 from weighbridge.schema.text import printable
+from weighbridge.source.cache import default_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,6 +37,11 @@ CREATE INDEX by_id ON affected (id);
 """
 _ranges: Final = msgspec.msgpack.Decoder(tuple[tuple[str, str, str], ...])
 _words: Final = msgspec.msgpack.Decoder(tuple[str, ...])
+
+
+def default_path() -> str:
+    """Where the advisories lie: WEIGHBRIDGE_ADVISORIES, or in the folder of the cache."""
+    return os.environ.get("WEIGHBRIDGE_ADVISORIES") or os.path.join(default_folder(), "advisories.db")
 
 
 class Known(Struct, frozen=True, kw_only=True):
