@@ -139,15 +139,19 @@ class _Audit:
         if not os.path.isdir(path):
             raise SourceError(f"{path}: no such file or folder", hint="check the path")
         root = os.path.realpath(path)
-        for number, (real, shown) in enumerate(_walk(path)):
+        for number, shown in enumerate(_walk(path)):
             if number > _FILES:
                 self._skip(path, f"more than {_FILES} files", Reason.LIMIT)
                 return
             for kind, pattern in _ARTIFACTS:
                 if pattern.search(shown.lower()):
                     self._formats.setdefault(kind, shown)
-            if is_manifest(shown) or is_install(shown) or is_workspace(shown):
-                self._file(real, shown, root)
+            if not (is_manifest(shown) or is_install(shown) or is_workspace(shown)):
+                continue
+            if os.path.commonpath([root, os.path.realpath(shown)]) == root:
+                self._file(shown, shown, root)
+            else:
+                self._skip(shown, "the link leads out of the folder that is audited", Reason.NOT_REGULAR)
 
     def _file(self, path: str, place: str, root: str, *, asked: bool = False) -> None:
         real = os.path.realpath(path)
@@ -426,14 +430,14 @@ def attested(folder: str, wanted: Wanted, now: datetime) -> dict[str, str]:
     return {digest["sha256"]: one.by for one in every for _, digest in one.subjects if "sha256" in digest}
 
 
-def _walk(path: str) -> Iterator[tuple[str, str]]:
-    """(path, path as shown) of every file below a folder, in order; tools' own folders are passed over."""
+def _walk(path: str) -> Iterator[str]:
+    """The path of every file below a folder, in order; tools' own folders are passed over, links to folders not followed."""
     for folder, inner, names in os.walk(path):
         inner[:] = sorted(name for name in inner if name not in _PASSED)
         for name in sorted(names):
             full = os.path.join(folder, name)
-            if not os.path.islink(full) and os.path.isfile(full):
-                yield full, full
+            if os.path.isfile(full):
+                yield full
 
 
 def _text(path: str) -> str:

@@ -227,6 +227,25 @@ def test_commands_that_install_are_found(name):
     assert is_install(name)
 
 
+@pytest.mark.parametrize(
+    ("command", "wanted"),
+    [
+        ("sudo -H pip3 install -U 'torch>=2'", {("torch", "")}),
+        ("uvx ruff@0.5.0 check src", {("ruff", "0.5.0")}),
+        ("uvx ruff", {("ruff", "")}),
+        ("pipx run black src", {("black", "")}),
+        ("pipx list", set()),
+        ("npx -y create-app here", {("create-app", "")}),
+        ("conda install -y -c pytorch pytorch=2.0", {("pytorch", "2.0")}),
+        ("uv add httpx && poetry add numpy@2.0", {("httpx", ""), ("numpy", "2.0")}),
+        ("pip install . && pip uninstall x && apt-get install curl && echo pip install y", set()),
+        ("pip install foo bar==1.0 > log.txt", {("foo", ""), ("bar", "1.0")}),
+    ],
+)
+def test_commands_are_read_as_their_tools_read_them(command, wanted):
+    assert pairs(read("a.sh", f"{command}\n")) == wanted
+
+
 def test_a_package_named_by_a_variable_is_a_gap():
     assert read("a.sh", 'pip install "$PACKAGE"\n').gaps[0].line == 1
 

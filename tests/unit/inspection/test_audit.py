@@ -244,3 +244,16 @@ def test_reports_are_the_same_each_time(tmp_path):
     files = {**PROJECTS["PKG-001"][0], **PROJECTS["PKG-024"][0], "b/requirements.txt": "torchh\n"}
     one, other = (hashlib.sha256(repr(audited(tmp_path, files).report).encode()).hexdigest() for _ in range(2))
     assert one == other
+
+
+def test_links_inside_are_read_and_links_that_lead_out_are_said(tmp_path):
+    (tmp_path / "secret.txt").write_text("hunter2==1.0\n")
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / "pinned.list").write_text(f"ultralytics==8.3.41 --hash={DIGEST}\n")
+    (root / "requirements.txt").symlink_to("pinned.list")
+    (root / "requirements-dev.txt").symlink_to("../secret.txt")
+    report = audited(tmp_path, {}).report
+    assert "PKG-001" in {one.rule for one in report.findings}
+    assert Reason.NOT_REGULAR in reasons(report)
+    assert "hunter2" not in repr(report)

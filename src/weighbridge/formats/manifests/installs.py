@@ -132,21 +132,26 @@ def _installer(words: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     plain = [word for word in rest if not word.startswith("-")]
     verb = plain[0] if plain else ""
     behind = rest[rest.index(verb) + 1 :] if verb else ()
-    if re.match(r"(?:pip[\d.]*|pipx|pipenv)\Z", tool) and verb in {"install", "download", "wheel", "run"}:
+    if re.match(r"(?:pip[\d.]*|pipx|pipenv)\Z", tool) and verb in {"install", "download", "wheel"}:
         return "pypi", behind
     if tool in {"uv", "poetry", "pdm", "rye", "hatch"} and verb == "add":
         return "pypi", behind
-    if tool in {"uvx", "pipx"}:
-        return "pypi", behind and (verb,)
+    # What stands behind the package is its own business.
+    if tool == "pipx" and verb == "run":
+        return "pypi", _first(behind)
+    if tool == "uvx":
+        return "pypi", _first(rest)
     if tool in {"conda", "mamba", "micromamba"} and verb in {"install", "create"}:
         return "conda", behind
     if tool in {"npm", "pnpm", "yarn", "bun"} and verb in {"install", "i", "add"}:
         return "npm", behind
     if tool in {"npx", "bunx"} or (tool in {"pnpm", "yarn", "bun"} and verb in {"dlx", "x"}):
-        return "npm", (
-            next((word for word in (behind if verb in {"dlx", "x"} else rest) if not word.startswith("-")), ""),
-        )
+        return "npm", _first(behind if verb in {"dlx", "x"} else rest)
     return "", ()
+
+
+def _first(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(word for word in words if not word.startswith("-"))[:1]
 
 
 def _take(made: _Gathered, ecosystem: str, words: tuple[str, ...], line: int) -> None:
