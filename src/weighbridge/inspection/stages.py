@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -116,7 +115,9 @@ class Stages:
         packaged = self.in_package(location)
         if not (packaged or self.patterns) or found in _CONTAINERS or not blob.size:
             return True
-        from weighbridge.detect.patterns import MOST, detect_patterns  # noqa: PLC0415  # most artifacts are no packages
+        import hashlib  # noqa: PLC0415  # most artifacts are no packages
+
+        from weighbridge.detect.patterns import MOST, detect_patterns  # noqa: PLC0415
 
         try:
             data = blob.read(0, MOST)
