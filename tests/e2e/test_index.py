@@ -44,7 +44,8 @@ def index():
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             body = answers.get(self.path)
-            self.send_response(200 if body is not None else 404)
+            status, body = (body, b"") if isinstance(body, int) else (200 if body is not None else 404, body)
+            self.send_response(status)
             self.send_header("Content-Length", str(len(body or b"")))
             self.end_headers()
             self.wfile.write(body or b"")

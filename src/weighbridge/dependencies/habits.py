@@ -126,19 +126,19 @@ class Habits:
             if one.origin is Origin.VCS and not one.fixed and not self._covered:
                 yield self._at(
                     "PKG-008",
-                    f"{one.name} comes from {one.address[:120]} without a commit",
+                    f"{one.name} comes from {_plain(one.address)[:120]} without a commit",
                     line=one.line,
-                    evidence=[one.address],
+                    evidence=[_plain(one.address)],
                 )
             elif one.origin is Origin.URL and (plain or not (one.fixed or one.hashes or self._covered)):
                 severity = Severity.HIGH if plain else None
                 why = "without encryption" if plain else "without a digest"
                 yield self._at(
                     "PKG-008",
-                    f"{one.name} comes from {one.address[:120]} {why}",
+                    f"{one.name} comes from {_plain(one.address)[:120]} {why}",
                     line=one.line,
                     severity=severity,
-                    evidence=[one.address],
+                    evidence=[_plain(one.address)],
                 )
 
     def _indexes(self) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from weighbridge.detect.subjects import LimitSubject, MemberSubject, Note, Subject, TextSubject
 from weighbridge.formats.pickle import Brief
-from weighbridge.identify import Identity, identify
+from weighbridge.identify import CONTAINERS, Identity, identify
 from weighbridge.inspection.readers import reader_of
 from weighbridge.schema import (
     Coverage,
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from weighbridge.source import Blob
 
 _HEAD: Final = 512
-_CONTAINERS: Final = frozenset({"zip", "tar", "gzip", "bzip2", "xz", "zstd", "lz4", "7z"})
 
 
 class Member(Struct, frozen=True):
@@ -113,7 +112,7 @@ class Stages:
     def _matched(self, location: Location, blob: Blob, found: str) -> bool:
         """Lay patterns over a member of a package, and the user's over every member that is no container; whether it is risky."""
         packaged = self.in_package(location)
-        if not (packaged or self.patterns) or found in _CONTAINERS or not blob.size:
+        if not (packaged or self.patterns) or found in CONTAINERS or not blob.size:
             return True
         import hashlib  # noqa: PLC0415  # most artifacts are no packages
 

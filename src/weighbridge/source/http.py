@@ -22,7 +22,7 @@ from weighbridge.schema import SourceError
 from weighbridge.source.pages import PAGE, Pages
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from weighbridge.source.cache import Cache
 
@@ -138,6 +138,20 @@ class Session:
 
     def document(self, url: str, headers: Mapping[str, str] | None = None) -> tuple[bytes, Any]:
         """(body, response headers) of something small. Raises SourceError where it is not."""
+        response, final = self._granted(url, headers)
+        return b"".join(_pieces(self, response, _DOCUMENT, final)), response.headers
+
+    def download(self, url: str, path: str, most: int) -> None:
+        """Write a document of up to `most` bytes into a file. Raises SourceError; what was written until then is left."""
+        response, final = self._granted(url)
+        try:
+            with open(path, "wb") as file:
+                file.writelines(_pieces(self, response, most, final))
+        except OSError as error:
+            raise SourceError(f"{path}: {(error.strerror or str(error)).lower()}", hint="make room for it") from error
+
+    def _granted(self, url: str, headers: Mapping[str, str] | None = None) -> tuple[Any, str]:
+        """(response with its body unread, final address) of what needs no other token. Raises SourceError."""
         response, final = self.open(url, headers)
         if response.status == 401:
             response.release_conn()
@@ -145,30 +159,12 @@ class Session:
                 f"{_plain(final)}: the server wants a token (401)",
                 hint="set HF_TOKEN, or the token of that server, in the environment",
             )
-        body = _body(self, response, _DOCUMENT, final)
-        return body, response.headers
-
-    def download(self, url: str, path: str, most: int) -> None:
-        """Write a document of up to `most` bytes into a file. Raises SourceError; what was written until then is left."""
-        response, final = self.open(url)
-        received = 0
-        try:
-            with open(path, "wb") as file:
-                for piece in response.stream(1 << 20, decode_content=False):
-                    received += len(piece)
-                    if received > most:
-                        response.close()
-                        raise SourceError(f"{_plain(final)}: longer than {most} bytes", hint="this is no such document")
-                    file.write(piece)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _unreachable(final, error) from error
-        finally:
-            self.count(received)
-        response.release_conn()
+        return response, final
 
 
-def _body(session: Session, response: Any, most: int, url: str) -> bytes:
-    pieces, received = [], 0
+def _pieces(session: Session, response: Any, most: int, url: str) -> Iterator[bytes]:
+    """The body of a response. Raises SourceError where it breaks off or is longer than `most` bytes."""
+    received = 0
     try:
         for piece in response.stream(1 << 16, decode_content=False):
             received += len(piece)
@@ -177,13 +173,12 @@ def _body(session: Session, response: Any, most: int, url: str) -> bytes:
                 raise SourceError(
                     f"{_plain(url)}: the answer is longer than {most} bytes", hint="this is no such document"
                 )
-            pieces.append(piece)
+            yield piece
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise _unreachable(url, error) from error
     finally:
         session.count(received)
     response.release_conn()
-    return b"".join(pieces)
 
 
 def origin(url: str) -> str:
@@ -270,7 +265,7 @@ class HttpBlob:
             raise SourceError(
                 f"{_plain(url)}: {length} bytes, and the server has no ranges", hint="download it and scan the file"
             )
-        self._whole = _body(self._session, response, _WHOLE, url)
+        self._whole = b"".join(_pieces(self._session, response, _WHOLE, url))
         if length and len(self._whole) != length:
             raise SourceError(
                 f"{_plain(url)}: {length} bytes were promised and {len(self._whole)} came", hint="try again"

@@ -134,6 +134,17 @@ def test_what_policy_asks_of_indexes_digests_and_internal_names(tmp_path):
     }
 
 
+def test_passwords_in_addresses_are_nowhere_in_a_report(tmp_path):
+    lines = [
+        "--extra-index-url https://ann:hunter2@packages.example.org/simple",
+        "git+https://ann:hunter2@git.example.org/a.git@main#egg=alpha",
+        "beta @ https://ann:hunter2@files.example.org/beta-1.0-py3-none-any.whl",
+    ]
+    report = audited(tmp_path, {"requirements.txt": "\n".join(["gamma==1.0", *lines])}).report
+    assert {"PKG-005", "PKG-008"} <= {one.rule for one in report.findings}
+    assert "hunter2" not in repr(report)
+
+
 def test_own_names_are_nobodys_lookalike(tmp_path):
     files = {"requirements.txt": f"reqeusts==1.0 --hash={DIGEST}\n"}
     assert rules(tmp_path, files) == {"PKG-006"}
