@@ -62,12 +62,11 @@ _BY_NAME: Final = {
 
 def weaknesses(one: Listed) -> Iterator[Weak]:
     """The weaknesses of an exact version. Conda packages are named like those of PyPI here."""
-    ecosystem = "pypi" if one.ecosystem == "conda" else one.ecosystem
     names = {one.key, {"pytorch": "torch"}.get(one.key, one.key)} if one.ecosystem == "conda" else {one.key}
     for name in names:
-        for weak in _BY_NAME.get((ecosystem, name), ()):
+        for weak in _BY_NAME.get((one.advised, name), ()):
             try:
-                if one.version and within(ecosystem, one.version, "0", weak.fixed, ""):
+                if one.version and within(one.advised, one.version, "0", weak.fixed, ""):
                     yield weak
             except MalformedInput:
                 continue

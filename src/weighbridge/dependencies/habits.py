@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import urlsplit
 
+from weighbridge.dependencies.wanted import is_among
 from weighbridge.formats.manifests import Index, Listed, Manifest, Origin
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Evidence, Location, Severity
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from weighbridge.schema import Finding
 
 _SHOWN: Final = 8
+_BILLS: Final = frozenset({"CycloneDX", "SPDX"})
 _PUBLIC: Final = re.compile(
     r"https://(?:pypi\.org|files\.pythonhosted\.org|registry\.npmjs\.org|registry\.yarnpkg\.com|test\.pypi\.org)(?:/|\Z)"
 )
@@ -36,18 +36,19 @@ _OFFICIAL: Final = re.compile(
 )
 
 
+Pins: TypeAlias = "Mapping[tuple[str, str], Mapping[str, bool]]"
+
+
 class Habits:
     """Judges one manifest.
 
-    `place` is its path as shown, `fixed` maps (ecosystem, package) that other files pin to whether they hold its digest.
+    `place` is its path as shown, `pins` maps (ecosystem, package) to the files that pin it, and whether with its digest.
     """
 
-    def __init__(
-        self, place: str, manifest: Manifest, demands: Demands, today: date, *, fixed: Mapping[tuple[str, str], bool]
-    ) -> None:
+    def __init__(self, place: str, manifest: Manifest, demands: Demands, today: date, *, pins: Pins) -> None:
         self._place, self._manifest, self._demands, self._today = place, manifest, demands, today
-        self._fixed = fixed
-        self._covered = bool(manifest.listed) and all(fixed.get((one.ecosystem, one.key)) for one in manifest.listed)
+        self._pins_of = pins
+        self._covered = bool(manifest.listed) and all(any(self._elsewhere(one)) for one in manifest.listed)
 
     def findings(self) -> Iterator[Finding]:
         """Everything about one manifest."""
@@ -58,6 +59,11 @@ class Habits:
         yield from self._channels()
         yield from self._runtimes()
         yield from self._young()
+
+    def _elsewhere(self, one: Listed) -> list[bool]:
+        """Of each other file that pins a package: whether it holds its digest."""
+        held = self._pins_of.get((one.ecosystem, one.key), {})
+        return [hashed for place, hashed in held.items() if place != self._place]
 
     def _at(
         self, rule: str, message: str, *, line: int = 0, evidence: Iterable[str] = (), severity: Severity | None = None
@@ -77,7 +83,7 @@ class Habits:
         loose = [
             one
             for one in self._manifest.listed
-            if one.origin is Origin.INDEX and not one.version and (one.ecosystem, one.key) not in self._fixed
+            if one.origin is Origin.INDEX and not one.version and not self._elsewhere(one)
         ]
         if loose:
             # A library leaves ranges to whoever installs it; what counts is that something is fixed somewhere.
@@ -89,24 +95,12 @@ class Habits:
             )  # fmt: skip
 
     def _digests(self) -> Iterator[Finding]:
-        pinned = [one for one in self._manifest.listed if one.version and one.origin is Origin.INDEX]
-        if (
-            self._manifest.kind
-            in {
-                "CycloneDX",
-                "SPDX",
-                "pyproject.toml",
-                "package.json",
-                "Pipfile",
-                "environment.yml",
-                "pixi.toml",
-                "environment",
-            }
-            or self._covered
-        ):
+        whole = self._manifest.locked and self._manifest.kind not in _BILLS
+        if self._covered or not (whole or self._manifest.kind == "requirements"):
             return
+        pinned = [one for one in self._manifest.listed if one.version and one.origin is Origin.INDEX]
         bare = [one for one in pinned if not one.hashes]
-        if not bare or (not self._manifest.locked and self._manifest.kind != "requirements"):
+        if not bare:
             return
         severity = (
             Severity.HIGH
@@ -151,9 +145,7 @@ class Habits:
                     line=one.line,
                     evidence=[_plain(one.address)],
                 )
-            if self._demands.indexes and not any(
-                _plain(one.address).startswith(allowed.rstrip("/")) for allowed in self._demands.indexes
-            ):
+            if self._demands.indexes and not self._allowed(one.address):
                 yield self._at(
                     "PKG-005",
                     f"the index {_host(one.address)} is not among those that policy allows",
@@ -179,20 +171,13 @@ class Habits:
 
     def _confused(self, extra: list[Index]) -> Iterator[Finding]:
         """Several indexes that any of them may answer for: pip takes the highest version, wherever it lies."""
-        uv = self._manifest.kind in {"pyproject.toml", "uv.lock"} and not any(
-            "unsafe" in one for one in self._manifest.options
-        )
+        if self._manifest.locked:
+            return
+        uv = self._manifest.kind == "pyproject.toml" and not any("unsafe" in one for one in self._manifest.options)
         open_ = [
             one for one in self._manifest.listed if one.origin is Origin.INDEX and not one.index and not one.hashes
         ]
-        if self._manifest.kind not in {
-            "requirements",
-            "pyproject.toml",
-            "Pipfile",
-            "pipeline",
-            "notebook",
-            "commands",
-        } or not (open_ or not self._manifest.listed):
+        if self._manifest.listed and not open_:
             return
         hosts = ", ".join(dict.fromkeys(_host(one.address) for one in extra))
         severity = Severity.MEDIUM if uv or self._covered else Severity.HIGH
@@ -205,7 +190,7 @@ class Habits:
         main = [one for one in indexes if one.role == "index"]
         public = not main or any(_PUBLIC.match(one.address) for one in indexes)
         for one in self._manifest.listed:
-            if not any(fnmatchcase(one.key, pattern.lower()) for pattern in self._demands.internal):
+            if not is_among(one.key, self._demands.internal):
                 continue
             elsewhere = one.index and not _PUBLIC.match(one.index) and one.index != "pypi"
             if public and not elsewhere and one.origin is Origin.INDEX:
@@ -282,26 +267,12 @@ class Habits:
         return any(_plain(address).startswith(allowed.rstrip("/")) for allowed in self._demands.indexes)
 
     def _young(self) -> Iterator[Finding]:
-        if not self._demands.cooldown_days:
-            return
-        line = datetime(self._today.year, self._today.month, self._today.day, tzinfo=UTC) - timedelta(
-            days=self._demands.cooldown_days - 1
-        )
         for one in self._manifest.listed:
-            released = _time(one.released)
-            if released is not None and released > line:
+            if self._demands.is_young(one.released, self._today):
                 yield self._at(
                     "PKG-016", f"{one.name} {one.version} was released on {one.released[:16].replace('T', ' ')}", line=one.line,
                     evidence=[f"released {one.released}, cooldown {self._demands.cooldown_days} days"],
                 )  # fmt: skip
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _plain(address: str) -> str:
@@ -349,7 +320,7 @@ def unattested(place: str, manifest: Manifest, demands: Demands, attested: Mappi
     `attested` maps the SHA-256 of files to who signed for them.
     """
     for one in manifest.listed:
-        if not any(fnmatchcase(one.key, pattern.lower()) for pattern in demands.attested):
+        if not is_among(one.key, demands.attested):
             continue
         by = [attested[digest] for digest in _sha256(one) if digest in attested]
         publisher = demands.publishers.get(one.key, demands.publishers.get(one.name, ""))

@@ -39,9 +39,8 @@ def against(place: str, one: Listed, base: Advisories | None) -> tuple[list[Find
     open_: list[str] = []
     fixes: list[str] = []
     told: set[str] = set()
-    ecosystem = "pypi" if one.ecosystem == "conda" else one.ecosystem
     if base is not None:
-        known, open_ = base.against(ecosystem, one.key, one.version)
+        known, open_ = base.against(one.advised, one.key, one.version)
         for each in known:
             told |= set(each.ids)
             found.append(_known(at, one, each))
@@ -54,7 +53,7 @@ def against(place: str, one: Listed, base: Advisories | None) -> tuple[list[Find
                 )
             )  # fmt: skip
         fixes.append(weak.fixed)
-    return found, open_, _highest(ecosystem, fixes)
+    return found, open_, _highest(one.advised, fixes)
 
 
 def _highest(ecosystem: str, fixes: list[str]) -> str:

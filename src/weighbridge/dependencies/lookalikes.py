@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from weighbridge.dependencies.wanted import is_among
 from weighbridge.formats.manifests import Origin
 from weighbridge.names.packages import popular
 from weighbridge.rules.finding import finding
@@ -11,15 +12,18 @@ from weighbridge.schema import Evidence, Location, Severity
 from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Sequence
 
     from weighbridge.formats.manifests import Listed
     from weighbridge.schema import Finding
 
 
-def lookalikes(place: str, one: Listed, is_own: Callable[[str], bool]) -> Iterator[Finding]:
-    """What speaks against the name of one package. Names that `is_own` knows belong to the organisation."""
-    if one.ecosystem not in {"pypi", "npm"} or one.origin is not Origin.INDEX or is_own(one.key):
+_STEPS: Final = frozenset({"one letter", "two letters", "two letters swapped", "a plural"})
+
+
+def lookalikes(place: str, one: Listed, own: Sequence[str]) -> Iterator[Finding]:
+    """What speaks against the name of one package. Names that fit a pattern of `own` belong to the organisation."""
+    if one.ecosystem not in {"pypi", "npm"} or one.origin is not Origin.INDEX or is_among(one.key, own):
         return
     table = popular(one.ecosystem)
     like = table.like(one.key)
@@ -43,6 +47,3 @@ def lookalikes(place: str, one: Listed, is_own: Callable[[str], bool]) -> Iterat
             )
         ],
     )
-
-
-_STEPS = frozenset({"one letter", "two letters", "two letters swapped", "a plural"})

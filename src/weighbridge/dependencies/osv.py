@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Struct
 
+from weighbridge.formats.manifests import normal
 from weighbridge.schema import MalformedInput
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _hits(record: _Record) -> Iterator[Hit]:
         ecosystem = ECOSYSTEMS.get(one.package.ecosystem.partition(":")[0])
         if ecosystem is None or not one.package.name:
             continue
-        name = re.sub(r"[-_.]+", "-", one.package.name).lower() if ecosystem == "pypi" else one.package.name
+        name = normal(ecosystem, one.package.name)
         ranges = tuple(
             pair for given in one.ranges if given.type in {"ECOSYSTEM", "SEMVER"} for pair in _pairs(given.events)
         )

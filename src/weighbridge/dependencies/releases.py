@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from weighbridge.rules.finding import finding
@@ -31,12 +30,7 @@ def published(old: Published, new: Published, demands: Demands, today: date) -> 
     if old.by and new.by and old.by != new.by:
         message = f"{new.version} was published by {new.by}, and {old.version} by {old.by}"
         yield finding("PKG-018", place, printable(message), severity=Severity.MEDIUM)
-    line = datetime(today.year, today.month, today.day, tzinfo=UTC) - timedelta(days=demands.cooldown_days - 1)
-    try:
-        young = bool(demands.cooldown_days and new.released) and datetime.fromisoformat(new.released) > line
-    except (ValueError, TypeError):
-        young = False
-    if young:
+    if demands.is_young(new.released, today):
         message = f"{new.name} {new.version} was released on {new.released[:16].replace('T', ' ')}"
         yield finding("PKG-016", place, printable(message), evidence=[f"cooldown {demands.cooldown_days} days"])
 

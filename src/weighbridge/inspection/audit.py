@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -14,6 +13,7 @@ from weighbridge.dependencies.habits import Habits, drift, unattested
 from weighbridge.dependencies.installed import distributions, folders, foreign_licences, inspected
 from weighbridge.dependencies.known import Upgrade, against, joined, upgrades
 from weighbridge.dependencies.lookalikes import lookalikes
+from weighbridge.dependencies.osv import ECOSYSTEMS
 from weighbridge.dependencies.wanted import Demands
 from weighbridge.dependencies.workspace import is_workspace, workspace
 from weighbridge.detect.pkg_files import detect_start
@@ -70,8 +70,6 @@ _ARTIFACTS: Final = (
     ("hdf5", re.compile(r"\.(?:h5|hdf5)\Z")),
     ("onnx", re.compile(r"\.onnx\Z")),
 )  # fmt: skip
-_COMMANDS: Final = frozenset({"pipeline", "commands", "notebook"})
-_ADVISED: Final = ("npm", "pypi")
 
 
 class Order(Struct, frozen=True, kw_only=True):
@@ -193,7 +191,7 @@ class _Audit:
         self._read.append(Read(path, place, manifest))
         self._cover(place, size, manifest)
         for one in manifest.includes:
-            if manifest.kind in _COMMANDS:
+            if manifest.commands:
                 self._from_command(path, place, one, root)
             else:
                 self._include(path, place, one.path, root)
@@ -205,7 +203,7 @@ class _Audit:
         first = manifest.gaps[0]
         more = f" and {len(manifest.gaps) - 1} more lines" if len(manifest.gaps) > 1 else ""
         # What a variable stands for is decided elsewhere; in a pipeline that is no defect of the file.
-        if manifest.kind in _COMMANDS:
+        if manifest.commands:
             self._inspected(place, manifest.kind, size)
             self._facts.append(
                 Fact(path=(place,), name="not known", value=printable(f"line {first.line}: {first.why}{more}"))
@@ -296,12 +294,7 @@ class _Audit:
                 if one.version:
                     pins.setdefault((one.ecosystem, one.key), {})[read.place] = bool(one.hashes)
         for read in self._read:
-            fixed = {
-                name: any(hashed for place, hashed in held.items() if place != read.place)
-                for name, held in pins.items()
-                if held.keys() - {read.place}
-            }
-            habits = Habits(read.place, read.manifest, self._order.demands, self._policy.today, fixed=fixed)
+            habits = Habits(read.place, read.manifest, self._order.demands, self._policy.today, pins=pins)
             self._findings += habits.findings()
             self._findings += self._drifted(read)
             self._findings += unattested(read.place, read.manifest, self._order.demands, self._order.attested)
@@ -326,25 +319,9 @@ class _Audit:
         return Audit(report, tuple(upgrades(rows)), {read.place: read.path for read in self._read})
 
     def _drifted(self, read: Read) -> Iterator[Finding]:
-        kinds = {
-            "package-lock.json": "package.json",
-            "pnpm-lock.yaml": "package.json",
-            "yarn.lock": "package.json",
-            "bun.lock": "package.json",
-            "Pipfile.lock": "Pipfile",
-        }
-        wanted = kinds.get(read.manifest.kind, "pyproject.toml")
-        if not read.manifest.locked or read.manifest.kind in {
-            "CycloneDX",
-            "SPDX",
-            "conda-lock.yml",
-            "explicit conda list",
-            "pixi.lock",
-        }:
-            return
         folder = os.path.dirname(read.place)
         for other in self._read:
-            if os.path.dirname(other.place) == folder and other.manifest.kind == wanted:
+            if os.path.dirname(other.place) == folder and other.manifest.kind == read.manifest.of:
                 asked = [(os.path.basename(other.place), one) for one in other.manifest.listed if one.line != 0]
                 yield from drift(read.place, read.manifest, [pair for pair in asked if pair[1].origin is Origin.INDEX])
 
@@ -353,16 +330,13 @@ class _Audit:
         internal = (*self._order.demands.internal, *own.internal)
         told: set[tuple[str, str]] = set()
 
-        def is_own(name: str) -> bool:
-            return any(fnmatchcase(name, pattern.lower()) for pattern in internal)
-
         for place, one in every:
             if (one.ecosystem, one.key) not in told:
                 told.add((one.ecosystem, one.key))
-                self._findings += lookalikes(place, one, is_own)
+                self._findings += lookalikes(place, one, internal)
 
     def _versions(self, every: Sequence[tuple[str, Listed]]) -> Iterator[Upgrade]:
-        base = self._base({"pypi" if one.ecosystem == "conda" else one.ecosystem for _, one in every})
+        base = self._base({one.advised for _, one in every})
         rows = []
         open_: dict[str, list[str]] = {}
         for place, one in dict.fromkeys(every):
@@ -392,7 +366,7 @@ class _Audit:
         except Unavailable as error:
             self._skip("advisories", f"{error.message}: {error.hint}", Reason.MISSING)
             return None
-        for ecosystem in sorted(ecosystems & set(_ADVISED)):
+        for ecosystem in sorted(ecosystems & set(ECOSYSTEMS.values())):
             age = base.age(ecosystem, self._policy.today)
             if age is None:
                 self._skip("advisories", f"there are none for {ecosystem}: weighbridge audit --update", Reason.MISSING)

@@ -13,6 +13,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from weighbridge.dependencies.advisories import Advisories, build
+from weighbridge.dependencies.osv import ECOSYSTEMS
 from weighbridge.schema import Limits, SourceError, Unavailable, UsageError
 from weighbridge.source import Budget, FileBlob, Kind
 from weighbridge.source.whole import write_whole
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from weighbridge.source.http import Session
 
 MIRROR: Final = "https://osv-vulnerabilities.storage.googleapis.com"
-ECOSYSTEMS: Final = {"pypi": "PyPI", "npm": "npm"}
 _ONE: Final = 8 << 20
 _ALL: Final = 2 << 30
 _FEW: Final = 1000
@@ -90,7 +90,7 @@ def export(path: str, copy: str) -> None:
 
 def from_network(path: str, session: Session, mirror: str = MIRROR) -> Iterator[tuple[str, int]]:
     """(ecosystem, records taken) for each ecosystem: what changed since the last time, or everything. Raises SourceError."""
-    for ecosystem, name in ECOSYSTEMS.items():
+    for name, ecosystem in ECOSYSTEMS.items():
         since = _newest(path, ecosystem)
         changed = _changed(session, f"{mirror}/{name}/modified_id.csv", since) if since else None
         if changed is None:

@@ -72,10 +72,14 @@ _LONG: Final = 10
 
 
 class Likeness(Struct, frozen=True):
-    """Why a name could be taken for a known one: `kind` names the class, `known` the other name."""
+    """Why a name could be taken for a known one: `kind` names the class, `known` the other name.
+
+    `sure` says that hardly anything else explains it.
+    """
 
     kind: str
     known: str
+    sure: bool = False
 
 
 class Names:
@@ -130,11 +134,11 @@ class Names:
             return None
         candidates = {known for shorter in _deletions(folded) for known in self._near.get(shorter, ())}
         for known in sorted(candidates):
-            if distance(folded, known) == 1 and not _versions(folded, known):
+            if distance(folded, known) == 1 and not are_versions(folded, known):
                 return Likeness("one letter", self._owners[known])
         if len(folded) >= _LONG:
             for known in sorted(k for k in self._owners if abs(len(k) - len(folded)) <= 2 and len(k) >= _LONG):
-                if distance(folded, known, most=2) == 2 and not _versions(folded, known):
+                if distance(folded, known, most=2) == 2 and not are_versions(folded, known):
                     return Likeness("two letters", self._owners[known])
         return None
 
@@ -192,7 +196,7 @@ def _deletions(folded: str) -> Iterator[str]:
         yield folded[:at] + folded[at + 1 :]
 
 
-def _versions(one: str, other: str) -> bool:
+def are_versions(one: str, other: str) -> bool:
     """Whether two names differ in digits only, as versions of one thing do."""
     return re.sub(r"\d", "", one) == re.sub(r"\d", "", other)
 

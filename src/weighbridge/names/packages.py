@@ -13,15 +13,12 @@ from collections import defaultdict
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from msgspec import Struct
-
-from weighbridge.names.lookalike import distance, skeleton
+from weighbridge.names.lookalike import Likeness, are_versions, distance, skeleton
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _SPLIT: Final = re.compile(r"[-_./]+")
-_DIGITS: Final = re.compile(r"\d+")
 _SHORT: Final = 5
 _WELL_KNOWN: Final = 8000
 _BEST_KNOWN: Final = 3000
@@ -138,14 +135,6 @@ ELSEWHERE: Final = {
 }
 
 
-class Likeness(Struct, frozen=True):
-    """Why a name could be taken for `known`. `sure` says that hardly anything else explains it."""
-
-    kind: str
-    known: str
-    sure: bool = False
-
-
 class Packages:
     """The popular packages of one ecosystem, most used first."""
 
@@ -193,7 +182,7 @@ class Packages:
 
     def _same(self, name: str) -> Likeness | None:
         alike = self._skeletons.get(skeleton(name)) if len(name) >= _SHORT else None
-        if alike and not _versions(alike, name):
+        if alike and not are_versions(alike, name):
             plain = _SPLIT.sub("", name) == _SPLIT.sub("", alike)
             return Likeness("other delimiters" if plain else "characters that look alike", alike, sure=not plain)
         if alike and _SPLIT.sub("", name) == _SPLIT.sub("", alike):
@@ -212,7 +201,7 @@ class Packages:
             if abs(len(known) - len(name)) > most or (self._masks[known] ^ mask).bit_count() > 2 * most:
                 continue
             edits = distance(name, known, most=most)
-            if edits <= most and not _versions(name, known):
+            if edits <= most and not are_versions(name, known):
                 found.append((edits, self._rank[known], known))
         if not found:
             return None
@@ -276,11 +265,6 @@ def _mask(name: str) -> int:
 def _bag(name: str) -> tuple[str, ...]:
     """The words of a name in no order, with plurals made singular."""
     return tuple(sorted(word.removesuffix("s") or word for word in _SPLIT.split(name) if word))
-
-
-def _versions(one: str, other: str) -> bool:
-    """Whether two names differ in digits only, as versions of one thing do."""
-    return one != other and _DIGITS.sub("", one) == _DIGITS.sub("", other)
 
 
 def _kind(name: str, known: str) -> str:

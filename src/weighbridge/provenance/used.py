@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from weighbridge.formats.card import card_at
-from weighbridge.formats.manifests import is_manifest, read_manifest
+from weighbridge.formats.manifests import is_manifest, normal, read_manifest
 from weighbridge.formats.python_source import PythonModule
 from weighbridge.identify.roles import SERVER_TABLES
 from weighbridge.provenance.references import SKIPPED, is_read, named, readings, texts
@@ -68,7 +68,7 @@ def used(path: str, *, environment: str = "") -> list[Used]:
 
 
 def _licensed(one: Used, licences: dict[str, tuple[str, str]]) -> Used:
-    version, licence = licences.get(re.sub(r"[-_.]+", "-", one.name).lower(), ("", ""))
+    version, licence = licences.get(normal("pypi", one.name), ("", ""))
     if one.kind != "package" or not licence or (one.pin and version != one.pin):
         return one
     return Used(**{field: getattr(one, field) for field in one.__struct_fields__} | {"licence": licence})
@@ -183,6 +183,6 @@ def _installed(folder: str) -> dict[str, tuple[str, str]]:
             continue
         with open(tree.path_of(entry), encoding="utf-8", errors="replace") as file:
             said = dict(reversed(_METADATA.findall(file.read(1 << 16).partition("\n\n")[0])))
-        name = re.sub(r"[-_.]+", "-", said.get("Name", "")).lower()
+        name = normal("pypi", said.get("Name", ""))
         found[name] = (said.get("Version", ""), said.get("License-Expression") or said.get("License", ""))
     return found

@@ -107,6 +107,7 @@ def _gathered(found: Iterator[Command], kind: str) -> Manifest:
     return Manifest(
         kind=kind,
         ecosystem=ecosystem or "pypi",
+        commands=True,
         listed=tuple(made.listed),
         indexes=tuple(made.indexes),
         includes=tuple(made.includes),

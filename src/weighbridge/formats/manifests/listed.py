@@ -53,6 +53,11 @@ class Listed(Struct, frozen=True, kw_only=True):
         return normal(self.ecosystem, self.name)
 
     @property
+    def advised(self) -> str:
+        """The ecosystem whose advisories speak of it: conda packages are mostly those of PyPI, under the same names."""
+        return "pypi" if self.ecosystem == "conda" else self.ecosystem
+
+    @property
     def purl(self) -> str:
         """The package URL. Source: package-url specification, types pypi, npm and conda."""
         return f"pkg:{self.ecosystem}/{self.key.replace('@', '%40')}{f'@{self.version}' if self.version else ''}"
@@ -84,12 +89,16 @@ class Gap(Struct, frozen=True):
 class Manifest(Struct, frozen=True, kw_only=True):
     """One file. `kind` names the format; `locked` says that it means to list everything, in exact versions.
 
+    `of` is the kind of the manifest that a lock is made of, empty where there is none. `commands` says that the packages
+    are named in commands, which run somewhere else and may be put together there.
     `options` are those that change what is installed (`require-hashes`, `no-index`, `trusted-host …`).
     """
 
     kind: str
     ecosystem: str = "pypi"
     locked: bool = False
+    of: str = ""
+    commands: bool = False
     listed: tuple[Listed, ...] = ()
     indexes: tuple[Index, ...] = ()
     includes: tuple[Included, ...] = ()

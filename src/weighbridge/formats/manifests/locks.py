@@ -17,6 +17,19 @@ _NAME: Final = re.compile(r"""^name = ["']([^"']+)["']""")
 _COMMIT: Final = re.compile(r"(?:#|@|rev=)([0-9a-f]{40})\b")
 
 
+def _listed(one: dict[str, Any], numbers: dict[str, int], files: list[dict[str, Any]], **more: Any) -> Listed:
+    """A package of a lock whose rows hold a name, a version and, with each file, a digest."""
+    name = text(one, "name")
+    hashes = tuple(text(file, "hash") for file in files if text(file, "hash"))
+    return Listed(
+        ecosystem="pypi",
+        name=name,
+        version=text(one, "version"),
+        line=numbers.get(name, 0),
+        **{"hashes": hashes, **more},
+    )
+
+
 def read_uv(root: dict[str, Any], source: str) -> Manifest:
     """uv.lock. The packages of the workspace itself are left out."""
     numbers = lines_of(source, _NAME)
@@ -41,16 +54,14 @@ def read_uv(root: dict[str, Any], source: str) -> Manifest:
             indexes.setdefault(registry)
         commit = _COMMIT.search(address)
         listed.append(
-            Listed(
-                ecosystem="pypi",
-                name=text(one, "name"),
-                version=text(one, "version"),
-                line=numbers.get(text(one, "name"), 0),
+            _listed(
+                one,
+                numbers,
+                files,
                 origin=_origin(place),
                 address=address,
                 fixed=commit[1] if commit else "",
                 editable="editable" in place,
-                hashes=tuple(text(file, "hash") for file in files if text(file, "hash")),
                 index=registry,
                 released=max((text(file, "upload-time") for file in files), default=""),
             )
@@ -59,6 +70,7 @@ def read_uv(root: dict[str, Any], source: str) -> Manifest:
     return Manifest(
         kind="uv.lock",
         locked=True,
+        of="pyproject.toml",
         listed=tuple(placed),
         indexes=tuple(Index(address=one, role="index") for one in indexes if "://" in one),
     )
@@ -80,26 +92,24 @@ def read_poetry(root: dict[str, Any], source: str) -> Manifest:
     before = table(table(root, "metadata"), "files")
     listed = []
     for one in rows(root, "package"):
-        place, name = table(one, "source"), text(one, "name")
-        files = rows(one, "files") or rows(before, name)
+        place = table(one, "source")
+        files = rows(one, "files") or rows(before, text(one, "name"))
         kind = text(place, "type")
         origin = {"git": Origin.VCS, "url": Origin.URL, "file": Origin.PATH, "directory": Origin.PATH}.get(
             kind, Origin.INDEX
         )
         listed.append(
-            Listed(
-                ecosystem="pypi",
-                name=name,
-                version=text(one, "version"),
-                line=numbers.get(name, 0),
+            _listed(
+                one,
+                numbers,
+                files,
                 origin=origin,
                 address=text(place, "url") if origin is not Origin.INDEX else "",
                 fixed=text(place, "resolved_reference"),
-                hashes=tuple(text(file, "hash") for file in files),
                 index=text(place, "url") if origin is Origin.INDEX else "",
             )
         )
-    return Manifest(kind="poetry.lock", locked=True, listed=tuple(listed))
+    return Manifest(kind="poetry.lock", locked=True, of="pyproject.toml", listed=tuple(listed))
 
 
 def read_pdm(root: dict[str, Any], source: str) -> Manifest:
@@ -110,19 +120,17 @@ def read_pdm(root: dict[str, Any], source: str) -> Manifest:
         address = text(one, "git") or text(one, "url") or text(one, "path")
         place = {"git": 1} if "git" in one else {"url": 1} if "url" in one else {"path": 1} if "path" in one else {}
         listed.append(
-            Listed(
-                ecosystem="pypi",
-                name=text(one, "name"),
-                version=text(one, "version"),
-                line=numbers.get(text(one, "name"), 0),
+            _listed(
+                one,
+                numbers,
+                rows(one, "files"),
                 origin=_origin(place),
                 address=address,
                 fixed=text(one, "revision"),
                 editable=one.get("editable") is True,
-                hashes=tuple(text(file, "hash") for file in rows(one, "files") if text(file, "hash")),
             )
         )
-    return Manifest(kind="pdm.lock", locked=True, listed=tuple(listed))
+    return Manifest(kind="pdm.lock", locked=True, of="pyproject.toml", listed=tuple(listed))
 
 
 def read_pylock(root: dict[str, Any], source: str) -> Manifest:
@@ -134,11 +142,10 @@ def read_pylock(root: dict[str, Any], source: str) -> Manifest:
         files = [table(one, "sdist"), *rows(one, "wheels"), archive]
         place = {kind: 1 for kind, given in (("vcs", vcs), ("archive", archive), ("directory", folder)) if given}
         listed.append(
-            Listed(
-                ecosystem="pypi",
-                name=text(one, "name"),
-                version=text(one, "version"),
-                line=numbers.get(text(one, "name"), 0),
+            _listed(
+                one,
+                numbers,
+                files,
                 origin=_origin(place),
                 address=text(vcs, "url") or text(archive, "url") or text(folder, "path"),
                 fixed=text(vcs, "commit-id") or "".join(text(table(archive, "hashes"), "sha256")),
@@ -154,6 +161,7 @@ def read_pylock(root: dict[str, Any], source: str) -> Manifest:
     return Manifest(
         kind="pylock.toml",
         locked=True,
+        of="pyproject.toml",
         listed=tuple(listed),
         indexes=tuple(Index(address=one, role="index") for one in indexes),
     )
@@ -184,6 +192,7 @@ def read_pipfile_lock(root: dict[str, Any]) -> Manifest:
     return Manifest(
         kind="Pipfile.lock",
         locked=True,
+        of="Pipfile",
         listed=tuple(listed),
         indexes=tuple(
             Index(address=text(one, "url"), role="index" if number == 0 else "extra", name=text(one, "name"))

@@ -74,7 +74,7 @@ def read_package_lock(root: dict[str, Any]) -> Manifest:
     asked = table(table(root, "packages"), "")
     direct = {name for section in _SECTIONS for name in table(asked, section)}
     listed = [_locked(name, one, direct=not direct or name in direct) for name, one in rows]
-    return Manifest(kind="package-lock.json", ecosystem="npm", locked=True, listed=tuple(listed))
+    return Manifest(kind="package-lock.json", ecosystem="npm", locked=True, of="package.json", listed=tuple(listed))
 
 
 def _installed(packages: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -143,7 +143,7 @@ def read_pnpm(root: dict[str, Any]) -> Manifest:
                 direct=name in direct,
             )
         )
-    return Manifest(kind="pnpm-lock.yaml", ecosystem="npm", locked=True, listed=tuple(listed))
+    return Manifest(kind="pnpm-lock.yaml", ecosystem="npm", locked=True, of="package.json", listed=tuple(listed))
 
 
 def read_yarn(source: str) -> Manifest:
@@ -162,7 +162,9 @@ def read_yarn(source: str) -> Manifest:
                 gaps.append(Gap(number, f"not a heading: {raw[:80]}"))
         elif field := _FIELD.match(raw):
             fields.setdefault(field[1], field[2].strip())
-    return Manifest(kind="yarn.lock", ecosystem="npm", locked=True, listed=tuple(listed), gaps=tuple(gaps))
+    return Manifest(
+        kind="yarn.lock", ecosystem="npm", locked=True, of="package.json", listed=tuple(listed), gaps=tuple(gaps)
+    )
 
 
 def _yarn_entry(heading: str, line: int, fields: dict[str, str]) -> Iterator[Listed]:
@@ -219,4 +221,4 @@ def read_bun(root: dict[str, Any]) -> Manifest:
                 direct=not direct or name in direct,
             )
         )
-    return Manifest(kind="bun.lock", ecosystem="npm", locked=True, listed=tuple(listed))
+    return Manifest(kind="bun.lock", ecosystem="npm", locked=True, of="package.json", listed=tuple(listed))
