@@ -224,11 +224,7 @@ def _mend(given: argparse.Namespace, done: Audit) -> None:
             continue
         path = done.files.get(one.place, "")
         text = texts.get(path) or (_bytes(path).decode("utf-8", "replace") if path else "")
-        new = (
-            mended(text, one)
-            if path and not one.place.endswith((".lock", "lock.json", "lock.yaml", "lock.yml"))
-            else None
-        )
+        new = mended(text, one) if path else None
         if new is None:
             print(f"  {one.place}: {command(one)}", file=said)
             continue

@@ -68,6 +68,21 @@ class Age(Struct, frozen=True):
     records: int
 
 
+class _Row(Struct, frozen=True):
+    """One record that holds for a version; `fixed` is the release that ends it."""
+
+    id: str
+    fixed: str
+    aliases: tuple[str, ...]
+    summary: str
+    severity: str
+    malicious: bool
+
+    @property
+    def names(self) -> set[str]:
+        return {self.id, *self.aliases}
+
+
 class Advisories:
     """The file at a path, opened for reading. Raises Unavailable where there is none or it cannot be used."""
 
@@ -103,7 +118,7 @@ class Advisories:
             " FROM affected f JOIN advisory a ON a.id = f.id WHERE f.ecosystem = ? AND f.name = ?",
             (ecosystem, name),
         ).fetchall()
-        hits: list[tuple[str, str, tuple[str, ...], str, str, bool]] = []
+        hits: list[_Row] = []
         open_: list[str] = []
         for identifier, ranges, versions, aliases, summary, severity, malicious in rows:
             try:
@@ -112,22 +127,24 @@ class Advisories:
                 open_.append(identifier)
                 continue
             if fixed is not None:
-                hits.append((identifier, fixed, _words.decode(aliases), summary, severity, bool(malicious)))
+                hits.append(_Row(identifier, fixed, _words.decode(aliases), summary, severity, bool(malicious)))
         return [self._known(ecosystem, group) for group in _same(hits)], open_
 
-    def _known(self, ecosystem: str, group: list[tuple[str, str, tuple[str, ...], str, str, bool]]) -> Known:
-        ids = sorted({one for row in group for one in (row[0], *row[2])}, key=_order)
+    def _known(self, ecosystem: str, group: list[_Row]) -> Known:
+        ids = sorted(set().union(*(row.names for row in group)), key=_order)
         cves = [one for one in ids if one.startswith("CVE-")]
         marks = ",".join("?" * len(cves))
         seen = self._base.execute(f"SELECT since FROM exploited WHERE cve IN ({marks})", cves).fetchone()  # noqa: S608  # marks alone
         likely = self._base.execute(f"SELECT max(share) FROM likely WHERE cve IN ({marks})", cves).fetchone()  # noqa: S608
-        fixes = [row[1] for row in group if row[1]]
-        worst = min((row[4] for row in group if row[4]), key=("critical", "high", "medium", "low").index, default="")
+        fixes = [row.fixed for row in group if row.fixed]
+        worst = min(
+            (row.severity for row in group if row.severity), key=("critical", "high", "medium", "low").index, default=""
+        )
         return Known(
             ids=tuple(ids),
-            summary=next((row[3] for row in group if row[3]), ""),
+            summary=next((row.summary for row in group if row.summary), ""),
             severity=worst,
-            malicious=any(row[5] for row in group),
+            malicious=any(row.malicious for row in group),
             fixed=max(fixes, key=lambda one: key(ecosystem, one))
             if len(fixes) == len(group) and fixes
             else "".join(fixes[:1]),
@@ -162,13 +179,11 @@ def _order(identifier: str) -> tuple[int, str]:
     return next((at for at, kind in enumerate(kinds) if identifier.startswith(kind)), len(kinds)), identifier
 
 
-def _same(
-    hits: list[tuple[str, str, tuple[str, ...], str, str, bool]],
-) -> list[list[tuple[str, str, tuple[str, ...], str, str, bool]]]:
+def _same(hits: list[_Row]) -> list[list[_Row]]:
     """Records that call each other by an alias, or share one, are one matter."""
-    groups: list[tuple[set[str], list[tuple[str, str, tuple[str, ...], str, str, bool]]]] = []
+    groups: list[tuple[set[str], list[_Row]]] = []
     for row in hits:
-        names, rows = {row[0], *row[2]}, [row]
+        names, rows = row.names, [row]
         for group in [one for one in groups if one[0] & names]:
             names |= group[0]
             rows = group[1] + rows

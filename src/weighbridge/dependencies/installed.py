@@ -30,7 +30,6 @@ _METADATA: Final = 1 << 20
 _RECORD: Final = 64 << 20
 _FILES: Final = 2_000_000
 _SHOWN: Final = 8
-_PIECE: Final = 1 << 20
 _STARTS: Final = re.compile(r"(?:\A|/)(?:[^/]+\.pth|sitecustomize\.py|usercustomize\.py)\Z")
 _MADE: Final = re.compile(r"(?:\A|/)__pycache__/|\.pyc\Z|\.dist-info/(?:INSTALLER|REQUESTED|RECORD(?:\.jws|\.p7s)?|direct_url\.json|uv_cache\.json|refresh\.lock)\Z|\A(?:_virtualenv\.(?:py|pth)|\.lock|__editable__[^/]*|\.keep)\Z|\.egg-(?:info|link)(?:/|\Z)|\A\.gitignore\Z")  # fmt: skip
 _CODE: Final = re.compile(r"\.(?:py|so|pyd|dll|dylib|pth|js|sh|exe)\Z|\.so\.\d")
@@ -136,12 +135,19 @@ def _placed(text: str) -> tuple[Origin, str]:
     ), address[1]
 
 
-def _text(path: str) -> str:
+def _text(path: str, most: int = _METADATA) -> str:
+    """A file as text, up to `most` bytes; empty where it cannot be read."""
     try:
         with open(path, "rb") as file:
-            return file.read(_METADATA).decode("utf-8", "replace")
+            return file.read(most).decode("utf-8", "replace")
     except OSError:
         return ""
+
+
+def start_files(root: str) -> dict[tuple[str, ...], str]:
+    """The .pth files of a folder, by place."""
+    paths = [os.path.join(root, name) for name in sorted(os.listdir(root)) if name.endswith(".pth")]
+    return {(path,): _text(path) for path in paths}
 
 
 def _plugins(text: str) -> Iterator[tuple[str, str]]:
@@ -158,7 +164,6 @@ class Inspection(Struct, frozen=True, kw_only=True):
     """What was found out about the files of a folder. `checked` counts files whose digest was compared."""
 
     findings: tuple[Finding, ...]
-    files: int
     checked: int
     size: int
     gaps: tuple[str, ...] = ()
@@ -174,7 +179,7 @@ def inspected(root: str, every: Iterable[Installed]) -> Inspection:
         if not one.recorded:
             gaps.append(f"{one.name} has no RECORD: its files cannot be told from others")
             continue
-        records = read_record(_long(os.path.join(root, one.info, "RECORD")))
+        records = read_record(_text(os.path.join(root, one.info, "RECORD"), _RECORD))
         names = [os.path.normpath(record.name).replace("\\", "/") for record in records]
         owned.update(names)
         wrong, seen, read = _held(root, records)
@@ -191,16 +196,8 @@ def inspected(root: str, every: Iterable[Installed]) -> Inspection:
                 )
             )
         findings += _about(root, one)
-    strangers, files = _strangers(root, owned, whole=not gaps)
-    return Inspection(findings=(*findings, *strangers), files=files, checked=checked, size=size, gaps=tuple(gaps))
-
-
-def _long(path: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            return file.read(_RECORD).decode("utf-8", "replace")
-    except OSError:
-        return ""
+    findings += _strangers(root, owned, whole=not gaps)
+    return Inspection(findings=tuple(findings), checked=checked, size=size, gaps=tuple(gaps))
 
 
 def _held(root: str, records: list[Recorded]) -> tuple[list[str], int, int]:
@@ -229,18 +226,14 @@ def _held(root: str, records: list[Recorded]) -> tuple[list[str], int, int]:
 
 
 def _digest(path: str) -> tuple[str, int]:
-    digest, size = hashlib.sha256(), 0
     try:
-        with open(path, "rb") as file:
-            while piece := file.read(_PIECE):
-                digest.update(piece)
-                size += len(piece)
+        with open(path, "rb", buffering=0) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno()).st_size
     except OSError:
         return "", 0
-    return digest.hexdigest(), size
 
 
-def _strangers(root: str, owned: set[str], *, whole: bool) -> tuple[list[Finding], int]:
+def _strangers(root: str, owned: set[str], *, whole: bool) -> Iterator[Finding]:
     """Files that no RECORD lists. Without a RECORD of every package, only those that run by themselves are told."""
     strange: list[str] = []
     count = 0
@@ -256,32 +249,22 @@ def _strangers(root: str, owned: set[str], *, whole: bool) -> tuple[list[Finding
                 and count < _FILES
             ):
                 strange.append(relative)
-    found = []
-    for name in sorted(one for one in strange if _STARTS.search(one) and "/" not in one):
-        found.append(
-            finding(
-                "PKG-015",
-                Location(path=(os.path.join(root, name),)),
-                printable(f"{name} runs when Python starts, and belongs to no package"),
-            )
-        )
-    others = [name for name in strange if not (_STARTS.search(name) and "/" not in name)]
+    starting = sorted(one for one in strange if _STARTS.search(one) and "/" not in one)
+    for name in starting:
+        message = printable(f"{name} runs when Python starts, and belongs to no package")
+        yield finding("PKG-015", Location(path=(os.path.join(root, name),)), message)
+    others = [name for name in strange if name not in starting]
     code = [name for name in others if _CODE.search(name)]
     if others:
         shown = code or others
-        severity = Severity.MEDIUM if code else Severity.LOW
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-        message = f"{shown[0]}{more}: in no RECORD"
-        found.append(
-            finding(
-                "PKG-015",
-                Location(path=(root,)),
-                printable(message),
-                severity=severity,
-                evidence=map(printable, shown[:_SHOWN]),
-            )
+        yield finding(
+            "PKG-015",
+            Location(path=(root,)),
+            printable(f"{shown[0]}{more}: in no RECORD"),
+            severity=Severity.MEDIUM if code else Severity.LOW,
+            evidence=map(printable, shown[:_SHOWN]),
         )
-    return found, count
 
 
 def _about(root: str, one: Installed) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ _COMMANDS = {
     "pdm.lock": "pdm update {name}=={safe}",
     "Pipfile.lock": "pipenv upgrade {name}=={safe}",
     "package-lock.json": "npm install {name}@{safe}",
+    "npm-shrinkwrap.json": "npm install {name}@{safe}",
     "pnpm-lock.yaml": "pnpm update {name}@{safe}",
     "yarn.lock": "yarn up {name}@{safe}",
     "bun.lock": "bun update {name}@{safe}",
@@ -33,8 +34,10 @@ def command(one: Upgrade) -> str:
 def mended(text: str, one: Upgrade) -> str | None:
     """The text of a requirements file, pyproject.toml or package.json with the new version; None where a line is not enough.
 
-    A line with digests is left: they are those of the old file, and only a resolver knows the new ones.
+    A lock, and a line with digests, are left: they are those of the old file, and only a resolver knows the new ones.
     """
+    if one.place.rpartition("/")[2] in _COMMANDS:
+        return None
     name = (
         r"[-_.]+".join(map(re.escape, re.split(r"[-_.]+", one.name)))
         if one.ecosystem == "pypi"

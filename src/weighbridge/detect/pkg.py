@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from weighbridge.detect.knowledge import commands as shell
 from weighbridge.detect.knowledge.behaviour import (
@@ -88,7 +88,6 @@ def detect_package(subject: PackageSubject) -> Iterator[Finding]:
     for name, (_, code) in sorted(subject.modules.items()):
         yield from _calls(subject, name, code, when, told)
         yield from _texts(subject, name, code, when)
-        yield from _places(subject, name, code, when)
         yield from _together(subject, name, code, when)
         yield from _readability(subject, name, code, when)
 
@@ -280,23 +279,47 @@ def _process(subject: PackageSubject, call: Call, context: str, rule: str) -> tu
     return None
 
 
+class _Strings(NamedTuple):
+    """The strings of a module, whether its code sends anything, and whether it does so without being called."""
+
+    every: list[tuple[int, str]]
+    sends: bool
+    at_once: bool
+
+    def of(self, pattern: re.Pattern[str]) -> list[tuple[int, str]]:
+        """(line, what matched) of each string that a pattern matches."""
+        return [(line, match[0]) for line, value in self.every if (match := pattern.search(value))]
+
+
 def _texts(
     subject: PackageSubject, name: str, code: Behaviour, contexts: dict[tuple[str, str], str]
 ) -> Iterator[Finding]:
-    """What the strings of a module name: drop points, stores of secrets, places of persistence."""
-    aside = is_aside(name)
-    every = [(text.line, text.value) for text in code.texts]
-    sends = any("S" in sinks(call.name) for call in code.calls)
-    hot = any(contexts.get((name, scope), LAZY) != LAZY for scope in code.functions)
-    for line, value in every:
-        if SURE_DROP_POINTS.search(value) and not aside:
-            where = SURE_DROP_POINTS.search(value)
-            message = f"the package holds the drop point {printable(where[0][:60])}" if where else ""
-            yield _at(subject, "PKG-028", name, line, message, Severity.HIGH, [(name, line, "")])
-            break
+    """What the strings of a module name: drop points, stores of secrets, places of persistence. What nothing imports is left."""
+    if is_aside(name):
+        return
+    sending = [contexts.get((name, call.scope), LAZY) for call in code.calls if "S" in sinks(call.name)]
+    strings = _Strings(
+        every=[(text.line, text.value) for text in code.texts],
+        sends=bool(sending),
+        at_once=any(context != LAZY for context in sending),
+    )
+    yield from _stores(subject, name, code, strings)
+    yield from _places(subject, name, code, contexts, strings)
+
+
+def _stores(
+    subject: PackageSubject,
+    name: str,
+    code: Behaviour,
+    strings: _Strings,
+) -> Iterator[Finding]:
+    """Drop points, and the stores of secrets that a package has no business with."""
+    for line, point in strings.of(SURE_DROP_POINTS)[:1]:
+        message = f"the package holds the drop point {printable(point[:60])}"
+        yield _at(subject, "PKG-028", name, line, message, Severity.HIGH, [(name, line, "")])
     kinds = {
-        label_: [(line, m[0]) for line, value in every if (m := pattern.search(value))]
-        for label_, pattern in (
+        kind: strings.of(pattern)
+        for kind, pattern in (
             ("browsers", BROWSERS),
             ("wallets", WALLETS),
             ("messengers", MESSENGERS),
@@ -313,10 +336,8 @@ def _texts(
         {"os", "shutil", "sqlite3", "glob", "pathlib", "requests", "winreg"}
         & {one.partition(".")[0] for one in code.imports}
     )
-    if (
-        not aside
-        and reads
-        and ((strong and len(stores) >= 3) or (len(stores) >= 2 and sends and sum(map(bool, kinds.values())) >= 2))
+    if reads and (
+        (strong and len(stores) >= 3) or (len(stores) >= 2 and strings.sends and sum(map(bool, kinds.values())) >= 2)
     ):
         line = min(line for found in kinds.values() for line, _ in found)
         message = f"{', '.join(key for key, found in kinds.items() if found)} are looked for: {printable(', '.join(sorted(stores))[:100])}"
@@ -329,7 +350,7 @@ def _texts(
             Severity.HIGH,
             [(name, at, "") for found in kinds.values() for at, _ in found][:_SHOWN],
         )
-    elif hot and sends and kinds["credentials"] and not aside and _sends_on_import(name, code, contexts):
+    elif kinds["credentials"] and strings.at_once:
         line, store = kinds["credentials"][0]
         yield _at(
             subject,
@@ -343,29 +364,29 @@ def _texts(
 
 
 def _places(
-    subject: PackageSubject, name: str, code: Behaviour, contexts: dict[tuple[str, str], str]
+    subject: PackageSubject,
+    name: str,
+    code: Behaviour,
+    contexts: dict[tuple[str, str], str],
+    strings: _Strings,
 ) -> Iterator[Finding]:
     """Where a package would install itself, and what it calls without being asked."""
-    aside = is_aside(name)
-    every = [(text.line, text.value) for text in code.texts]
-    sends = any("S" in sinks(call.name) for call in code.calls)
-    hot = any(contexts.get((name, scope), LAZY) != LAZY for scope in code.functions)
-    planted = [(line, m[0]) for line, value in every if (m := EMBEDDED.search(value)) and "\n\n" not in value[:80]]
+    planted = [line for line, value in strings.every if EMBEDDED.search(value) and "\n\n" not in value[:80]]
     acts = [
         c for c in code.calls if contexts.get((name, c.scope), LAZY) != LAZY and set(sinks(c.name)) & {"W", "P", "X"}
     ]
-    if planted and acts and not aside:
-        where = [(name, planted[0][0], ""), (name, acts[0].line, acts[0].name)]
+    if planted and acts:
+        where = [(name, planted[0], ""), (name, acts[0].line, acts[0].name)]
         message = "code that decodes or fetches what it runs is handed on as text"
-        yield _at(subject, "PKG-019", name, planted[0][0], message, Severity.HIGH, where)
-    kept = [(line, m[0]) for line, value in every if (m := PERSISTENCE.search(value))]
+        yield _at(subject, "PKG-019", name, planted[0], message, Severity.HIGH, where)
+    kept = strings.of(PERSISTENCE)
     writes = [
         call
         for call in code.calls
         if contexts.get((name, call.scope), LAZY) != LAZY
         and ("W" in sinks(call.name) or "P" in sinks(call.name) or call.name.startswith("winreg."))
     ]
-    if kept and writes and not aside:
+    if kept and writes:
         message = f"the package installs itself into {printable(kept[0][1])}"
         yield _at(
             subject,
@@ -376,12 +397,12 @@ def _places(
             Severity.HIGH,
             [(name, kept[0][0], ""), (name, writes[0].line, writes[0].name)],
         )
-    if not sends and not hot:
-        return
     weak = [
-        (line, m[0]) for line, value in every if (m := DROP_POINTS.search(value)) and not SURE_DROP_POINTS.search(value)
+        (line, m[0])
+        for line, value in strings.every
+        if (m := DROP_POINTS.search(value)) and not SURE_DROP_POINTS.search(value)
     ]
-    if weak and not aside and _sends_on_import(name, code, contexts):
+    if weak and strings.at_once:
         message = f"{printable(weak[0][1][:60])} is called on installation or import"
         yield _at(subject, "PKG-028", name, weak[0][0], message, Severity.HIGH, [(name, weak[0][0], "")])
 
@@ -401,10 +422,6 @@ def _together(
             yield _at(
                 subject, "PKG-019", name, calls[-1].line, message, Severity.CRITICAL if hot else Severity.MEDIUM, steps
             )
-
-
-def _sends_on_import(name: str, code: Behaviour, contexts: dict[tuple[str, str], str]) -> bool:
-    return any("S" in sinks(call.name) and contexts.get((name, call.scope), LAZY) != LAZY for call in code.calls)
 
 
 def _readability(

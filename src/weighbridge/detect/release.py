@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _WHEN: Final = {START: "when Python starts", INSTALL: "on installation", IMPORT: "on import"}
 _DOES: Final = {
     "S": "reaches the network", "N": "reaches the network", "P": "starts a process", "X": "runs code that is made at run time", "L": "unpickles",
-    "E": "reads the whole environment", "H": "asks who and where the host is", "C": "changes memory or loads a library by hand",
+    "E": "reads the whole environment", "H": "asks who and where the host is",
 }  # fmt: skip
 _SHOWN: Final = 6
 
@@ -114,13 +114,7 @@ def _weight(does: str, when: str, able: Iterable[str]) -> Severity:
     """Installation and start are quiet places; on import it is the network and processes that count."""
     if when in {START, INSTALL}:
         return Severity.HIGH
-    grave = does in {
-        "reaches the network",
-        "starts a process",
-        "runs code that is made at run time",
-        "reads the whole environment",
-        "unpickles",
-    }
+    grave = does != _DOES["H"]
     return Severity.HIGH if grave and does not in able else Severity.MEDIUM if grave else Severity.LOW
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from weighbridge.dependencies.advisories import Advisories
 from weighbridge.dependencies.habits import Habits, drift, unattested
-from weighbridge.dependencies.installed import distributions, folders, foreign_licences, inspected
+from weighbridge.dependencies.installed import distributions, folders, foreign_licences, inspected, start_files
 from weighbridge.dependencies.known import Upgrade, against, joined, upgrades
 from weighbridge.dependencies.lookalikes import lookalikes
 from weighbridge.dependencies.osv import ECOSYSTEMS
@@ -260,13 +260,8 @@ class _Audit:
             self._inspected(root, f"environment of {len(every)} packages, {result.checked} files checked", result.size)
             for gap in result.gaps:
                 self._skip(root, gap, Reason.MISSING)
-            paths: dict[tuple[str, ...], str] = {
-                (os.path.join(root, name),): _text(os.path.join(root, name))
-                for name in sorted(os.listdir(root))
-                if name.endswith(".pth")
-            }
             self._findings += detect_start(
-                PackageSubject(location=Location(path=(root,)), kind="environment", modules={}, paths=paths)
+                PackageSubject(location=Location(path=(root,)), kind="environment", modules={}, paths=start_files(root))
             )
             for package, licence in foreign_licences(every, self._order.demands.licences):
                 self._findings.append(finding("PKG-031", Location(path=(root,)), printable(f"{package}: {licence}")))
@@ -412,11 +407,3 @@ def _walk(path: str) -> Iterator[str]:
             full = os.path.join(folder, name)
             if os.path.isfile(full):
                 yield full
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            return file.read(1 << 20).decode("utf-8", "replace")
-    except OSError:
-        return ""

@@ -12,16 +12,17 @@ import msgspec
 
 from weighbridge.dependencies.releases import described, published
 from weighbridge.detect.release import detect_gain, read_release
+from weighbridge.formats.manifests import normal
+from weighbridge.identify import CONTAINERS, identify, open_container
 from weighbridge.inspection.origin import judged
 from weighbridge.inspection.packages import packages, quieted, subjects
 from weighbridge.inspection.plan import Options, Result, collect
 from weighbridge.rules.finding import finding
-from weighbridge.schema import Coverage, Finding, Limits, Location, Severity, SourceError, UsageError
+from weighbridge.schema import Coverage, Finding, Limits, Location, MalformedInput, Severity, SourceError, UsageError
 from weighbridge.schema.text import printable
 from weighbridge.source import Budget, FileBlob, Kind, LocalTree, Tree, chunks, local
 from weighbridge.source.index import fetch, release
 from weighbridge.source.stream import StreamTree
-from weighbridge.source.tar import TarTree
 from weighbridge.source.zip import ZipTree
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from weighbridge.dependencies.wanted import Demands
     from weighbridge.policy import Policy
     from weighbridge.schema import Report
+    from weighbridge.source import Blob
     from weighbridge.source.http import Session
 
 _WHEEL: Final = re.compile(r"(?P<name>[\w.]+)-(?P<version>[\w.!+]+)(?:-\d\w*)?-[\w.]+-[\w.]+-[\w.]+\.whl\Z")
@@ -88,7 +90,7 @@ def _bare(one: Finding, folder: str) -> Finding:
 
 def _version(path: str) -> str:
     match = _WHEEL.search(os.path.basename(path)) or _SDIST.search(os.path.basename(path))
-    return f"{re.sub(r'[-_.]+', '-', match['name']).lower()} {match['version']}" if match else ""
+    return f"{normal('pypi', match['name'])} {match['version']}" if match else ""
 
 
 def _fresh(before: Result, after: Result) -> Iterator[Finding]:
@@ -176,7 +178,7 @@ def _metadata(path: str) -> dict[str, str]:
 def _digests(path: str) -> Iterator[tuple[str, str]]:
     """(name, digest of the text with plain line ends) of every file of code. Raises SourceError, MalformedInput."""
     opened = local(path)
-    tree: Tree = opened if isinstance(opened, LocalTree) else _archive(opened, path)
+    tree: Tree = opened if isinstance(opened, LocalTree) else _archive(opened, os.path.basename(path))
     try:
         for entry in tree.entries():
             if entry.kind is Kind.FILE and _CODE.search(entry.name) and entry.size <= _HASHED:
@@ -187,8 +189,16 @@ def _digests(path: str) -> Iterator[tuple[str, str]]:
             opened.close()
 
 
-def _archive(blob: FileBlob, path: str) -> Tree:
-    budget = Budget(Limits())
-    if path.endswith((".whl", ".zip")):
-        return ZipTree(blob, budget)
-    return TarTree(StreamTree(blob, "gzip", os.path.basename(path), budget).spool, budget)
+def _archive(blob: Blob, name: str) -> Tree:
+    """The archive in a blob, by its content: compressed streams are opened as far as the archive in them."""
+    limits = Limits()
+    budget = Budget(limits)
+    for _ in range(limits.depth):
+        found = identify(blob).format
+        if found not in CONTAINERS:
+            break
+        tree = open_container(found, blob, name, budget)
+        if not isinstance(tree, StreamTree):
+            return tree
+        blob = tree.spool
+    raise MalformedInput(f"{name}: no archive in it", hint="give a wheel, a source distribution or an npm package")
