@@ -31,25 +31,17 @@ def halves():
     return {"tuned": tuned.split("\n")[1:-1], "held out": held.split()}
 
 
+def pip(*words):
+    """One run of pip, with what it said."""
+    return subprocess.run([sys.executable, "-m", "pip", *words], capture_output=True, text=True, check=False)
+
+
 def fetched(name):
     """The wheel of a project, or None: building a source distribution would run it."""
     STORE.mkdir(parents=True, exist_ok=True)
     there = [path for path in STORE.glob("*.whl") if normal(path.name.partition("-")[0]) == name]
     if not there and not (STORE / f"{name}.none").exists():
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--no-deps",
-            "--only-binary",
-            ":all:",
-            "-d",
-            str(STORE),
-            name,
-        ]
-        subprocess.run(command, capture_output=True, check=False)
+        pip("download", "--quiet", "--no-deps", "--only-binary", ":all:", "-d", str(STORE), name)
         there = [path for path in STORE.glob("*.whl") if normal(path.name.partition("-")[0]) == name]
         if not there:
             (STORE / f"{name}.none").write_text("")

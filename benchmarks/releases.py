@@ -11,8 +11,6 @@ import random
 import re
 import shutil
 import statistics
-import subprocess
-import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +18,7 @@ from pathlib import Path
 from tests.corpus.packages import INCIDENTS
 
 from benchmarks.measure import run
-from benchmarks.packages import halves, normal
+from benchmarks.packages import halves, normal, pip
 from benchmarks.peers import OURS
 
 STORE = Path(__file__).parent.parent / ".bench/releases"
@@ -54,19 +52,14 @@ HOSTS = {
 EACH = 2
 
 
-def _pip(*words):
-    command = [sys.executable, "-m", "pip", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 def pair(name):
     """(older wheel, newer wheel) of a project, fetched once; None where there are no two of them."""
     folder = STORE / name
     if not folder.exists():
         folder.mkdir(parents=True)
-        listed = re.search(r"Available versions: (.+)", _pip("index", "versions", name).stdout)
+        listed = re.search(r"Available versions: (.+)", pip("index", "versions", name).stdout)
         for label, version in zip(("new", "old"), (listed[1].split(", ") if listed else [])[:2], strict=False):
-            _pip(
+            pip(
                 "download",
                 "--quiet",
                 "--no-deps",

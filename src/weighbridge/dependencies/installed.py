@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from email.parser import HeaderParser
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from weighbridge.formats.manifests import Listed, Origin
+from weighbridge.formats.metadata import first, read_metadata
 from weighbridge.formats.record import read_record
 from weighbridge.names.packages import popular
 from weighbridge.rules.finding import finding
@@ -105,18 +105,16 @@ def _distribution(root: str, info: str) -> Installed | None:
             break
     if not text:
         return None
-    headers = HeaderParser().parsestr(text.replace("\r\n", "\n").partition("\n\n")[0])
-    classifiers = headers.get_all("Classifier") or []
+    said = read_metadata(text)
+    classifiers = said.get("classifier", ())
     spoken = [match[1] for line in classifiers if (match := _LICENCES.match(line))]
-    licence = (
-        headers.get("License-Expression") or "; ".join(spoken) or (headers.get("License") or "").split("\n")[0][:100]
-    )
+    licence = first(said, "license-expression") or "; ".join(spoken) or first(said, "license")[:100]
     origin, address = _placed(_text(os.path.join(folder, "direct_url.json")))
     return Installed(
-        name=str(headers.get("Name") or info.partition("-")[0]),
-        version=str(headers.get("Version") or ""),
+        name=first(said, "name") or info.partition("-")[0],
+        version=first(said, "version"),
         info=info,
-        licence=str(licence),
+        licence=licence,
         inactive=any("7 - Inactive" in line for line in classifiers),
         origin=origin,
         address=address,

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from weighbridge.formats.metadata import first
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Location, Severity
 from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from datetime import date
 
     from weighbridge.dependencies.wanted import Demands
     from weighbridge.schema import Finding
     from weighbridge.source.index import Published
 
-_PEOPLE: Final = ("Author", "Author-email", "Maintainer", "Maintainer-email")
+_PEOPLE: Final = ("author", "author-email", "maintainer", "maintainer-email")
 
 
 def published(old: Published, new: Published, demands: Demands, today: date) -> Iterator[Finding]:
@@ -35,11 +36,11 @@ def published(old: Published, new: Published, demands: Demands, today: date) -> 
         yield finding("PKG-016", place, printable(message), evidence=[f"cooldown {demands.cooldown_days} days"])
 
 
-def described(place: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Finding]:
+def described(place: str, old: dict[str, tuple[str, ...]], new: dict[str, tuple[str, ...]]) -> Iterator[Finding]:
     """What the metadata of the later release says otherwise: who is answerable for it, and what built it."""
     if not old or not new:
         return
-    before, after = ({one.get(key, "") for key in _PEOPLE} - {""} for one in (old, new))
+    before, after = ({value for key in _PEOPLE for value in one.get(key, ()) if value} for one in (old, new))
     if before and after and not before & after:
         lines = [f"before: {', '.join(sorted(before))}", f"now: {', '.join(sorted(after))}"]
         yield finding(
@@ -49,7 +50,7 @@ def described(place: str, old: Mapping[str, str], new: Mapping[str, str]) -> Ite
             evidence=map(printable, lines),
             severity=Severity.MEDIUM,
         )
-    tools = [one.get("Generator", "").partition(" ")[0] for one in (old, new)]
+    tools = [first(one, "generator").partition(" ")[0] for one in (old, new)]
     if all(tools) and tools[0] != tools[1]:
         message = f"built with {tools[1]}, and the release before with {tools[0]}"
         yield finding("PKG-018", Location(path=(place,)), printable(message), severity=Severity.LOW)

@@ -13,6 +13,7 @@ import msgspec
 from weighbridge.dependencies.releases import described, published
 from weighbridge.detect.release import detect_gain, read_release
 from weighbridge.formats.manifests import normal
+from weighbridge.formats.metadata import read_metadata
 from weighbridge.identify import CONTAINERS, identify, open_container
 from weighbridge.inspection.origin import judged
 from weighbridge.inspection.packages import packages, quieted, subjects
@@ -23,7 +24,6 @@ from weighbridge.schema.text import printable
 from weighbridge.source import Budget, FileBlob, Kind, LocalTree, Tree, chunks, local
 from weighbridge.source.index import fetch, release
 from weighbridge.source.stream import StreamTree
-from weighbridge.source.zip import ZipTree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +42,7 @@ _MADE: Final = re.compile(r"(?:^|/)(?:_?_?version_?_?|_version_info|__about__|_b
 _HASHED: Final = 64 << 20
 _SHOWN: Final = 8
 _LONGEST: Final = 4 << 20
+_SAID: Final = re.compile(r"[^/]+\.dist-info/(?:METADATA|WHEEL)\Z")
 
 
 def released(old: str, new: str, policy: Policy | None = None) -> Report:
@@ -158,18 +159,17 @@ def _made_of(source: str, made: str, policy: Policy | None) -> Report:
     return judged(made, findings, size=os.path.getsize(made), files=count, coverage=[covered], policy=policy)
 
 
-def _metadata(path: str) -> dict[str, str]:
+def _metadata(path: str) -> dict[str, tuple[str, ...]]:
     """Who made a wheel and with what, as its own metadata says; empty for other packages."""
     if not path.endswith(".whl"):
         return {}
     blob = FileBlob(path)
-    found: dict[str, str] = {}
+    found: dict[str, tuple[str, ...]] = {}
     try:
-        tree = ZipTree(blob, Budget(Limits()))
+        tree = _archive(blob, os.path.basename(path))
         for entry in tree.entries():
-            if re.search(r"\A[^/]+\.dist-info/(?:METADATA|WHEEL)\Z", entry.name) and entry.size <= _LONGEST:
-                text = tree.open(entry).read(0, _LONGEST).decode("utf-8", "replace").partition("\n\n")[0]
-                found.update((key, value.strip()) for key, value in re.findall(r"(?m)^([A-Za-z-]+):(.*)$", text))
+            if _SAID.match(entry.name) and entry.size <= _LONGEST:
+                found |= read_metadata(tree.open(entry).read(0, _LONGEST).decode("utf-8", "replace"))
     finally:
         blob.close()
     return found

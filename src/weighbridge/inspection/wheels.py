@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from weighbridge.formats.manifests import normal
+from weighbridge.formats.metadata import first, read_metadata
 from weighbridge.formats.record import read_record
 from weighbridge.names.packages import popular
 from weighbridge.rules.finding import finding
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 _UNLISTED: Final = re.compile(r"\.dist-info/(?:RECORD(?:\.jws|\.p7s)?|direct_url\.json|INSTALLER|REQUESTED)\Z")
 _METADATA: Final = re.compile(r"\A[^/]+\.dist-info/METADATA\Z")
 _FILE: Final = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)-(?:\d[^-]*-)?[^-]+-[^-]+-[^-]+\.whl\Z")
-_FIELD: Final = re.compile(r"(?m)^(Name|Version):[ \t]*(.+?)[ \t\r]*$")
 _HASHED: Final = 64 << 20
 _LONGEST: Final = 4 << 20
 _SHOWN: Final = 6
@@ -91,9 +91,8 @@ def _against_name(path: str, tree: ZipTree, entries: Sequence[Entry]) -> Iterato
         yield finding("PKG-014", Location(path=(path,)), f"{len(infos)} packages in one wheel", evidence=evidence)
     if match is None or not infos:
         return
-    head = tree.open(infos[0]).read(0, _LONGEST).decode("utf-8", "replace").partition("\n\n")[0]
-    said = dict(_FIELD.findall(head))
-    name, version = said.get("Name", ""), said.get("Version", "")
+    said = read_metadata(tree.open(infos[0]).read(0, _LONGEST).decode("utf-8", "replace"))
+    name, version = first(said, "name"), first(said, "version")
     plain = re.sub(r"[-_+]", ".", version)
     if normal("pypi", name) != normal("pypi", match["name"]) or plain != re.sub(r"[-_+]", ".", match["version"]):
         message = f"the file says {match['name']} {match['version']}, and its metadata says {name} {version}"

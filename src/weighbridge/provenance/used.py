@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from weighbridge.formats.card import card_at
 from weighbridge.formats.manifests import is_manifest, normal, read_manifest
+from weighbridge.formats.metadata import first, read_metadata
 from weighbridge.formats.python_source import PythonModule
 from weighbridge.identify.roles import SERVER_TABLES
 from weighbridge.provenance.references import SKIPPED, is_read, named, readings, texts
@@ -34,7 +35,6 @@ _PROMPT: Final = re.compile(
     r"(?:^|/)(?:prompts?|templates)/.*\.(?:txt|md|jinja2?|j2|ya?ml)\Z|\.prompty\Z|\.prompt\Z|(?:^|/)(?:AGENTS|CLAUDE|SKILL)\.md\Z"
 )
 _PINNED: Final = re.compile(r"(?:@|==)(\d[\w.+-]*)\Z")
-_METADATA: Final = re.compile(r"^(Name|Version|License-Expression|License): (.+)$", re.MULTILINE)
 
 
 class Used(Struct, frozen=True, kw_only=True, order=True):
@@ -182,7 +182,7 @@ def _installed(folder: str) -> dict[str, tuple[str, str]]:
         if not entry.name.endswith(".dist-info/METADATA") or entry.kind is not Kind.FILE:
             continue
         with open(tree.path_of(entry), encoding="utf-8", errors="replace") as file:
-            said = dict(reversed(_METADATA.findall(file.read(1 << 16).partition("\n\n")[0])))
-        name = normal("pypi", said.get("Name", ""))
-        found[name] = (said.get("Version", ""), said.get("License-Expression") or said.get("License", ""))
+            said = read_metadata(file.read(1 << 16))
+        name = normal("pypi", first(said, "name"))
+        found[name] = (first(said, "version"), first(said, "license-expression", "license"))
     return found

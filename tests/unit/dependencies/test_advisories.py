@@ -137,6 +137,9 @@ def test_scores_are_those_of_the_specification(vector, score):
 @given(st.binary(max_size=200) | st.recursive(st.none() | st.text(max_size=5), lambda inner: st.dictionaries(st.sampled_from(["id", "affected", "ranges", "events", "package", "name", "ecosystem", "introduced"]), inner | st.lists(inner, max_size=3)), max_leaves=12).map(lambda root: json.dumps(root).encode()))  # fmt: skip
 def test_bytes_of_any_kind_are_a_record_or_refused(data):
     try:
-        read_advisory(data)
-    except MalformedInput:
-        return
+        found = read_advisory(data)
+    except MalformedInput as refusal:
+        assert str(refusal)
+    else:
+        assert found.id
+        assert all(hit.ecosystem in {"pypi", "npm"} and hit.name for hit in found.hits)

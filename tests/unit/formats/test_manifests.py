@@ -300,6 +300,8 @@ def test_no_text_is_more_than_an_error_in_words(name, text, data):
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=8), lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["package", "packages", "dependencies", "name", "version", "source", "files", "wheels", "default", "hash", "hashes", "importers", "environments", "metadata", "components", "cells"]), inner, max_size=5), max_leaves=20), st.sampled_from(["package.json", "package-lock.json", "pnpm-lock.yaml", "bun.lock", "Pipfile.lock", "bom.json", "environment.yml", "pixi.lock", "conda-lock.yml", "a.ipynb"]))  # fmt: skip
 def test_data_of_any_shape_is_read_or_refused(root, name):
     try:
-        read_manifest(name, json.dumps(root))
-    except (MalformedInput, LimitExceeded):
-        return
+        found = read_manifest(name, json.dumps(root))
+    except (MalformedInput, LimitExceeded) as refusal:
+        assert str(refusal)
+    else:
+        assert all(isinstance(one.name, str) and isinstance(one.version, str) for one in found.listed)

@@ -52,6 +52,9 @@ def test_lies_in_headers_end_in_facts_or_in_words(data, changes):
         if at < len(broken):
             broken[at] = value
     try:
-        read(bytes(broken))
-    except MalformedInput:
-        return
+        found = read(bytes(broken))
+    except MalformedInput as refusal:
+        assert str(refusal)
+    else:
+        assert found.kind in {"elf", "pe", "mach-o"}
+        assert all(isinstance(name, str) for name in (*found.modules, *found.imports, *found.packed))

@@ -83,4 +83,5 @@ def test_distances_are_those_of_the_definition(one, other):
 
 @given(st.text(max_size=40))
 def test_any_text_can_be_asked(name):
-    PYPI.like(name)
+    like = PYPI.like(name)
+    assert like is None or (like.known and not PYPI.knows(name))
