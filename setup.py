@@ -13,7 +13,7 @@ if os.environ.get("WEIGHBRIDGE_PURE") != "1" and (not EDITABLE or os.environ.get
     from mypyc.build import mypycify
 
     extensions = mypycify(
-        ["--ignore-missing-imports", *(f"src/weighbridge/formats/pickle/{name}.py" for name in SOURCES)],
+        ["--ignore-missing-imports", "--follow-imports=silent", *(f"src/weighbridge/formats/pickle/{name}.py" for name in SOURCES)],
         opt_level="3",
     )
     for extension in extensions:
