@@ -36,7 +36,7 @@ def _finding(finding: Finding) -> str:
     title = f"{finding.rule} {finding.severity.value}"
     where = finding.location
     line = f",line={where.line}" if where.line is not None and len(where.path) == 1 else ""
-    return f"::{level} file={_property(where.path[0])}{line},title={_property(title)}::{_data(text)}"
+    return f"::{level} file={_property(where.path[0].removeprefix('./'))}{line},title={_property(title)}::{_data(text)}"
 
 
 def _data(text: str) -> str:

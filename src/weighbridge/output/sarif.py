@@ -95,4 +95,4 @@ def _notification(entry: Coverage) -> dict[str, Any]:
 
 
 def _uri(path: str) -> str:
-    return quote(path.replace("\\", "/"), safe="/.-_~!$&'()*+,;=@")
+    return quote(path.replace("\\", "/").removeprefix("./"), safe="/.-_~!$&'()*+,;=@")
