@@ -23,6 +23,7 @@ VERBS: Final = {
     "verify": "hold an artifact against its signature, attestations, bill or lock",
     "attest": "sign a statement about an artifact: inspection, approval, test, build",
     "lock": "pin the models and datasets of a project, and check them",
+    "convert": "turn pickled weights into safetensors without executing them",
     "bom": "write the bill of materials of an artifact",
     "inventory": "list the models and datasets that code names",
     "diff": "compare two versions, or a derivative with its base",

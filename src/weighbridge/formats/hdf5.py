@@ -42,7 +42,11 @@ class Link(Struct, frozen=True):
 
 
 class Dataset(Struct, frozen=True, kw_only=True):
-    """A dataset: its shape, element size, the files its bytes lie in, the files it is put together from, its filters."""
+    """A dataset: its shape, element size, the files its bytes lie in, the files it is put together from, its filters.
+
+    `address` is where the bytes begin in the file when they lie there in one piece, else -1. `numbers` is the type as
+    numpy writes it (`<f4`, `|i1`), with `<bf2` for bfloat16; empty where the items are no plain numbers.
+    """
 
     path: str
     shape: tuple[int, ...]
@@ -53,6 +57,8 @@ class Dataset(Struct, frozen=True, kw_only=True):
     external: tuple[str, ...]
     sources: tuple[str, ...]
     filters: tuple[int, ...]
+    address: int = -1
+    numbers: str = ""
 
 
 class Attribute(Struct, frozen=True):
@@ -319,6 +325,7 @@ class _Reader:
         shape = self._shape(found[_SPACE].at) if _SPACE in found else ()
         type_class, item = self._type(found[_TYPE].at) if _TYPE in found else (0, 0)
         layout, sources, stored = self._layout(found[_LAYOUT])
+        start, stored = self._in_one_piece(found[_LAYOUT], stored)
         self._datasets.append(
             Dataset(
                 path=path,
@@ -330,6 +337,8 @@ class _Reader:
                 external=tuple(self._external(found[_EXTERNAL])) if _EXTERNAL in found else (),
                 sources=tuple(sources),
                 filters=tuple(self._filters(found[_FILTERS])) if _FILTERS in found else (),
+                address=start,
+                numbers=self._numbers(found[_TYPE].at, item) if _TYPE in found else "",
             )
         )
 
@@ -340,6 +349,27 @@ class _Reader:
 
     def _type(self, at: int) -> tuple[int, int]:
         return self._w.uint(at, 1) & 15, self._w.uint(at + 4, 4)
+
+    def _numbers(self, at: int, item: int) -> str:
+        """The type of plain numbers. Floats count only in the layouts that are written: IEEE 754 and bfloat16."""
+        kind, order = self._w.uint(at, 1) & 15, self._w.uint(at + 1, 1)
+        sign = "|" if item == 1 else ">" if order & 1 else "<"
+        if kind == 0 and item in {1, 2, 4, 8} and self._w.uint(at + 10, 2) == 8 * item:
+            return f"{sign}{'i' if order & 8 else 'u'}{item}"
+        if kind == 1 and not order & 0x40 and self._w.uint(at + 10, 2) == 8 * item:
+            name = {(2, 5): "f2", (4, 8): "f4", (8, 11): "f8", (2, 8): "bf2"}.get((item, self._w.uint(at + 13, 1)))
+            return f"{sign}{name}" if name else ""
+        return ""
+
+    def _in_one_piece(self, message: _Message, stored: int) -> tuple[int, int]:
+        """(start in the file, bytes) of data that lie in one piece; (-1, `stored`) for others."""
+        if self._w.uint(message.at, 1) < 3:
+            return -1, stored
+        kind = self._w.uint(message.at + 1, 1)
+        if kind == 0:
+            return message.at + 4, self._w.uint(message.at + 2, 2)
+        address = self._w.uint(message.at + 2, self._offsets) if kind == 1 else self._none
+        return (-1 if address == self._none else self._base + address), stored
 
     def _layout(self, message: _Message) -> tuple[int, list[str], int]:
         version = self._w.uint(message.at, 1)

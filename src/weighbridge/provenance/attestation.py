@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from weighbridge.provenance import bundle, dsse, keys, predicates
 from weighbridge.provenance.digest import digests, members
-from weighbridge.provenance.predicates import Approval, Predicate, ScanResult, SlsaProvenance, Summary, TestResult
+from weighbridge.provenance.predicates import Approval, ConversionResult, Predicate, ScanResult, SlsaProvenance, Summary, TestResult
 from weighbridge.provenance.signature import refuse
 from weighbridge.provenance.statement import STATEMENT
 from weighbridge.schema import Complaint, Proof, UsageError, VerificationFailed
@@ -213,6 +213,9 @@ def described(one: Attestation) -> str:
     if isinstance(said, SlsaProvenance):
         parts = ", ".join(material.name or material.uri for material in said.materials[:4])
         return f"built by {said.builder} ({said.build_type}) from {parts}"
+    if isinstance(said, ConversionResult):
+        sources = ", ".join(f"{file.source} (sha256 {file.source_sha256[:16]}…)" for file in said.files[:4])
+        return f"converted from {sources} by {said.tool}, {said.converted_at}"
     if isinstance(said, Summary):
         return f"verified by {said.verifier}: {said.result}, {', '.join(said.levels)}"
     return _short(one.kind)

@@ -16,6 +16,7 @@ from weighbridge.schema import VerificationFailed
 SCAN: Final = "https://weighbridge.dev/attestation/scan-result/v1"
 TEST: Final = "https://weighbridge.dev/attestation/test-result/v1"
 APPROVAL: Final = "https://weighbridge.dev/attestation/approval/v1"
+CONVERSION: Final = "https://weighbridge.dev/attestation/conversion/v1"
 BILL: Final = "https://cyclonedx.org/bom"
 SLSA: Final = "https://slsa.dev/provenance/v1"
 VSA: Final = "https://slsa.dev/verification_summary/v1"
@@ -24,6 +25,7 @@ NAMES: Final = {
     "scan": SCAN,
     "test": TEST,
     "approval": APPROVAL,
+    "conversion": CONVERSION,
     "bom": BILL,
     "slsa": SLSA,
     "vsa": VSA,
@@ -81,6 +83,28 @@ class Approval(Struct, frozen=True, kw_only=True, rename="camel"):
     expires: str = ""
 
 
+class Converted(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One file that was converted: what it was made from, with both SHA-256 digests, and what was not carried over."""
+
+    output: str
+    output_sha256: str
+    source: str
+    source_sha256: str
+    format: str
+    tensors: int
+    aliases: dict[str, str] = {}
+    refused: tuple[tuple[str, str], ...] = ()
+    left: tuple[tuple[str, str], ...] = ()
+
+
+class ConversionResult(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How files were converted: nothing of the sources was executed, and every tensor is bit-identical."""
+
+    tool: str
+    converted_at: str
+    files: tuple[Converted, ...]
+
+
 class Material(Struct, frozen=True, kw_only=True):
     """Something that went into a build: its address and digests by algorithm."""
 
@@ -110,12 +134,12 @@ class Summary(Struct, frozen=True, kw_only=True):
     levels: tuple[str, ...] = ()
 
 
-Predicate: TypeAlias = ScanResult | TestResult | Approval | SlsaProvenance | Summary | dict[str, Any]
+Predicate: TypeAlias = ScanResult | TestResult | Approval | ConversionResult | SlsaProvenance | Summary | dict[str, Any]
 
 
 def read(kind: str, table: object) -> Predicate:
     """The predicate of a type that is known here, or its plain table. Raises VerificationFailed where it is incomplete."""
-    own = {SCAN: ScanResult, TEST: TestResult, APPROVAL: Approval}.get(kind)
+    own = {SCAN: ScanResult, TEST: TestResult, APPROVAL: Approval, CONVERSION: ConversionResult}.get(kind)
     try:
         if own is not None:
             made: Predicate = msgspec.convert(table, own)

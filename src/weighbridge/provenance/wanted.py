@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-REQUIREMENTS: Final = ("signature", "bom", "lock", "scan", "test", "approval", "slsa", "vsa")
+REQUIREMENTS: Final = ("signature", "bom", "lock", "scan", "test", "approval", "conversion", "slsa", "vsa")
 
 
 class Wanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -55,6 +55,11 @@ class FileBlob:
             raise unreadable(self.path, error) from error
 
     @property
+    def descriptor(self) -> int:
+        """The open file, for those who move its bytes without looking at them."""
+        return self._descriptor
+
+    @property
     def changed(self) -> bool:
         """Whether the file has another size or modification time than when it was opened."""
         status = os.fstat(self._descriptor)
@@ -96,13 +101,13 @@ class Slice:
     """A window of another blob."""
 
     def __init__(self, parent: Blob, start: int, size: int) -> None:
-        self._parent, self._start = parent, start
+        self.parent, self.start = parent, start
         self.size = max(0, min(size, parent.size - start))
 
     def read(self, offset: int, length: int) -> bytes:
         """See `Blob.read`."""
         room = self.size - offset
-        return self._parent.read(self._start + offset, min(length, room)) if room > 0 else b""
+        return self.parent.read(self.start + offset, min(length, room)) if room > 0 else b""
 
 
 class Budget:

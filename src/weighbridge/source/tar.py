@@ -58,6 +58,10 @@ class TarTree(Unchecked):
         """See `Tree.open`."""
         return Slice(self._blob, *self._places[entry.handle])
 
+    def stored_at(self, entry: Entry) -> int:
+        """Where the bytes of a member begin in the archive."""
+        return self._places[entry.handle][0]
+
     def _read(self) -> Iterator[Entry]:
         position, extra = 0, dict[str, str]()
         while True:

@@ -1,8 +1,14 @@
-"""Knows how a file is written as a whole: beside its place, and then renamed, so that it is never half there."""
+"""Knows how a file is written as a whole: without a name, or beside its place, so that it is never half there."""
 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_OPEN: Final = "/proc/self/fd"
 
 
 def write_whole(path: str, data: bytes) -> None:
@@ -11,3 +17,48 @@ def write_whole(path: str, data: bytes) -> None:
     with open(beside, "wb") as file:
         file.write(data)
     os.replace(beside, path)
+
+
+class Unfinished:
+    """A file that gets its name once it is complete.
+
+    Where the system has files without a name, nothing is left behind even when the process is killed.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Raises OSError where the folder cannot be written."""
+        self.path, self._beside = path, ""
+        folder = os.path.dirname(path) or "."
+        nameless = getattr(os, "O_TMPFILE", 0)
+        try:
+            if not nameless or not os.path.isdir(_OPEN):
+                raise OSError
+            self.descriptor = os.open(folder, nameless | os.O_RDWR | os.O_CLOEXEC, 0o644)
+        except OSError:
+            self._beside = f"{path}.{os.getpid()}.part"
+            self.descriptor = os.open(self._beside, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+
+    def publish(self, path: str = "") -> None:
+        """Give the file its name, over one that has it. Raises OSError."""
+        path = path or self.path
+        if not self._beside:
+            beside = f"{path}.{os.getpid()}.part"
+            # A folder has to be given for the link to be followed (linkat); the path is absolute and ignores it.
+            os.link(f"{_OPEN}/{self.descriptor}", beside, src_dir_fd=self.descriptor, follow_symlinks=True)
+            self._beside = beside
+        os.replace(self._beside, path)
+        self._beside = ""
+
+    def close(self) -> None:
+        """Give up a file that was not published."""
+        os.close(self.descriptor)
+        if self._beside:
+            os.unlink(self._beside)
+
+    def __enter__(self) -> Unfinished:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -16,10 +16,15 @@ from weighbridge.schema import LimitExceeded, MalformedInput
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from weighbridge.source import Blob
+
 _MARK: Final = object()
 _MOST: Final = 4_000_000
 _COUNTS: Final = {COUNTED1: "<B", COUNTED4: "<I", COUNTED8: "<Q"}
 _MISSING: Final = object()
+_WINDOW: Final = 1 << 20
+_CONSTANT: Final = 256 << 20
+_LINE: Final = 1 << 20
 
 
 class Named:
@@ -59,26 +64,38 @@ class Pairs(list[tuple[Any, Any]]):
     """A dict as it was filled: keys need not be hashable here, and a repeated key is not lost."""
 
 
-def read_graph(data: bytes, start: int = 0, *, most: int = _MOST) -> tuple[Any, int]:
+def read_graph(
+    data: bytes | Blob, start: int = 0, *, most: int = _MOST, raw: Callable[[Object, int], int] | None = None
+) -> tuple[Any, int]:
     """The object of one pickle stream and where the stream ends.
 
-    Raises MalformedInput for what no unpickler reads, LimitExceeded after `most` opcodes.
+    A blob is read by windows. `raw` is asked after each BUILD where the stream goes on, for the arrays that joblib
+    writes in between. Raises MalformedInput for what no unpickler reads, LimitExceeded after `most` opcodes or for a
+    constant above 256 MiB.
     """
-    reader = _Reader(data, start)
+    reader = _Reader(data, start) if isinstance(data, bytes) else _Reader(b"", start, data)
+    reader.raw = raw
     try:
-        return reader.run(most), reader.at
+        return reader.run(most), reader.place
     except (IndexError, struct.error, ValueError, OverflowError, UnicodeDecodeError) as error:
-        raise MalformedInput(f"the pickle is broken at byte {reader.at}", offset=reader.at) from error
+        raise MalformedInput(f"the pickle is broken at byte {reader.place}", offset=reader.place) from error
 
 
 class _Reader:
-    def __init__(self, data: bytes, start: int) -> None:
-        self.data, self.at = data, start
+    """`data` is the window, which begins at byte `base` of the stream; `at` counts from there."""
+
+    def __init__(self, data: bytes, start: int, blob: Blob | None = None) -> None:
+        self.data, self.at, self.base, self.blob = data, start, 0, blob
+        if blob is not None:
+            self.base, self.at = start, 0
+        self.raw: Callable[[Object, int], int] | None = None
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
     def run(self, most: int) -> Any:
         for _ in range(most):
+            if self.at >= len(self.data):
+                self.refill(1)
             op = self.data[self.at]
             self.at += 1
             name = NAME[op]
@@ -94,11 +111,26 @@ class _Reader:
             else:
                 step = _STEPS.get(name)
                 if step is None:
-                    raise MalformedInput(f"the opcode {name} is not read here", offset=self.at - 1)
+                    raise MalformedInput(f"the opcode {name} is not read here", offset=self.place - 1)
                 step(self)
         raise LimitExceeded(f"more than {most} opcodes", limit="opcodes")
 
+    @property
+    def place(self) -> int:
+        """Where the reader is, in the stream."""
+        return self.base + self.at
+
+    def refill(self, count: int) -> None:
+        """Move the window so that it begins here and holds `count` bytes, as far as there are any."""
+        if self.blob is not None:
+            self.base, self.at = self.place, 0
+            self.data = self.blob.read(self.base, max(_WINDOW, count))
+
     def take(self, count: int) -> bytes:
+        if count > len(self.data) - self.at:
+            if count > _CONSTANT:
+                raise LimitExceeded(f"a constant of {count} bytes", limit="constant")
+            self.refill(count)
         piece = self.data[self.at : self.at + count]
         if len(piece) < count:
             raise IndexError
@@ -118,7 +150,10 @@ class _Reader:
         return raw.decode("latin-1") if "STRING" in name else raw
 
     def text(self) -> bytes:
-        end = self.data.index(b"\n", self.at)
+        end = self.data.find(b"\n", self.at)
+        if end < 0:
+            self.refill(_LINE)
+            end = self.data.index(b"\n", self.at)
         raw, self.at = self.data[self.at : end], end + 1
         return raw
 
@@ -143,7 +178,7 @@ class _Reader:
     def recall(self, number: int) -> Any:
         value = self.memo.get(number, _MISSING)
         if value is _MISSING:
-            raise MalformedInput(f"memo {number} is read and was never written", offset=self.at)
+            raise MalformedInput(f"memo {number} is read and was never written", offset=self.place)
         return value
 
     def to_mark(self) -> list[Any]:
@@ -164,7 +199,7 @@ class _Reader:
         elif isinstance(target, Object):
             target.items.extend(found)
         else:
-            raise MalformedInput("items are set on what holds none", offset=self.at)
+            raise MalformedInput("items are set on what holds none", offset=self.place)
 
     def extend(self, items: list[Any]) -> None:
         target = self.stack[-1]
@@ -173,7 +208,7 @@ class _Reader:
         elif isinstance(target, Object):
             target.items.extend((None, item) for item in items)
         else:
-            raise MalformedInput("items are appended to what holds none", offset=self.at)
+            raise MalformedInput("items are appended to what holds none", offset=self.place)
 
     def tuple_of(self, count: int) -> None:
         found = tuple(self.stack[len(self.stack) - count :])
@@ -188,8 +223,17 @@ class _Reader:
 
     def build(self) -> None:
         state = self.stack.pop()
-        if isinstance(self.stack[-1], Object):
-            self.stack[-1].state = state
+        built = self.stack[-1]
+        if isinstance(built, Object):
+            built.state = state
+            if self.raw is not None:
+                self.go_to(self.raw(built, self.place))
+
+    def go_to(self, place: int) -> None:
+        """Go on at another place of the stream."""
+        self.at += place - self.place
+        if not 0 <= self.at <= len(self.data):
+            self.base, self.at, self.data = place, 0, b""
 
     def stack_global(self) -> None:
         name, module = self.stack.pop(), self.stack.pop()
