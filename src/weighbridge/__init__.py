@@ -5,19 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from weighbridge.convert import Conversion
+    from weighbridge.convert import convert_file as convert
     from weighbridge.inspection import Options, scan
+    from weighbridge.inspection.loading import Loaded, load
     from weighbridge.policy import Policy
     from weighbridge.schema import Report
 
 __version__ = "0.1.0"
-__all__ = ["Options", "Policy", "Report", "__version__", "scan"]
+__all__ = ["Conversion", "Loaded", "Options", "Policy", "Report", "__version__", "convert", "load", "scan"]
 
 # The public names are loaded on first use, so that `import weighbridge` and `--version` cost nothing.
 _HOMES: Final = {
-    "Options": "weighbridge.inspection",
-    "scan": "weighbridge.inspection",
-    "Policy": "weighbridge.policy",
-    "Report": "weighbridge.schema",
+    "Conversion": ("weighbridge.convert", "Conversion"),
+    "Loaded": ("weighbridge.inspection.loading", "Loaded"),
+    "Options": ("weighbridge.inspection", "Options"),
+    "Policy": ("weighbridge.policy", "Policy"),
+    "Report": ("weighbridge.schema", "Report"),
+    "convert": ("weighbridge.convert", "convert_file"),
+    "load": ("weighbridge.inspection.loading", "load"),
+    "scan": ("weighbridge.inspection", "scan"),
 }
 
 
@@ -27,4 +34,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'weighbridge' has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415  # see above
 
-    return getattr(import_module(home), name)
+    found = getattr(import_module(home[0]), home[1])
+    # A room is called `convert` as well: importing it puts the module here, and the function belongs here.
+    globals()[name] = found
+    return found

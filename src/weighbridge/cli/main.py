@@ -24,6 +24,7 @@ VERBS: Final = {
     "attest": "sign a statement about an artifact: inspection, approval, test, build",
     "lock": "pin the models and datasets of a project, and check them",
     "convert": "turn pickled weights into safetensors without executing them",
+    "load": "load a file in the sandbox, and say what it tried",
     "bom": "write the bill of materials of an artifact",
     "inventory": "list the models and datasets that code names",
     "diff": "compare two versions, or a derivative with its base",

@@ -1,1 +1,8 @@
-"""The door to the sandbox."""
+"""The door to the sandbox: load one file in a locked child, and take out numbers and facts."""
+
+from weighbridge.sandbox.attempt import Attempt, Kind
+from weighbridge.sandbox.host import Image, Outcome, Sandbox
+from weighbridge.sandbox.kinds import loader_for
+from weighbridge.sandbox.protocol import LAYERS, REQUIRED, Bounds
+
+__all__ = ["LAYERS", "REQUIRED", "Attempt", "Bounds", "Image", "Kind", "Outcome", "Sandbox", "loader_for"]

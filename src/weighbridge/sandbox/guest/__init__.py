@@ -1,0 +1,1 @@
+"""The one room that executes what is inspected: everything here runs in a locked child process."""
