@@ -56,6 +56,7 @@ TITLES = {
     "PRV": "Signatures, attestations, bills of materials, lineage",
     "WGT": "Weights against their base",
     "SEC": "Secrets",
+    "RUN": "what a file did when it was loaded in the sandbox",
 }
 SHOWN_LINES, SHOWN_WIDTH = 24, 140
 

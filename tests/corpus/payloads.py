@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import threading
+from typing import Self
 
 from weighbridge.sandbox.abi import machine
 
@@ -288,7 +289,7 @@ class Scene:
             self.victim.kill()
             self.victim.wait()
 
-    def __enter__(self) -> Scene:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

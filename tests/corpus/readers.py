@@ -31,6 +31,8 @@ from weighbridge.formats import (
     trees,
     wire_models,
 )
+from weighbridge.convert.weights import read_weights
+from weighbridge.formats import flax
 from weighbridge.formats.manifests import read_manifest
 from weighbridge.formats.pickle.graph import read_graph
 from weighbridge.formats.torch_tensors import read_torch
@@ -53,8 +55,43 @@ def checkpoint():
     return made.getvalue()
 
 
+def legacy():
+    import torch
+
+    made = io.BytesIO()
+    torch.save(
+        {"a": torch.ones(3, 4).t(), "b": [torch.zeros(2, dtype=torch.int8)]}, made, _use_new_zipfile_serialization=False
+    )
+    return made.getvalue()
+
+
+def arrays(joblib):
+    import joblib as library
+    import numpy as np
+
+    made = io.BytesIO()
+    value = {"x": np.arange(6.0).reshape(2, 3), "y": [np.asfortranarray(np.ones((2, 3), "f4"))]}
+    library.dump(value, made) if joblib else pickle.dump(value, made)
+    return made.getvalue()
+
+
+def flax_tree():
+    import msgpack
+    import numpy as np
+
+    array = np.arange(6, dtype="f4").reshape(2, 3)
+    leaf = msgpack.ExtType(1, msgpack.packb((array.shape, array.dtype.name, array.tobytes()), use_bin_type=True))
+    return msgpack.packb({"a": {"b": leaf}, "c": [leaf, 3]})
+
+
 LOCKS = Path(__file__).parent.parent / "fixtures/locks"
 READERS = {
+    "weights, torch": (read_weights, checkpoint),
+    "weights, legacy": (read_weights, legacy),
+    "weights, joblib": (read_weights, lambda: arrays(joblib=True)),
+    "weights, pickle": (read_weights, lambda: arrays(joblib=False)),
+    "weights, hdf5": (read_weights, binaries.hdf5),
+    "flax": (flax.read_flax, flax_tree),
     "elf": (native.read_native, lambda: packages.elf(exports=("PyInit__core", "other"))),
     "pe": (native.read_native, lambda: packages.pe(program=True, code=bytes(range(256)) * 32)),
     "onnx": (onnx.read_onnx, binaries.onnx_model),

@@ -13,7 +13,8 @@ import msgspec
 from weighbridge.cli.options import parser
 from weighbridge.cli.sign import add_signer, seal
 from weighbridge.cli.written import write_file
-from weighbridge.output.words import plural, size_text as size
+from weighbridge.output.words import plural
+from weighbridge.output.words import size_text as size
 from weighbridge.schema import UsageError
 from weighbridge.schema.text import printable
 
@@ -61,16 +62,20 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         "Turn weights into safetensors without executing anything of the input: torch checkpoints (zip, legacy, tar,\n"
         "whole modules), numpy, joblib, Flax and Keras H5; a folder with its shards, index and configuration.",
         "weighbridge convert pytorch_model.bin --key release",
-        "Exit 0; 2 where a tensor cannot be carried over (it is named, and nothing is written); 3 where --partial left some out.",
+        "Exit 0; 2 where a tensor cannot be carried over (it is named, and nothing is written); 3 where --partial left some out.\n"
+        "With --key or --keyless, OUTPUT.conversion.att binds the digests of input and output.",
     )
     made.add_argument("source", help="file or folder")
     made.add_argument("--to", choices=("safetensors",), default="safetensors", help="the format to write")
     made.add_argument("--output", metavar="PATH", help="default: the name with .safetensors, or FOLDER-safetensors")
     made.add_argument("--overwrite", action="store_true", help="replace an output file that is there")
-    made.add_argument("--partial", action="store_true", help="leave out tensors that cannot be carried over, and list them")
-    made.add_argument("--report", metavar="FILE", help="write everything that was carried over and left behind, as JSON")
-    attested = made.add_argument_group("attestation", "with --key or --keyless, OUTPUT.conversion.att binds both digests")
-    add_signer(attested)
+    made.add_argument(
+        "--partial", action="store_true", help="leave out tensors that cannot be carried over, and list them"
+    )
+    made.add_argument(
+        "--report", metavar="FILE", help="write everything that was carried over and left behind, as JSON"
+    )
+    add_signer(made)
     return made.parse_args(arguments)
 
 
@@ -88,7 +93,9 @@ def _told(files: Sequence[Conversion], folder: FolderConversion | None, seconds:
         _listed("left behind", folder.behind, indent="")
         print(f"{plural(len(folder.copied), 'other file')} copied to {printable(folder.output)}")
     read = sum(one.source_size for one in files)
-    print(f"{plural(sum(len(one.tensors) for one in files), 'tensor')} · {size(read)} in {seconds:.2f} s · nothing was executed")
+    print(
+        f"{plural(sum(len(one.tensors) for one in files), 'tensor')} · {size(read)} in {seconds:.2f} s · nothing was executed"
+    )
 
 
 def _listed(what: str, pairs: Sequence[tuple[str, str]], indent: str = "  ") -> None:

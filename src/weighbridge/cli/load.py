@@ -118,7 +118,10 @@ def _told(path: str, loaded: Loaded) -> None:
     """What came out, beside the report."""
     if loaded.kind and not loaded.error:
         values = f", {plural(len(loaded.values), 'other value')}" if loaded.values else ""
-        print(f"{printable(path)}: {printable(loaded.kind)}, {plural(len(loaded.tensors), 'tensor')}{values}", file=sys.stderr)
+        print(
+            f"{printable(path)}: {printable(loaded.kind)}, {plural(len(loaded.tensors), 'tensor')}{values}",
+            file=sys.stderr,
+        )
         for name, (dtype, shape) in list(loaded.tensors.items())[:_SHOWN]:
             print(f"  {printable(name)}  {dtype} {list(shape)}", file=sys.stderr)
         if len(loaded.tensors) > _SHOWN:

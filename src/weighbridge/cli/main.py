@@ -25,6 +25,7 @@ VERBS: Final = {
     "lock": "pin the models and datasets of a project, and check them",
     "convert": "turn pickled weights into safetensors without executing them",
     "load": "load a file in the sandbox, and say what it tried",
+    "run": "run a program whose model files load only where they are approved",
     "bom": "write the bill of materials of an artifact",
     "inventory": "list the models and datasets that code names",
     "diff": "compare two versions, or a derivative with its base",

@@ -54,7 +54,9 @@ def convert_file(source: str, output: str, *, partial: bool = False, overwrite: 
         try:
             file = stack.enter_context(Unfinished(output))
         except OSError as error:
-            raise UsageError(f"{output}: {(error.strerror or str(error)).lower()}", hint="choose another output") from error
+            raise UsageError(
+                f"{output}: {(error.strerror or str(error)).lower()}", hint="choose another output"
+            ) from error
         made = written(source, file, partial=partial)
         file.publish()
     return made

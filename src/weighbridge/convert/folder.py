@@ -90,7 +90,9 @@ class _Batch:
             else:
                 plain.append(entry)
         if not self.files:
-            raise MalformedInput(f"{self.source}: there are no weights to convert", hint="give the folder that holds them")
+            raise MalformedInput(
+                f"{self.source}: there are no weights to convert", hint="give the folder that holds them"
+            )
         for entry in plain:
             self.other(entry.name, self.tree.path_of(entry))
 
@@ -124,7 +126,9 @@ class _Batch:
         match = _INDEX.match(name)
         text = self.json(path) if name.endswith(".json") else None
         if match is not None and isinstance(text, dict):
-            self.put(renamed(f"{match[1]}.bin") + ".index.json", json.dumps(self.index(text), indent=2).encode() + b"\n")
+            self.put(
+                renamed(f"{match[1]}.bin") + ".index.json", json.dumps(self.index(text), indent=2).encode() + b"\n"
+            )
             self.rewritten.append(name)
             return
         changed = _with_names(text, self.names) if text is not None else None

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from weighbridge.formats.inert import Left, leaves
+from weighbridge.formats.inert import Leaves, Left, leaves
 from weighbridge.formats.pickle.graph import read_graph
 from weighbridge.formats.pickle.ndarrays import Array, JoblibArrays, array
 from weighbridge.formats.safetensors import BITS
@@ -179,7 +178,7 @@ def _joblib(blob: Blob, name: str) -> Weights:
     def wanted(value: object) -> Array | str | None:
         return arrays[value] or array(value)
 
-    found = leaves(root, wanted)
+    found: Leaves[Array | str] = leaves(root, wanted)
     made: list[tuple[str, Weight | str]] = []
     for path, one in found.values:
         plain = path or "array"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import threading
 from itertools import product
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from weighbridge.formats.safetensors import BITS
 from weighbridge.schema import MalformedInput, SourceError
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 _STEP: Final = 16 << 20
 _PIECE: Final = 1 << 20
-_ITEMS: Final = {8: "B", 16: "H", 32: "I", 64: "Q"}
+_ITEMS: Final[dict[int, Literal["B", "H", "I", "Q"]]] = {8: "B", 16: "H", 32: "I", 64: "Q"}
 _REGION: Final = 1 << 30
 
 
@@ -93,9 +92,7 @@ def write(layout: Layout, descriptor: int, progress: Progress) -> int:
                 position += moved
                 progress.at(position)
     except OSError as error:
-        raise SourceError(
-            f"writing failed: {(error.strerror or str(error)).lower()}", hint="is there room?"
-        ) from error
+        raise SourceError(f"writing failed: {(error.strerror or str(error)).lower()}", hint="is there room?") from error
     finally:
         progress.at(position, ended=True)
     return position
@@ -175,9 +172,11 @@ def _put(descriptor: int, piece: bytes, position: int) -> None:
 
 def on_disk(blob: Blob, start: int) -> tuple[FileBlob | None, int]:
     """The file that a blob is a window of, and the place in it; None for what is held elsewhere."""
-    while isinstance(blob, Slice):
-        blob, start = blob.parent, blob.start + start
-    return (blob, start) if isinstance(blob, FileBlob) else (None, start)
+    found = blob
+    while isinstance(found, Slice):
+        start += found.start
+        found = found.parent
+    return (found, start) if isinstance(found, FileBlob) else (None, start)
 
 
 def gathered(weight: Weight) -> Iterator[bytes]:
@@ -230,7 +229,6 @@ class _Region:
     def __init__(self, weight: Weight, width: int, reach: int) -> None:
         import mmap  # noqa: PLC0415  # only views need it
 
-        self.width = width
         file, offset = on_disk(weight.blob, weight.start)
         size = reach * width
         if file is not None:
@@ -252,5 +250,3 @@ class _Region:
         if step == 0:
             return self._items[begin : begin + 1].tobytes() * count
         return self._items[begin : begin + reach : step].tobytes()
-
-

@@ -39,7 +39,9 @@ _LIMITS: Final = {
     "memory": "it wanted more memory than the bound",
     "output": "it wrote more than the bound",
 }
-_MISBEHAVES: Final = frozenset({Kind.PROGRAM, Kind.NETWORK, Kind.WRITE, Kind.READ, Kind.PROCESS, Kind.ANSWER, Kind.KERNEL})
+_MISBEHAVES: Final = frozenset(
+    {Kind.PROGRAM, Kind.NETWORK, Kind.WRITE, Kind.READ, Kind.PROCESS, Kind.ANSWER, Kind.KERNEL}
+)
 _FORETOLD: Final = frozenset("XWRN")
 
 
@@ -81,24 +83,39 @@ def detect_run(
             yield finding("RUN-007", location, f"wanted more {one.what} than the bound", evidence=_lines([one], ()))
     acted = [one for one in told if one.kind in _MISBEHAVES]
     if acted and not foretold:
-        said = "inspection found nothing that would run" if not before else f"inspection found only {', '.join(sorted({one.rule for one in before}))}"
+        said = (
+            "inspection found nothing that would run"
+            if not before
+            else f"inspection found only {', '.join(sorted({one.rule for one in before}))}"
+        )
         yield finding("RUN-008", location, f"{said}, and in the sandbox it {_deed(acted)}", evidence=_lines(acted, ()))
     elif not acted and not limit and any(_blocks(one) for one in foretold):
         rules = ", ".join(sorted({one.rule for one in foretold if _blocks(one)}))
-        yield finding("RUN-009", location, f"inspection found {rules}, and in the sandbox nothing was tried", evidence=_lines((), foretold))
+        yield finding(
+            "RUN-009",
+            location,
+            f"inspection found {rules}, and in the sandbox nothing was tried",
+            evidence=_lines((), foretold),
+        )
     if error and not acted and not limit:
         yield finding("RUN-011", location, f"it did not load: {_short(error)}")
 
 
-def _finding(rule: str, location: Location, text: str, group: Sequence[Attempt], foretold: Sequence[Finding]) -> Finding:
+def _finding(
+    rule: str, location: Location, text: str, group: Sequence[Attempt], foretold: Sequence[Finding]
+) -> Finding:
     more = len({one.what for one in group}) - 1
-    return finding(rule, location, f"{text}{f' (and {more} more)' if more > 0 else ''}", evidence=_lines(group, foretold))
+    return finding(
+        rule, location, f"{text}{f' (and {more} more)' if more > 0 else ''}", evidence=_lines(group, foretold)
+    )
 
 
 def _lines(group: Sequence[Attempt], foretold: Sequence[Finding]) -> Iterator[Evidence]:
     for number, one in enumerate(group[:_LINES]):
         times = f", {one.count} times" if one.count > 1 else ""
-        yield Evidence(text=f"{one.call}({_short(one.what)}) -> {one.outcome}{times}".replace("() ->", " ->"), culprit=number == 0)
+        yield Evidence(
+            text=f"{one.call}({_short(one.what)}) -> {one.outcome}{times}".replace("() ->", " ->"), culprit=number == 0
+        )
     if len(group) > _LINES:
         yield Evidence(text=f"and {len(group) - _LINES} other attempts")
     for before in foretold[:3]:

@@ -23,7 +23,9 @@ _MOST: Final = 1_000_000
 _LEFT: Final = 10_000
 _SHOWN: Final = 120
 _SPLIT: Final = 100_000
-_FILLED: Final = frozenset({"collections.OrderedDict", "collections.defaultdict", "collections.Counter", "builtins.dict"})
+_FILLED: Final = frozenset(
+    {"collections.OrderedDict", "collections.defaultdict", "collections.Counter", "builtins.dict"}
+)
 _MODULE: Final = ("_parameters", "_buffers", "_modules")
 
 

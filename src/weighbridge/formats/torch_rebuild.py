@@ -111,7 +111,10 @@ def _of_type(arguments: tuple[Any, ...], depth: int) -> tuple[tuple[str, Part], 
 
 
 def _plain(arguments: tuple[Any, ...], *, v3: bool = False) -> Part:
-    storage, offset, shape, strides, _, _, *rest = (*arguments, *[None] * (6 - len(arguments)))
+    if len(arguments) < 4:
+        return Refused("it is rebuilt from too few arguments")
+    storage, offset, shape, strides = arguments[:4]
+    rest = list(arguments[6:])
     identifier = storage.identifier if isinstance(storage, External) else None
     if not (isinstance(identifier, tuple) and len(identifier) >= 5 and identifier[0] == "storage"):
         return Refused("it is rebuilt from what is no storage")

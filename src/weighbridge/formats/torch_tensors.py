@@ -247,7 +247,7 @@ def _width(name: Any) -> int:
 
 
 def _tar(blob: Blob) -> Checkpoint:
-    """torch 0.1: members `sys_info`, `storages`, `tensors`, `pickle`."""
+    """Torch 0.1: members `sys_info`, `storages`, `tensors`, `pickle`."""
     tree = TarTree(blob, Budget(Limits()))
     members = {entry.name.removeprefix("./"): entry for entry in tree.entries()}
     if not {"storages", "tensors", "pickle"} <= members.keys():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from msgspec import Struct
 
@@ -74,7 +74,9 @@ class Loaded:
                     os.pwrite(file.descriptor, os.pread(self._image, _STEP, start), start)
                 file.publish()
         except OSError as error:
-            raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}", hint="choose another output") from error
+            raise UsageError(
+                f"{path}: {(error.strerror or str(error)).lower()}", hint="choose another output"
+            ) from error
 
     def close(self) -> None:
         """Let the tensors go."""
@@ -86,7 +88,7 @@ class Loaded:
     def _all(self) -> tuple[Tensor, ...]:
         return self._facts.tensors if self._facts is not None else ()
 
-    def __enter__(self) -> Loaded:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -146,8 +148,10 @@ def load(
 
 def _sandbox(ahead: tuple[str, ...]) -> Sandbox:
     """A sandbox with these modules in memory, started once for all files that need the same."""
-    for known, sandbox in _kept.items():
-        if set(ahead) <= set(known):
+    for known, sandbox in list(_kept.items()):
+        if not sandbox.alive:
+            _kept.pop(known).close()
+        elif set(ahead) <= set(known):
             return sandbox
     if not _kept:
         atexit.register(close)
@@ -167,7 +171,15 @@ def _coverage(path: str, size: int, outcome: Outcome) -> Coverage:
         status, reason, detail = Status.TRUNCATED, Reason.LIMIT, f"loading was ended by the bound on {outcome.limit}"
     elif outcome.answer.error and not any(one.kind is not Kind.READ for one in telling(outcome.attempts)):
         status, reason, detail = Status.SKIPPED, Reason.UNSUPPORTED, outcome.answer.error
-    return Coverage(path=(path, "loaded"), format="sandbox", size=size, inspected=size if status is Status.INSPECTED else 0, status=status, reason=reason, detail=detail)
+    return Coverage(
+        path=(path, "loaded"),
+        format="sandbox",
+        size=size,
+        inspected=size if status is Status.INSPECTED else 0,
+        status=status,
+        reason=reason,
+        detail=detail,
+    )
 
 
 def _facts(path: str, loader: str, orders: Orders, outcome: Outcome) -> Iterator[Fact]:

@@ -14,7 +14,15 @@ from msgspec import Struct
 
 from weighbridge.provenance import bundle, dsse, keys, predicates
 from weighbridge.provenance.digest import digests, members
-from weighbridge.provenance.predicates import Approval, ConversionResult, Predicate, ScanResult, SlsaProvenance, Summary, TestResult
+from weighbridge.provenance.predicates import (
+    Approval,
+    ConversionResult,
+    Predicate,
+    ScanResult,
+    SlsaProvenance,
+    Summary,
+    TestResult,
+)
 from weighbridge.provenance.signature import refuse
 from weighbridge.provenance.statement import STATEMENT
 from weighbridge.schema import Complaint, Proof, UsageError, VerificationFailed

@@ -26,15 +26,89 @@ _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16
 _MOST: Final = 4096
 
 # Nothing here names a path, reaches another process or makes a new one.
-_ALLOWED: Final = (
-    "read futex mmap pread64 munmap lseek fstat madvise brk write close poll mprotect rt_sigaction rt_sigprocmask "
-    "rt_sigreturn readv writev pwrite64 preadv pwritev select sched_yield mremap msync mincore dup dup2 dup3 nanosleep "
-    "getpid exit uname fsync fdatasync ftruncate getcwd pipe pipe2 wait4 waitid rt_sigtimedwait rt_sigpending "
-    "rt_sigsuspend gettimeofday getrlimit getrusage sysinfo times getuid getgid geteuid getegid getresuid getresgid "
-    "getgroups getppid getpgrp getpgid getsid sigaltstack gettid time sched_getaffinity getcpu getdents64 "
-    "set_tid_address restart_syscall fadvise64 clock_gettime clock_getres clock_nanosleep exit_group set_robust_list "
-    "ppoll pselect6 getrandom membarrier rseq umask readahead"
-).split()
+_ALLOWED: Final = [
+    "read",
+    "futex",
+    "mmap",
+    "pread64",
+    "munmap",
+    "lseek",
+    "fstat",
+    "madvise",
+    "brk",
+    "write",
+    "close",
+    "poll",
+    "mprotect",
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "rt_sigreturn",
+    "readv",
+    "writev",
+    "pwrite64",
+    "preadv",
+    "pwritev",
+    "select",
+    "sched_yield",
+    "mremap",
+    "msync",
+    "mincore",
+    "dup",
+    "dup2",
+    "dup3",
+    "nanosleep",
+    "getpid",
+    "exit",
+    "uname",
+    "fsync",
+    "fdatasync",
+    "ftruncate",
+    "getcwd",
+    "pipe",
+    "pipe2",
+    "wait4",
+    "waitid",
+    "rt_sigtimedwait",
+    "rt_sigpending",
+    "rt_sigsuspend",
+    "gettimeofday",
+    "getrlimit",
+    "getrusage",
+    "sysinfo",
+    "times",
+    "getuid",
+    "getgid",
+    "geteuid",
+    "getegid",
+    "getresuid",
+    "getresgid",
+    "getgroups",
+    "getppid",
+    "getpgrp",
+    "getpgid",
+    "getsid",
+    "sigaltstack",
+    "gettid",
+    "time",
+    "sched_getaffinity",
+    "getcpu",
+    "getdents64",
+    "set_tid_address",
+    "restart_syscall",
+    "fadvise64",
+    "clock_gettime",
+    "clock_getres",
+    "clock_nanosleep",
+    "exit_group",
+    "set_robust_list",
+    "ppoll",
+    "pselect6",
+    "getrandom",
+    "membarrier",
+    "rseq",
+    "umask",
+    "readahead",
+]
 # glibc falls back to older calls, whose arguments are in registers; memory policy is not worth a question.
 _UNKNOWN: Final = ("clone3", "statx", "openat2", "mbind", "set_mempolicy", "get_mempolicy", "faccessat2")
 SLEEPS: Final = ("nanosleep", "clock_nanosleep")
@@ -137,7 +211,10 @@ def main_filter(machine: Machine, own: int, channel: int, *, sleeps: bool, denia
             made.when(numbers[name], [_do(_RETURN, ERRNO | ENOSYS)])
     for name, index in (("openat", 2), ("open", 1)):
         if name in numbers:
-            made.when(numbers[name], [_argument(index), _jump(_ANY_BIT, _O_PATH, 0, 1), _do(_RETURN, ERRNO | EACCES), _do(_RETURN, denial)])
+            made.when(
+                numbers[name],
+                [_argument(index), _jump(_ANY_BIT, _O_PATH, 0, 1), _do(_RETURN, ERRNO | EACCES), _do(_RETURN, denial)],
+            )
     made.add(_do(_RETURN, denial))
     return made.joined()
 

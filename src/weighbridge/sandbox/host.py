@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 from msgspec import Struct
@@ -37,7 +37,7 @@ from weighbridge.sandbox.protocol import (
     libraries,
 )
 from weighbridge.sandbox.supervisor import Supervisor
-from weighbridge.schema import MalformedInput, Unavailable, WeighbridgeError
+from weighbridge.schema import Unavailable, WeighbridgeError
 from weighbridge.source import FileBlob
 
 if TYPE_CHECKING:
@@ -91,7 +91,16 @@ class Sandbox:
         # The folder of the package is named, for copies that are not installed; nothing else is taken from outside.
         code = f"import sys; sys.path.append({root!r}); from weighbridge.sandbox.guest.zygote import main; main()"
         self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and our own module
-            [sys.executable, "-I", "-B", "-c", code, str(there.fileno()), "namespaces" if namespaces else "-", *preload],
+            [
+                sys.executable,
+                "-I",
+                "-B",
+                "-c",
+                code,
+                str(there.fileno()),
+                "namespaces" if namespaces else "-",
+                *preload,
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=None if os.environ.get("WEIGHBRIDGE_DEBUG") else subprocess.DEVNULL,
@@ -122,7 +131,7 @@ class Sandbox:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
-    def __enter__(self) -> Sandbox:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -150,7 +159,14 @@ class Sandbox:
             blob.close()
 
     def _run(
-        self, blob: FileBlob, loader: str, bounds: Bounds, layers: tuple[str, ...], required: tuple[str, ...], *, observe: bool
+        self,
+        blob: FileBlob,
+        loader: str,
+        bounds: Bounds,
+        layers: tuple[str, ...],
+        required: tuple[str, ...],
+        *,
+        observe: bool,
     ) -> Outcome:
         near, far = socket.socketpair()
         text, text_in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -171,21 +187,11 @@ class Sandbox:
                 far.close()
                 os.close(text_in)
                 os.close(report_in)
-            held, listener = _locked(near)
-            held += ((NAMESPACES,) if self.namespaces and NAMESPACES in layers else ())
-            broken = next((one[1:] for one in held if one.startswith("!")), "")
-            if broken:
-                raise Unavailable(f"the sandbox could not lock itself in: {broken}", hint="weighbridge doctor says why")
-            missing = [name for name in required if name not in {one.partition(" ")[0] for one in held}]
-            if missing:
-                if listener >= 0:
-                    os.close(listener)
-                raise Unavailable(
-                    f"the sandbox does not hold: {', '.join(missing)} missing, active: {', '.join(held) or 'none'}",
-                    hint="--require-layers names those that you insist on; weighbridge doctor says why one is missing",
-                )
+            held, listener = self._held(near, layers, required)
             supervisor = (
-                Supervisor(listener, self._machine, request.readable, bounds, observe=observe) if listener >= 0 else None
+                Supervisor(listener, self._machine, request.readable, bounds, observe=observe)
+                if listener >= 0
+                else None
             )
             watch = _Watch(self, near, text, report, supervisor, bounds)
             try:
@@ -202,6 +208,30 @@ class Sandbox:
             near.close()
             os.close(text)
             os.close(report)
+
+    def _held(
+        self, near: socket.socket, layers: tuple[str, ...], required: tuple[str, ...]
+    ) -> tuple[tuple[str, ...], int]:
+        """The layers that hold, and the listener. Raises Unavailable where a required one does not."""
+        held, listener = _locked(near)
+        held += (NAMESPACES,) if self.namespaces and NAMESPACES in layers else ()
+        broken = next((one[1:] for one in held if one.startswith("!")), "")
+        missing = [name for name in required if name not in {one.partition(" ")[0] for one in held}]
+        if (broken or missing) and listener >= 0:
+            os.close(listener)
+        if broken:
+            raise Unavailable(f"the sandbox could not lock itself in: {broken}", hint="weighbridge doctor says why")
+        if missing:
+            raise Unavailable(
+                f"the sandbox does not hold: {', '.join(missing)} missing, active: {', '.join(held) or 'none'}",
+                hint="--require-layers names those that you insist on; weighbridge doctor says why one is missing",
+            )
+        return held, listener
+
+    @property
+    def alive(self) -> bool:
+        """Whether the zygote still runs."""
+        return self._process.poll() is None
 
     def _end(self) -> None:
         """Let the zygote end what runs."""
@@ -309,7 +339,9 @@ class _Watch:
         answer = self._answer(attempts, number)
         if number == signal.SIGSYS:
             attempts.append(
-                Attempt(kind=Kind.KERNEL, call="another architecture", what="a call of the 32-bit machine", outcome="killed")
+                Attempt(
+                    kind=Kind.KERNEL, call="another architecture", what="a call of the 32-bit machine", outcome="killed"
+                )
             )
         if self.limit:
             attempts.append(Attempt(kind=Kind.LIMIT, call="", what=self.limit, outcome="ended"))
@@ -340,13 +372,13 @@ class _Watch:
             self.limit = "memory"
 
     def _answer(self, attempts: list[Attempt], number: int) -> Answer:
+        answer = Answer()
         try:
-            if len(self.said) > MOST_ANSWER:
-                raise msgspec.DecodeError
-            answer = msgspec.json.decode(bytes(self.said), type=Answer) if self.said else Answer()
+            # What is longer than the bound is cut there, and no JSON any more.
+            answer = msgspec.json.decode(bytes(self.said), type=Answer) if self.said else answer
         except (msgspec.DecodeError, UnicodeDecodeError):
-            attempts.append(Attempt(kind=Kind.ANSWER, call="", what="the answer is not the one message that is due", outcome="refused"))
-            answer = Answer()
+            told = "the answer is not the one message that is due"
+            attempts.append(Attempt(kind=Kind.ANSWER, call="", what=told, outcome="refused"))
         if not self.said and not self.limit:
             why = f"signal {signal.Signals(number).name}" if number in set(signal.Signals) else "an exit of its own"
             answer = Answer(error=f"the child ended without an answer: {why}")
@@ -362,11 +394,15 @@ class _Watch:
         try:
             fcntl.fcntl(output, _ADD_SEALS, _SEALS)
             facts = read_safetensors(Image(output))
-            if facts.problems:
-                raise MalformedInput(facts.problems[0].detail)
+            told = facts.problems[0].detail if facts.problems else ""
         except (OSError, WeighbridgeError) as error:
             told = error.message if isinstance(error, WeighbridgeError) else str(error)
-            attempts.append(Attempt(kind=Kind.ANSWER, call="", what=f"the tensors are no safetensors file: {told}", outcome="refused"))
+        if told:
+            attempts.append(
+                Attempt(
+                    kind=Kind.ANSWER, call="", what=f"the tensors are no safetensors file: {told}", outcome="refused"
+                )
+            )
             os.close(output)
             return None, -1
         return facts, output

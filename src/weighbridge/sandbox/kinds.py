@@ -17,7 +17,13 @@ from weighbridge.source.zip import ZipTree
 if TYPE_CHECKING:
     from weighbridge.source import Blob
 
-_SKLEARN: Final = ("sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline", "sklearn.preprocessing", "sklearn.tree")
+_SKLEARN: Final = (
+    "sklearn.ensemble",
+    "sklearn.linear_model",
+    "sklearn.pipeline",
+    "sklearn.preprocessing",
+    "sklearn.tree",
+)
 # Only libraries that are known here are loaded ahead: their names come from the file, and it may name anything.
 _AHEAD: Final = {
     "torch": ("torch",), "numpy": ("numpy",), "joblib": ("joblib",), "sklearn": _SKLEARN, "xgboost": ("xgboost",),
@@ -91,5 +97,3 @@ def _zip(blob: Blob) -> tuple[str, tuple[str, ...]]:
         f"a zip archive{f' of the kind {facts.kind}' if facts else ''} that no library here loads",
         hint="torch checkpoints, TorchScript, npz and Keras archives are loaded",
     )
-
-

@@ -88,7 +88,11 @@ def socket_address(raw: bytes) -> str:
         return f"[{ipaddress.IPv6Address(raw[8:24])}]:{struct.unpack('>H', raw[2:4])[0]}"
     if family == 1:
         name = raw[2:]
-        return "unix:" + ("@" + name[1:].rstrip(b"\0").decode("utf-8", "replace") if name[:1] == b"\0" else name.split(b"\0")[0].decode("utf-8", "replace"))
+        return "unix:" + (
+            "@" + name[1:].rstrip(b"\0").decode("utf-8", "replace")
+            if name[:1] == b"\0"
+            else name.split(b"\0")[0].decode("utf-8", "replace")
+        )
     return family_name(family)
 
 
@@ -99,14 +103,19 @@ def family_name(number: int) -> str:
 
 def dns_question(raw: bytes) -> str:
     """The name that a DNS query asks for; empty where the bytes are none. Source: RFC 1035, section 4.1."""
-    at, parts = 12, []
+    at = 12
+    parts: list[str] = []
     while at < len(raw) and 0 < raw[at] < 64 and len(parts) < 64:
         label = raw[at + 1 : at + 1 + raw[at]]
         if not label.isascii() or not label.decode("ascii", "replace").isprintable():
             return ""
         parts.append(label.decode("ascii"))
         at += 1 + raw[at]
-    return ".".join(parts) if parts and at < len(raw) and raw[at] == 0 and raw[2:6] in {b"\x01\x00\x00\x01", b"\x01\x20\x00\x01"} else ""
+    return (
+        ".".join(parts)
+        if parts and at < len(raw) and raw[at] == 0 and raw[2:6] in {b"\x01\x00\x00\x01", b"\x01\x20\x00\x01"}
+        else ""
+    )
 
 
 def readable(raw: bytes) -> str:

@@ -35,18 +35,96 @@ _PATHS: Final = {
     "open_tree": 1, "statfs": 0, "getxattr": 0, "listxattr": 0,
 }  # fmt: skip
 _WRITES: Final = frozenset(
-    "mkdir mkdirat unlink unlinkat rename renameat renameat2 link linkat symlink symlinkat chmod fchmod fchmodat chown fchown "
-    "lchown fchownat truncate creat rmdir mknod mknodat utimensat utime utimes futimesat setxattr lsetxattr fsetxattr "
-    "removexattr lremovexattr fremovexattr fallocate".split()
+    [
+        "mkdir",
+        "mkdirat",
+        "unlink",
+        "unlinkat",
+        "rename",
+        "renameat",
+        "renameat2",
+        "link",
+        "linkat",
+        "symlink",
+        "symlinkat",
+        "chmod",
+        "fchmod",
+        "fchmodat",
+        "chown",
+        "fchown",
+        "lchown",
+        "fchownat",
+        "truncate",
+        "creat",
+        "rmdir",
+        "mknod",
+        "mknodat",
+        "utimensat",
+        "utime",
+        "utimes",
+        "futimesat",
+        "setxattr",
+        "lsetxattr",
+        "fsetxattr",
+        "removexattr",
+        "lremovexattr",
+        "fremovexattr",
+        "fallocate",
+    ]
 )
 _PROCESSES: Final = frozenset(
-    "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo ptrace process_vm_readv process_vm_writev pidfd_open pidfd_getfd "
-    "pidfd_send_signal prlimit64 sched_setaffinity sched_setscheduler sched_setparam sched_setattr setpriority kcmp "
-    "process_madvise process_mrelease move_pages migrate_pages ioprio_set setpgid setsid clone fork vfork".split()
+    [
+        "kill",
+        "tkill",
+        "tgkill",
+        "rt_sigqueueinfo",
+        "rt_tgsigqueueinfo",
+        "ptrace",
+        "process_vm_readv",
+        "process_vm_writev",
+        "pidfd_open",
+        "pidfd_getfd",
+        "pidfd_send_signal",
+        "prlimit64",
+        "sched_setaffinity",
+        "sched_setscheduler",
+        "sched_setparam",
+        "sched_setattr",
+        "setpriority",
+        "kcmp",
+        "process_madvise",
+        "process_mrelease",
+        "move_pages",
+        "migrate_pages",
+        "ioprio_set",
+        "setpgid",
+        "setsid",
+        "clone",
+        "fork",
+        "vfork",
+    ]
 )
 _SOCKETS: Final = frozenset(
-    "socket connect bind listen accept accept4 sendto sendmsg sendmmsg recvfrom recvmsg recvmmsg setsockopt getsockopt "
-    "getsockname getpeername shutdown socketpair".split()
+    [
+        "socket",
+        "connect",
+        "bind",
+        "listen",
+        "accept",
+        "accept4",
+        "sendto",
+        "sendmsg",
+        "sendmmsg",
+        "recvfrom",
+        "recvmsg",
+        "recvmmsg",
+        "setsockopt",
+        "getsockopt",
+        "getsockname",
+        "getpeername",
+        "shutdown",
+        "socketpair",
+    ]
 )
 _LOOKS: Final = {"newfstatat": (0, 1, 2), "stat": (-1, 0, 1), "lstat": (-1, 0, 1)}
 _MAY: Final = {"access": (-1, 0, 1), "faccessat": (0, 1, 2)}
@@ -73,7 +151,9 @@ class _Call:
 class Supervisor:
     """Answers one child and everything that it starts. With `observe`, lies to see more."""
 
-    def __init__(self, listener: int, machine: Machine, roots: tuple[str, ...], bounds: Bounds, *, observe: bool) -> None:
+    def __init__(
+        self, listener: int, machine: Machine, roots: tuple[str, ...], bounds: Bounds, *, observe: bool
+    ) -> None:
         self.listener, self.machine, self.roots, self.observe = listener, machine, roots, observe
         self.threads, self.forks = bounds.threads, bounds.processes if observe else 0
         self.tried: dict[tuple[Kind, str, str, str], int] = {}
@@ -103,7 +183,7 @@ class Supervisor:
         """Answer the next call that waits."""
         buffer = bytearray(80)
         try:
-            fcntl.ioctl(self.listener, _RECEIVE, buffer, True)  # noqa: FBT003  # the buffer is written to
+            fcntl.ioctl(self.listener, _RECEIVE, buffer, True)  # the buffer is written to
         except OSError:
             # The caller died before it was heard.
             return
@@ -228,7 +308,9 @@ class Supervisor:
             found = self._stat(call.name, path)
         if found is None:
             return (-errno.ENOENT,)
-        return (0,) if call.memory.write(call.arguments[target], pack_stat(self.machine.name, found)) else (-errno.EFAULT,)
+        return (
+            (0,) if call.memory.write(call.arguments[target], pack_stat(self.machine.name, found)) else (-errno.EFAULT,)
+        )
 
     def _stat(self, call: str, path: str) -> os.stat_result | None:
         real = self._inside(path)
@@ -300,6 +382,7 @@ class Supervisor:
         request = call.memory.read(call.arguments[2 if clocked else 0], 16)
         seconds = struct.unpack("<qq", request)[0] if len(request) == 16 else 0
         if clocked and call.arguments[1] & 1:
+            # A deadline, and not a duration.
             seconds -= int(time.clock_gettime(min(call.arguments[0], 7)))
         if seconds >= 1:
             self.note(Kind.LIMIT, call.name, f"{seconds} s of sleep", "passed over")
@@ -316,6 +399,7 @@ class Supervisor:
                 self.note(Kind.NETWORK, name, what, "denied")
             return (-errno.EPERM,)
         outcome = "answered by nobody"
+        told: tuple[int, ...]
         if name == "socket" and arguments[0] in {1, 2, 10}:
             self.note(Kind.NETWORK, name, what, outcome)
             return self._pretended(call)
@@ -387,7 +471,16 @@ def _sentence(target: str, data: bytes) -> str:
 
 def _registers(name: str, arguments: tuple[int, ...]) -> str:
     """The first arguments of a call, for those that are told by numbers."""
-    if name in {"kill", "tkill", "rt_sigqueueinfo", "pidfd_open", "ptrace", "process_vm_readv", "process_vm_writev", "prlimit64"}:
+    if name in {
+        "kill",
+        "tkill",
+        "rt_sigqueueinfo",
+        "pidfd_open",
+        "ptrace",
+        "process_vm_readv",
+        "process_vm_writev",
+        "prlimit64",
+    }:
         return f"process {_signed(arguments[1 if name == 'ptrace' else 0])}"
     if name == "tgkill":
         return f"process {_signed(arguments[0])}, thread {_signed(arguments[1])}"

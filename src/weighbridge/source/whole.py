@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -30,11 +31,12 @@ class Unfinished:
         self.path, self._beside = path, ""
         folder = os.path.dirname(path) or "."
         nameless = getattr(os, "O_TMPFILE", 0)
-        try:
-            if not nameless or not os.path.isdir(_OPEN):
-                raise OSError
-            self.descriptor = os.open(folder, nameless | os.O_RDWR | os.O_CLOEXEC, 0o644)
-        except OSError:
+        self.descriptor = -1
+        if nameless and os.path.isdir(_OPEN):
+            # Not every file system knows them.
+            with contextlib.suppress(OSError):
+                self.descriptor = os.open(folder, nameless | os.O_RDWR | os.O_CLOEXEC, 0o644)
+        if self.descriptor < 0:
             self._beside = f"{path}.{os.getpid()}.part"
             self.descriptor = os.open(self._beside, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
 
@@ -55,7 +57,7 @@ class Unfinished:
         if self._beside:
             os.unlink(self._beside)
 
-    def __enter__(self) -> Unfinished:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

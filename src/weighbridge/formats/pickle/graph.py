@@ -42,7 +42,8 @@ class Object:
     __slots__ = ("arguments", "items", "state", "target")
 
     def __init__(self, target: Any, arguments: Any) -> None:
-        self.target, self.arguments, self.state = target, arguments, None
+        self.target, self.arguments = target, arguments
+        self.state: Any = None
         self.items: list[tuple[Any, Any]] = []
 
     @property

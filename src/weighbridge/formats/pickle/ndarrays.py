@@ -109,7 +109,7 @@ class JoblibArrays:
         state = built.state
         if built.called != JOBLIB or not isinstance(state, Pairs):
             return place
-        known = dict((key, value) for key, value in state if isinstance(key, str))
+        known = {key: value for key, value in state if isinstance(key, str)}
         code, shape = dtype_code(known.get("dtype")), _sides(known.get("shape"))
         subclass = known.get("subclass")
         self._kept.append(built)

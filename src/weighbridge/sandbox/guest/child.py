@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 
 import msgspec
 
@@ -45,6 +46,8 @@ def run(request: Request, given: list[int]) -> None:
         own = os.getpid()
         if os.read(RESULT, 1) == b"g":
             answer = load(request)
+            with contextlib.suppress(Exception):
+                sys.stdout.flush()
             # What the file forked comes by here as well, and has nothing to say.
             if os.getpid() == own:
                 tell(answer)
@@ -89,7 +92,9 @@ def locked(request: Request) -> None:
     channel = socket.socket(fileno=CHANNEL)
     if SECCOMP in layers:
         asked = SUPERVISOR in layers
-        code = main_filter(here, os.getpid(), CHANNEL, sleeps=request.observe, **({} if asked else {"denial": ERRNO | 1}))
+        code = main_filter(
+            here, os.getpid(), CHANNEL, sleeps=request.observe, **({} if asked else {"denial": ERRNO | 1})
+        )
         listener = kernel.install_filter(code, listener=asked)
         held += [SECCOMP, SUPERVISOR] if asked else [SECCOMP]
     descriptors = [listener] if listener >= 0 and SUPERVISOR in held else []
@@ -123,7 +128,9 @@ def tell(answer: Answer) -> None:
     """One bounded message."""
     data = msgspec.json.encode(answer)
     if len(data) >= MOST_ANSWER:
-        data = msgspec.json.encode(Answer(kind=answer.kind, tensors=answer.tensors, left=answer.left + len(answer.values)))
+        data = msgspec.json.encode(
+            Answer(kind=answer.kind, tensors=answer.tensors, left=answer.left + len(answer.values))
+        )
     view = memoryview(data)
     while view:
         view = view[os.write(RESULT, view) :]

@@ -77,7 +77,9 @@ def _walk(root: Any) -> Iterator[tuple[str, Any]]:
 
 def _inside(value: Any) -> Iterator[tuple[str, Any]]:
     torch, xgboost, lightgbm = (sys.modules.get(name) for name in ("torch", "xgboost", "lightgbm"))
-    if torch is not None and isinstance(value, torch.nn.Module):
+    if hasattr(value, "variables") and any(base.__module__.startswith("keras.") for base in type(value).__mro__):
+        yield from ((one.path, one.numpy()) for one in value.variables)
+    elif torch is not None and isinstance(value, torch.nn.Module):
         yield from value.state_dict(keep_vars=True).items()
     elif xgboost is not None and isinstance(value, xgboost.Booster):
         yield "ubj", bytes(value.save_raw("ubj"))
@@ -87,11 +89,10 @@ def _inside(value: Any) -> Iterator[tuple[str, Any]]:
         yield from ((str(key), inner) for key, inner in value.items())
     elif isinstance(value, (list, tuple, set, frozenset)):
         yield from ((str(number), inner) for number, inner in enumerate(value))
-    elif hasattr(value, "variables") and type(value).__module__.startswith("keras."):
-        yield from ((one.path, one.numpy()) for one in value.variables)
     elif type(value).__module__.partition(".")[0] == "sklearn" and not hasattr(value, "__dict__"):
         # Trees and their kind are compiled; their state is arrays.
-        yield from value.__getstate__().items()
+        state = value.__getstate__()
+        yield from state.items() if isinstance(state, dict) else ()
     elif hasattr(value, "__dict__") and not isinstance(value, type):
         yield from vars(value).items()
 
@@ -143,7 +144,7 @@ def _write(tensors: list[_Tensor], output: int) -> None:
 
 
 def _width(dtype: str) -> int:
-    return 1 if dtype in {"BOOL"} or dtype.startswith("F8") else int(dtype.lstrip("BFIUC")) // 8
+    return 1 if dtype == "BOOL" or dtype.startswith("F8") else int(dtype.lstrip("BFIUC")) // 8
 
 
 def _words(value: Any) -> str:

@@ -48,7 +48,7 @@ def _torch(file: Any) -> Any:
 def _script(file: Any) -> Any:
     import torch  # noqa: PLC0415
 
-    return torch.jit.load(file, map_location="cpu")
+    return torch.jit.load(file, map_location="cpu")  # type: ignore[no-untyped-call]  # as torch declares it
 
 
 def _joblib(file: Any) -> Any:
@@ -58,13 +58,13 @@ def _joblib(file: Any) -> Any:
 
 
 def _pickle(file: Any) -> Any:
-    import pickle  # noqa: PLC0415, S403
+    import pickle  # noqa: PLC0415
 
     return pickle.load(file)  # noqa: S301
 
 
 def _numpy(file: Any) -> Any:
-    import numpy  # noqa: PLC0415, ICN001
+    import numpy  # noqa: PLC0415
 
     found = numpy.load(file, allow_pickle=True)
     return dict(found) if hasattr(found, "files") else found
@@ -80,7 +80,7 @@ def _keras(file: Any) -> Any:
         return legacy_h5_format.load_model_from_hdf5(h5py.File(file, "r"), compile=False, safe_mode=False)
     from keras.src.saving import saving_lib  # noqa: PLC0415
 
-    return saving_lib._load_model_from_fileobj(file, None, False, False)  # noqa: FBT003, SLF001  # custom objects, compile, safe mode
+    return saving_lib._load_model_from_fileobj(file, None, False, False)  # noqa: SLF001  # custom objects, compile, safe mode
 
 
 LOADERS: Final[dict[str, Callable[[Any], Any]]] = {
