@@ -57,6 +57,7 @@ fuzz: $(STAMP)
 	$(BIN)/python -m tests.property.differential $(CASES) $(SEED)
 	$(BIN)/python -m tests.fuzz.mutate $(CASES) $(SEED)
 	$(BIN)/python -m tests.fuzz.readers $(EACH) $(SEED)
+	$(BIN)/python -m tests.fuzz.conversions $(CASES) $(SEED)
 
 $(BENCH)/.installed: requirements/bench.txt
 	$(PYTHON) -m venv $(BENCH)

@@ -23,6 +23,8 @@ def write(store, target, machine):
             "packages",
             "releases",
             "audit",
+            "conversion",
+            "sandbox",
         )
     }
     lines = [
@@ -46,12 +48,16 @@ def write(store, target, machine):
         ("packages", _packages),
         ("releases", _releases),
         ("audit", _audit),
+        ("conversion", _conversion),
+        ("sandbox", _sandbox),
     ):
         lines += (
             section(parts[name]) if parts[name] else [f"## {name}", "", "Not measured in this state of the code.", ""]
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text("\n".join(lines))
+    if parts["sandbox"]:
+        matrix(parts["sandbox"], target.parent.parent / "reference/sandbox-matrix.md")
 
 
 def _read(path):
@@ -359,6 +365,80 @@ def _audit(data):
             name = {"ours": "weighbridge scan", "guarddog": "GuardDog 3.2.0", "bandit": "bandit 1.9.4"}[tool]
             lines.append(_row(name, f"{row['median']:.2f}", f"{row['total']:.1f}", f"{row['memory']:.0f}"))
     return [*lines, ""]
+
+
+def _conversion(data):
+    lines = [
+        "## Conversion",
+        "",
+        f"A checkpoint of {data['size'] / 1e9:.2f} GB, 98 tensors, one pair tied; median of three runs in turn. `weighbridge convert` takes the SHA-256 of input and",
+        "output on the way; `--no-digest` does not. Wall time of `cp` on this disk varies by more than twice: processor time is the steadier column.",
+        "",
+    ]
+    for form in ("zip", "legacy"):
+        lines += _header(form, "wall s", "CPU s", "MB, at most", "CPU of cp")
+        base = data[form]["cp"]
+        for way, row in data[form].items():
+            lines.append(
+                _row(
+                    way,
+                    f"{row['wall']:.2f}",
+                    f"{row['cpu']:.2f}",
+                    f"{row['memory']:.0f}",
+                    f"{row['cpu'] / base['cpu']:.1f} x",
+                )
+            )
+        lines.append("")
+    return lines
+
+
+def _sandbox(data):
+    lines = ["## Sandbox", ""]
+    for user, matrix in data["matrix"].items():
+        total = len(matrix)
+        wins = {
+            label: sum(row[label] == "won" for row in matrix.values())
+            for label in ("none", "rlimits", "landlock", "seccomp", "all")
+        }
+        told = ", ".join(f"{label} {count}" for label, count in wins.items() if label != "all")
+        lines.append(
+            f"{total} payloads as {user}: with all layers {wins['all']} reach their goal; under fewer: {told}. [The matrix](../reference/sandbox-matrix.md)."
+        )
+    lines += [f"As {user}: {note}." for user, note in data["notes"].items()]
+    lines += [
+        "",
+        f"A sandbox with torch, scikit-learn and joblib in memory starts in {data['cost']['start']:.1f} s, once. Then, for each file:",
+        "",
+    ]
+    lines += _header("file", "in the sandbox, ms", "the library alone, ms", "added, ms")
+    for name, row in data["cost"].items():
+        if name != "start":
+            lines.append(_row(name, f"{row['inside']:.0f}", f"{row['own']:.1f}", f"{row['inside'] - row['own']:.0f}"))
+    lines += ["", "What the guard adds to a load of a small locked file, hashing included:", ""]
+    lines += _header("call", "plain, ms", "guarded, ms", "added, ms")
+    for name, row in data["guard"].items():
+        lines.append(_row(name, f"{row['plain']:.3f}", f"{row['guarded']:.3f}", f"{row['guarded'] - row['plain']:.3f}"))
+    return [*lines, ""]
+
+
+def matrix(data, target):
+    """The matrix, payload by payload."""
+    lines = [
+        "# The matrix of the sandbox",
+        "",
+        "Written by `make bench`. Each payload is a pickle that runs the code in `tests/corpus/payloads.py`; `won` means that it got what it wanted.",
+        "`seccomp` is the filter with its supervisor. Many need nothing that a single layer guards; that is why there are several.",
+        "Payloads that do not win with no layer at all miss something on this machine: a kernel feature, a privilege, another layer's target.",
+        "",
+    ]
+    for user, rows in data["matrix"].items():
+        lines += [f"## As {user}", "", *_header("payload", "none", "rlimits", "landlock", "seccomp", "all")]
+        lines += [
+            _row(name, *(row[label] for label in ("none", "rlimits", "landlock", "seccomp", "all")))
+            for name, row in rows.items()
+        ]
+        lines.append("")
+    target.write_text("\n".join(lines))
 
 
 def _lineage(data):

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from benchmarks.audit import audit
 from benchmarks.lineage import lineage
+from benchmarks.loading import conversion, sandbox
 from benchmarks.measure import median, run
 from benchmarks.naming import naming
 from benchmarks.packages import packages
@@ -280,6 +281,8 @@ PARTS = {
     "packages": packages,
     "releases": releases,
     "audit": audit,
+    "conversion": conversion,
+    "sandbox": sandbox,
 }
 
 

@@ -31,6 +31,8 @@ _INCOMPLETE: Final = 3
 def run(arguments: list[str]) -> int:
     """Run the verb."""
     given = _parse(arguments)
+    if given.no_digest and (given.key or given.keyless):
+        raise UsageError("an attestation binds digests", hint="leave --no-digest out")
     from weighbridge.convert import convert_file, convert_folder  # noqa: PLC0415  # usage errors need no readers
     from weighbridge.convert.folder import renamed  # noqa: PLC0415
 
@@ -45,7 +47,9 @@ def run(arguments: list[str]) -> int:
         output = given.output or renamed(source)
         if os.path.lexists(output) and os.path.realpath(output) == os.path.realpath(source):
             raise UsageError(f"{source} is what it would be converted to", hint="give another --output")
-        files = (convert_file(source, output, partial=given.partial, overwrite=given.overwrite),)
+        files = (
+            convert_file(source, output, partial=given.partial, overwrite=given.overwrite, digest=not given.no_digest),
+        )
     seconds = time.perf_counter() - started
     _told(files, folder, seconds)
     record = _record(files)
@@ -72,6 +76,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     made.add_argument(
         "--partial", action="store_true", help="leave out tensors that cannot be carried over, and list them"
     )
+    made.add_argument("--no-digest", action="store_true", help="one file: take no digests, for speed alone")
     made.add_argument(
         "--report", metavar="FILE", help="write everything that was carried over and left behind, as JSON"
     )
@@ -82,7 +87,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 def _told(files: Sequence[Conversion], folder: FolderConversion | None, seconds: float) -> None:
     for one in files:
         print(f"{printable(one.source)} ({one.format}) -> {printable(one.output)}")
-        print(f"  {plural(len(one.tensors), 'tensor')}, {size(one.output_size)}, sha256 {one.output_sha256}")
+        digest = f", sha256 {one.output_sha256}" if one.output_sha256 else ""
+        print(f"  {plural(len(one.tensors), 'tensor')}, {size(one.output_size)}{digest}")
         for alias, kept in list(one.aliases.items())[:_SHOWN]:
             print(f"  {printable(alias)} is the same tensor as {printable(kept)}: written once, noted in the metadata")
         _listed("not carried over", one.refused)

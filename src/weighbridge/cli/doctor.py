@@ -4,8 +4,30 @@ from __future__ import annotations
 
 import importlib.util
 import platform
+import tempfile
+from typing import TYPE_CHECKING, Final
 
 from weighbridge.cli.options import parser
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_EXTRAS: Final = (
+    ("s3", "obstore", "s3:// addresses"),
+    ("tensors", "numpy", "tensors of two versions compared"),
+    ("keyless", "sigstore", "keyless signatures"),
+    ("blake3", "blake3", "faster digests of files seen before"),
+    ("pkcs11", "pkcs11", "keys in hardware"),
+)
+_WHY: Final = {
+    "rlimits": "limits could not be set",
+    "capabilities": "capabilities could not be dropped",
+    "no-new-privs": "the kernel refused",
+    "landlock": "the kernel has no Landlock (Linux 5.13, and `landlock` among its security modules)",
+    "seccomp": "the kernel has no seccomp filters",
+    "supervisor": "the kernel does not hand over calls (Linux 5.9)",
+    "namespaces": "new namespaces are not allowed, as in a container",
+}
 
 
 def run(arguments: list[str]) -> int:
@@ -27,8 +49,41 @@ def run(arguments: list[str]) -> int:
     ):
         state = "present" if importlib.util.find_spec(module) else "missing"
         print(f"{module}: {state} ({purpose})")
+    for extra, module, purpose in _EXTRAS:
+        state = "present" if importlib.util.find_spec(module) else "missing"
+        print(f"extra {extra}: {state} ({purpose})")
     print(f"advisories: {_advisories()}")
+    for line in _sandbox():
+        print(f"sandbox: {line}")
+    from weighbridge.sandbox.kinds import installed  # noqa: PLC0415
+
+    there = [
+        name for name in ("torch", "joblib", "sklearn", "numpy", "keras", "xgboost", "lightgbm") if installed(name)
+    ]
+    print(f"libraries that load files in it: {', '.join(there) or 'none'}")
     return 0
+
+
+def _sandbox() -> Iterator[str]:
+    """What really holds: a pickle of nothing is loaded, and the layers are those that the child put on."""
+    from weighbridge.sandbox import LAYERS, REQUIRED, Sandbox  # noqa: PLC0415
+    from weighbridge.schema import Unavailable  # noqa: PLC0415
+
+    with tempfile.NamedTemporaryFile(suffix=".pkl") as file:
+        file.write(b"\x80\x02N.")
+        file.flush()
+        try:
+            with Sandbox() as sandbox:
+                found = sandbox.load(file.name, "pickle", required=())
+        except Unavailable as error:
+            yield f"{error.message} ({error.hint})"
+            return
+    held = {one.partition(" ")[0] for one in found.layers}
+    yield f"{', '.join(found.layers)}; namespaces: {', '.join(sandbox.namespaces) or 'none'}"
+    for name in LAYERS:
+        if name not in held:
+            what = "weighbridge load refuses without it" if name in REQUIRED else "an extra layer, not required"
+            yield f"{name} does not hold here: {_WHY[name]}; {what}"
 
 
 def _advisories() -> str:

@@ -48,7 +48,9 @@ class FileBlob:
         self._opened = (status.st_size, status.st_mtime_ns)
 
     def read(self, offset: int, length: int) -> bytes:
-        """See `Blob.read`."""
+        """See `Blob.read`. Offsets come from files, and can be beyond what the system has numbers for."""
+        if offset >= self.size:
+            return b""
         try:
             return os.pread(self._descriptor, length, offset)
         except OSError as error:
