@@ -128,12 +128,16 @@ def _for_everybody(folder):
     shutil.copytree(
         root / "src/weighbridge", site / "weighbridge", ignore=shutil.ignore_patterns("*.so", "__pycache__")
     )
+    import librt
     import msgspec
+    import mypy_extensions
 
-    shutil.copytree(Path(msgspec.__file__).parent, site / "msgspec")
+    for module in (msgspec, librt):
+        shutil.copytree(Path(module.__path__[0]), site / module.__name__)
+    shutil.copy(mypy_extensions.__file__, site)
     python = Path(folder) / "python"
     subprocess.run([system, "-m", "venv", "--without-pip", str(python)], check=True, capture_output=True)
-    for name in ("weighbridge", "msgspec"):
+    for name in os.listdir(site):
         shutil.move(site / name, next((python / "lib").glob("python3*")) / "site-packages" / name)
     subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
     return str(python / "bin/python")
