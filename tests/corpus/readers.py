@@ -11,10 +11,12 @@ from pathlib import Path
 from tests.corpus import binaries, operations, packages, repositories
 from tests.corpus.repositories import sentencepiece
 from tests.corpus.saved import CHATML
+from weighbridge.convert.weights import read_weights
 from weighbridge.dependencies.osv import read_advisory
 from weighbridge.formats import (
     commands,
     document,
+    flax,
     gguf,
     hdf5,
     markup,
@@ -31,8 +33,6 @@ from weighbridge.formats import (
     trees,
     wire_models,
 )
-from weighbridge.convert.weights import read_weights
-from weighbridge.formats import flax
 from weighbridge.formats.manifests import read_manifest
 from weighbridge.formats.pickle.graph import read_graph
 from weighbridge.formats.torch_tensors import read_torch

@@ -55,6 +55,13 @@ def _tried(kind, what, call="openat"):
     return Attempt(kind=kind, call=call, what=what, outcome="denied")
 
 
+def _missing(folder):
+    path = os.path.join(folder, "model.pkl")
+    with open(path, "wb") as file:
+        file.write(b"\x80\x02cno_such_module\nThing\n)\x81.")
+    return rules(path)
+
+
 NOTHING = Story("plain data is loaded", loaded(None))
 SAMPLES = {
     "RUN-001": (Story("a command is run", loaded("import os; os.system('id')", observe=True)), NOTHING),
@@ -70,12 +77,5 @@ SAMPLES = {
     ),
     "RUN-009": (Story("code that waits for another day", loaded("import time; 1 if time.time() > 9e9 else 0")), NOTHING),
     "RUN-010": (Story("an answer of its own", loaded("import os; os.write(5, b'[]'); os._exit(0)")), NOTHING),
-    "RUN-011": (Story("a class that is not there", lambda folder: _missing(folder)), NOTHING),
+    "RUN-011": (Story("a class that is not there", _missing), NOTHING),
 }  # fmt: skip
-
-
-def _missing(folder):
-    path = os.path.join(folder, "model.pkl")
-    with open(path, "wb") as file:
-        file.write(b"\x80\x02cno_such_module\nThing\n)\x81.")
-    return rules(path)

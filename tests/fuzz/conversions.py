@@ -39,7 +39,9 @@ def main() -> None:
                 refused += 1
             slowest = max(slowest, time.perf_counter() - started)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"{cases} files: {converted} converted, {refused} refused, 0 crashes; slowest {slowest:.2f} s, peak {peak} MB")
+    print(
+        f"{cases} files: {converted} converted, {refused} refused, 0 crashes; slowest {slowest:.2f} s, peak {peak} MB"
+    )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-
 from typing import TYPE_CHECKING, Any, Final
 
 from weighbridge.guard import copies

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 from typing import TYPE_CHECKING, Self
 
 from msgspec import Struct
@@ -11,7 +12,7 @@ from msgspec import Struct
 from weighbridge.detect.run import detect_run, telling
 from weighbridge.inspection.origin import judged
 from weighbridge.inspection.plan import Options, scan
-from weighbridge.sandbox import LAYERS, REQUIRED, Bounds, Image, Kind, Outcome, Sandbox, loader_for
+from weighbridge.sandbox import LAYERS, REQUIRED, Bounds, Elsewhere, Image, Kind, Outcome, Sandbox, loader_for
 from weighbridge.schema import Coverage, Fact, Location, Reason, Status, UsageError
 from weighbridge.source import FileBlob
 from weighbridge.source.whole import Unfinished
@@ -98,7 +99,7 @@ class Loaded:
         self.close()
 
 
-_kept: dict[tuple[str, ...], Sandbox] = {}
+_kept: dict[tuple[str, ...], Sandbox | Elsewhere] = {}
 
 
 def load(
@@ -146,7 +147,7 @@ def load(
     return Loaded(outcome, report)
 
 
-def _sandbox(ahead: tuple[str, ...]) -> Sandbox:
+def _sandbox(ahead: tuple[str, ...]) -> Sandbox | Elsewhere:
     """A sandbox with these modules in memory, started once for all files that need the same."""
     for known, sandbox in list(_kept.items()):
         if not sandbox.alive:
@@ -155,7 +156,7 @@ def _sandbox(ahead: tuple[str, ...]) -> Sandbox:
             return sandbox
     if not _kept:
         atexit.register(close)
-    _kept[ahead] = Sandbox(ahead)
+    _kept[ahead] = Sandbox(ahead) if sys.platform == "linux" else Elsewhere()
     return _kept[ahead]
 
 

@@ -1,8 +1,10 @@
 """The door to the sandbox: load one file in a locked child, and take out numbers and facts."""
 
 from weighbridge.sandbox.attempt import Attempt, Kind
-from weighbridge.sandbox.host import Image, Outcome, Sandbox
+from weighbridge.sandbox.elsewhere import Elsewhere
+from weighbridge.sandbox.host import Sandbox
 from weighbridge.sandbox.kinds import loader_for
+from weighbridge.sandbox.outcome import Image, Outcome
 from weighbridge.sandbox.protocol import LAYERS, REQUIRED, Bounds
 
-__all__ = ["LAYERS", "REQUIRED", "Attempt", "Bounds", "Image", "Kind", "Outcome", "Sandbox", "loader_for"]
+__all__ = ["LAYERS", "REQUIRED", "Attempt", "Bounds", "Elsewhere", "Image", "Kind", "Outcome", "Sandbox", "loader_for"]

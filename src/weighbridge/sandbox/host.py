@@ -18,12 +18,12 @@ import time
 from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
-from msgspec import Struct
 
 from weighbridge.formats.safetensors import read_safetensors
 from weighbridge.sandbox.abi import machine
 from weighbridge.sandbox.attempt import Attempt, Kind
 from weighbridge.sandbox.memory import readable
+from weighbridge.sandbox.outcome import ENVIRONMENT, Image, Outcome
 from weighbridge.sandbox.protocol import (
     LAYERS,
     MOST_ANSWER,
@@ -51,31 +51,6 @@ _TICK: Final = 100
 _START: Final = 120.0
 _LOCK: Final = 10.0
 _AFTER: Final = 2.0
-_ENVIRONMENT: Final = {
-    "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent", "TMPDIR": "/nonexistent", "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMEXPR_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1",
-    "KERAS_BACKEND": "torch", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0",
-}  # fmt: skip
-
-
-class Outcome(Struct, kw_only=True):
-    """What came of loading one file: the layers that held, the answer, what was tried, which limit ended it.
-
-    `tensors` describes the safetensors image behind `image`, a sealed descriptor that the owner closes; -1 for none.
-    Times are seconds, `memory` is bytes at the most.
-    """
-
-    layers: tuple[str, ...]
-    answer: Answer
-    attempts: tuple[Attempt, ...]
-    limit: str = ""
-    signal: int = 0
-    seconds: float = 0.0
-    processor: float = 0.0
-    memory: int = 0
-    printed: str = ""
-    tensors: SafetensorsFacts | None = None
-    image: int = -1
 
 
 class Sandbox:
@@ -104,7 +79,7 @@ class Sandbox:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=None if os.environ.get("WEIGHBRIDGE_DEBUG") else subprocess.DEVNULL,
-            env=_ENVIRONMENT,
+            env=ENVIRONMENT,
             cwd="/",
             pass_fds=(there.fileno(),),
             start_new_session=True,
@@ -406,18 +381,6 @@ class _Watch:
             os.close(output)
             return None, -1
         return facts, output
-
-
-class Image:
-    """The sealed tensors as a blob."""
-
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-        self.size = os.fstat(descriptor).st_size
-
-    def read(self, offset: int, length: int) -> bytes:
-        """See `Blob.read`."""
-        return os.pread(self.descriptor, length, offset)
 
 
 def _decoded(data: bytes) -> Ended | None:

@@ -20,8 +20,12 @@ RESULT: Final = 5
 RLIMITS, CAPABILITIES, NO_NEW_PRIVILEGES, LANDLOCK, SECCOMP, SUPERVISOR, NAMESPACES = (
     "rlimits", "capabilities", "no-new-privs", "landlock", "seccomp", "supervisor", "namespaces",
 )  # fmt: skip
-REQUIRED: Final = (RLIMITS, CAPABILITIES, NO_NEW_PRIVILEGES, LANDLOCK, SECCOMP, SUPERVISOR)
-LAYERS: Final = (*REQUIRED, NAMESPACES)
+# Elsewhere there is less, and it has names of its own.
+_ELSEWHERE: Final = {"darwin": ("seatbelt", RLIMITS), "win32": ("job", "low-integrity")}
+REQUIRED: Final = _ELSEWHERE.get(
+    sys.platform, (RLIMITS, CAPABILITIES, NO_NEW_PRIVILEGES, LANDLOCK, SECCOMP, SUPERVISOR)
+)
+LAYERS: Final = REQUIRED if sys.platform in _ELSEWHERE else (*REQUIRED, NAMESPACES)
 
 
 class Bounds(Struct, frozen=True, kw_only=True):

@@ -380,12 +380,13 @@ class Supervisor:
         """Time passes at once while observing, so that what waits for it is seen."""
         clocked = call.name == "clock_nanosleep"
         request = call.memory.read(call.arguments[2 if clocked else 0], 16)
-        seconds = struct.unpack("<qq", request)[0] if len(request) == 16 else 0
+        whole, parts = struct.unpack("<qq", request) if len(request) == 16 else (0, 0)
+        seconds = whole + parts / 1e9
         if clocked and call.arguments[1] & 1:
             # A deadline, and not a duration.
-            seconds -= int(time.clock_gettime(min(call.arguments[0], 7)))
+            seconds -= time.clock_gettime(min(call.arguments[0], 7))
         if seconds >= 1:
-            self.note(Kind.LIMIT, call.name, f"{seconds} s of sleep", "passed over")
+            self.note(Kind.LIMIT, call.name, f"{seconds:.0f} s of sleep", "passed over")
         return (0,)
 
     # The network

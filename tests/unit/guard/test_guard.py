@@ -328,6 +328,7 @@ def run(folder, *arguments):
         env=environment,
         capture_output=True,
         text=True,
+        check=False,
     )
 
 

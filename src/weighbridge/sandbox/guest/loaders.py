@@ -20,17 +20,18 @@ def load(request: Any) -> Answer:
     try:
         found = LOADERS[request.loader](file)
     except BaseException as error:  # noqa: BLE001  # SystemExit too: whatever the file raises is an answer
-        return Answer(error=_told(error))
+        return Answer(error=told(error))
     try:
         return harvest(found, OUTPUT)
     except BaseException as error:  # noqa: BLE001
-        return Answer(kind=_kind(found), error=f"its content could not be taken out: {_told(error)}")
+        return Answer(kind=_kind(found), error=f"its content could not be taken out: {told(error)}")
 
 
-def _told(error: BaseException) -> str:
+def told(error: BaseException) -> str:
+    """A failure in words; the exception may belong to the file as well."""
     try:
         text = str(error)
-    except BaseException:  # noqa: BLE001  # the exception belongs to the file as well
+    except BaseException:  # noqa: BLE001
         text = "?"
     return f"{type(error).__name__}: {text}"[:_SHOWN]
 
