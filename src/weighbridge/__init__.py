@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from weighbridge.convert import Conversion
-    from weighbridge.convert import convert_file as convert
+    from weighbridge.conversion import Conversion
+    from weighbridge.conversion import convert_file as convert
     from weighbridge.inspection import Options, scan
     from weighbridge.inspection.loading import Loaded, load
     from weighbridge.policy import Policy
@@ -17,12 +17,12 @@ __all__ = ["Conversion", "Loaded", "Options", "Policy", "Report", "__version__",
 
 # The public names are loaded on first use, so that `import weighbridge` and `--version` cost nothing.
 _HOMES: Final = {
-    "Conversion": ("weighbridge.convert", "Conversion"),
+    "Conversion": ("weighbridge.conversion", "Conversion"),
     "Loaded": ("weighbridge.inspection.loading", "Loaded"),
     "Options": ("weighbridge.inspection", "Options"),
     "Policy": ("weighbridge.policy", "Policy"),
     "Report": ("weighbridge.schema", "Report"),
-    "convert": ("weighbridge.convert", "convert_file"),
+    "convert": ("weighbridge.conversion", "convert_file"),
     "load": ("weighbridge.inspection.loading", "load"),
     "scan": ("weighbridge.inspection", "scan"),
 }
@@ -34,7 +34,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'weighbridge' has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415  # see above
 
-    found = getattr(import_module(home[0]), home[1])
-    # A room is called `convert` as well: importing it puts the module here, and the function belongs here.
-    globals()[name] = found
-    return found
+    return getattr(import_module(home[0]), home[1])

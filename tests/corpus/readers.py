@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.corpus import binaries, operations, packages, repositories
 from tests.corpus.repositories import sentencepiece
 from tests.corpus.saved import CHATML
-from weighbridge.convert.weights import read_weights
+from weighbridge.conversion.weights import read_weights
 from weighbridge.dependencies.osv import read_advisory
 from weighbridge.formats import (
     commands,

@@ -14,7 +14,7 @@ import time
 
 from tests.corpus.readers import arrays, binaries, checkpoint, flax_tree, legacy
 from tests.fuzz.mutate import mutated
-from weighbridge.convert import convert_file
+from weighbridge.conversion import convert_file
 from weighbridge.schema import WeighbridgeError
 
 _SEEDS = (checkpoint, legacy, lambda: arrays(joblib=True), lambda: arrays(joblib=False), binaries.hdf5, flax_tree)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from weighbridge.convert import Conversion, FolderConversion
+    from weighbridge.conversion import Conversion, FolderConversion
 
 _SHOWN: Final = 8
 _INCOMPLETE: Final = 3
@@ -33,8 +33,8 @@ def run(arguments: list[str]) -> int:
     given = _parse(arguments)
     if given.no_digest and (given.key or given.keyless):
         raise UsageError("an attestation binds digests", hint="leave --no-digest out")
-    from weighbridge.convert import convert_file, convert_folder  # noqa: PLC0415  # usage errors need no readers
-    from weighbridge.convert.folder import renamed  # noqa: PLC0415
+    from weighbridge.conversion import convert_file, convert_folder  # noqa: PLC0415  # usage errors need no readers
+    from weighbridge.conversion.folder import renamed  # noqa: PLC0415
 
     started = time.perf_counter()
     source = given.source.rstrip("/") or given.source

@@ -55,7 +55,7 @@ def test_a_tensor_that_reaches_beyond_its_storage_is_refused(tmp_path):
     data = (tmp_path / "a.pt").read_bytes()
     at = data.index(b"K\x04\x85q")
     broken = data[: at + 1] + b"\x40" + data[at + 2 :]
-    with pytest.raises(MalformedInput, match="a reaches beyond its storage"):
+    with pytest.raises(MalformedInput, match="a: it reaches beyond its storage"):
         read_torch(BytesBlob(broken))
 
 

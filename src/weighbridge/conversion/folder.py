@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from weighbridge.convert.file import Conversion, written
+from weighbridge.conversion.file import Conversion, written
 from weighbridge.schema import MalformedInput, SourceError, UsageError, WeighbridgeError
 from weighbridge.source import Kind, local
 from weighbridge.source.blob import FileBlob

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from weighbridge.convert.layout import lay_out
-from weighbridge.convert.weights import read_weights
-from weighbridge.convert.writer import Digest, Progress, write
+from weighbridge.conversion.layout import lay_out
+from weighbridge.conversion.weights import read_weights
+from weighbridge.conversion.writer import Digest, Progress, write
 from weighbridge.formats.safetensors import read_safetensors
 from weighbridge.schema import MalformedInput, SourceError, UsageError
 from weighbridge.source import FileBlob
@@ -18,7 +18,7 @@ from weighbridge.source.blob import Slice
 from weighbridge.source.whole import Unfinished
 
 if TYPE_CHECKING:
-    from weighbridge.convert.layout import Layout
+    from weighbridge.conversion.layout import Layout
 
 
 class Conversion(Struct, frozen=True, kw_only=True):

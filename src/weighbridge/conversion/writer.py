@@ -16,8 +16,8 @@ from weighbridge.source.blob import Slice, chunks
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from weighbridge.convert.layout import Layout
-    from weighbridge.convert.weights import Weight
+    from weighbridge.conversion.layout import Layout
+    from weighbridge.conversion.weights import Weight
     from weighbridge.source import Blob
 
 _STEP: Final = 16 << 20

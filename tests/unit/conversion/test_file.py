@@ -21,7 +21,7 @@ import safetensors.torch
 import torch
 
 from tests.fuzz.mutate import mutated
-from weighbridge.convert import convert_file
+from weighbridge.conversion import convert_file
 from weighbridge.schema import LimitExceeded, MalformedInput, SourceError, UsageError, WeighbridgeError
 
 SHARED = torch.arange(24.0)
@@ -302,7 +302,7 @@ def test_an_output_that_is_there_is_kept(tmp_path):
 
 def test_a_file_that_changes_meanwhile_is_refused(tmp_path, monkeypatch):
     torch.save(TENSORS, tmp_path / "a.pt")
-    from weighbridge.convert import file
+    from weighbridge.conversion import file
 
     write = file.write
 

@@ -13,7 +13,7 @@ from weighbridge.schema import LimitExceeded, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from weighbridge.convert.weights import Weight
+    from weighbridge.conversion.weights import Weight
 
 _EXPANSION: Final = 4
 _FLOOR: Final = 1 << 30

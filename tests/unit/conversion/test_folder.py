@@ -13,8 +13,8 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from weighbridge.convert import convert_folder
-from weighbridge.convert.folder import renamed
+from weighbridge.conversion import convert_folder
+from weighbridge.conversion.folder import renamed
 from weighbridge.schema import MalformedInput, UsageError
 
 
@@ -98,7 +98,7 @@ def test_names_are_those_that_libraries_look_for(old, new):
 def test_a_conversion_that_is_killed_leaves_nothing(tmp_path):
     torch.save({"a": torch.zeros(1 << 24)}, tmp_path / "a.pt")
     code = (
-        "import time; from weighbridge.convert import file\n"
+        "import time; from weighbridge.conversion import file\n"
         "write = file.write\n"
         "def slow(*given):\n    found = write(*given); print('written', flush=True); time.sleep(60); return found\n"
         "file.write = slow\n"
