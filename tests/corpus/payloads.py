@@ -207,7 +207,9 @@ PAYLOADS = {**DESIGN, **OURS}
 ENDLESS = frozenset({"processor loop", "sleep"})
 
 
-class _Runs:
+class Does:
+    """Runs code where it is unpickled."""
+
     def __init__(self, text):
         self.text = text
 
@@ -219,7 +221,7 @@ def pickled(name: str, places: dict[str, object]) -> bytes:
     """The payload as a pickle, with the places filled in."""
     text = PRELUDE.replace("{numbers}", repr(dict(machine().numbers))) + PAYLOADS[name]
     filled = re.sub(rf"\b({'|'.join(places)})\b", lambda match: str(places[match[1]]), text)
-    return pickle.dumps(_Runs(filled), 2)
+    return pickle.dumps(Does(filled), 2)
 
 
 class Scene:

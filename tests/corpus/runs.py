@@ -8,6 +8,7 @@ import pickle
 import pytest
 
 from tests.corpus.lineage import Story
+from tests.corpus.payloads import Does
 from weighbridge.detect.run import detect_run
 from weighbridge.inspection.loading import Orders, load
 from weighbridge.sandbox import Attempt, Bounds, Kind
@@ -15,14 +16,6 @@ from weighbridge.schema import Location, Unavailable
 
 BOUNDS = Bounds(seconds=5, processor=1, memory=1 << 30)
 PLAIN = {"weights": [1.0, 2.0], "epoch": 3}
-
-
-class Does:
-    def __init__(self, code):
-        self.code = code
-
-    def __reduce__(self):
-        return exec, (self.code, {})
 
 
 def loaded(code, *, observe=False):

@@ -25,15 +25,17 @@ _UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 def run(arguments: list[str]) -> int:
     """Run the verb."""
     given = _parse(arguments)
-    if given.tensors and len(given.paths) > 1:
+    from weighbridge.inspection.loading import load, loadable  # noqa: PLC0415  # help needs no sandbox
+
+    paths = [path for given_path in given.paths for path in loadable(given_path)]
+    if given.tensors and len(paths) > 1:
         raise UsageError("--tensors takes one file's tensors", hint="load the files one by one")
-    from weighbridge.inspection.loading import load  # noqa: PLC0415  # usage errors need no sandbox
     from weighbridge.policy import find_settings  # noqa: PLC0415
 
     settings = find_settings(given.policy)
     orders = _orders(given)
     codes = []
-    for path in given.paths:
+    for path in paths:
         started = time.perf_counter()
         with load(path, orders=orders, policy=settings.policy) as loaded:
             write(given, loaded.report, time.perf_counter() - started)
@@ -54,7 +56,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         "weighbridge load --observe model.pkl",
         TABLE,
     )
-    made.add_argument("paths", nargs="+", metavar="FILE", help="pickles, joblib, torch, numpy, Keras")
+    made.add_argument(
+        "paths", nargs="+", metavar="PATH", help="pickles, joblib, torch, numpy, Keras; a folder stands for those in it"
+    )
     add_output(made)
     made.add_argument("--tensors", metavar="FILE", help="write the tensors that came out as safetensors")
     box = made.add_argument_group("sandbox")

@@ -68,7 +68,10 @@ def written(source: str, file: Unfinished, *, partial: bool, digest: bool = True
     """The conversion of one file into one that has no name yet."""
     blob = FileBlob(source)
     try:
-        found = read_weights(blob)
+        try:
+            found = read_weights(blob)
+        except MalformedInput as error:
+            raise MalformedInput(f"{source}: {error.message}", offset=error.offset, hint=error.hint) from error
         if found.refused and not partial:
             name, why = found.refused[0]
             more = f" (and {len(found.refused) - 1} more)" if len(found.refused) > 1 else ""

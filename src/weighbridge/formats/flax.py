@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from weighbridge.formats.msgpack import COUNTED, EXTENSIONS, FIXED_EXTENSIONS, WIDTHS
 from weighbridge.schema import LimitExceeded, MalformedInput
 
 if TYPE_CHECKING:
@@ -20,12 +21,6 @@ _DEPTH: Final = 512
 _KEY: Final = 4096
 _SIDES: Final = 64
 _HEAD: Final = 1024
-_WIDTHS: Final = {
-    0xC0: 0, 0xC2: 0, 0xC3: 0, 0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8,
-}  # fmt: skip
-_SIZED: Final = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}
-_EXTENDED: Final = {0xC7: 1, 0xC8: 2, 0xC9: 4}
-_FIXED: Final = {0xD4: 1, 0xD5: 2, 0xD6: 4, 0xD7: 8, 0xD8: 16}
 _ARRAY: Final = 1
 
 
@@ -102,7 +97,7 @@ class _Walker:
         if 0xA0 <= kind <= 0xBF:
             return self.take(kind & 31).decode("utf-8", "replace")
         if kind in {0xD9, 0xDA, 0xC4, 0xC5}:
-            length = self.number(_SIZED[kind])
+            length = self.number(COUNTED[kind])
             if length <= _KEY:
                 return self.take(length).decode("utf-8", "replace")
         if kind <= 0x7F:
@@ -113,8 +108,8 @@ class _Walker:
         kind = self.take(1)[0]
         if 0x80 <= kind <= 0x9F or 0xDC <= kind <= 0xDF:
             self.open(name, kind)
-        elif kind in _EXTENDED or kind in _FIXED:
-            length = self.number(_EXTENDED[kind]) if kind in _EXTENDED else _FIXED[kind]
+        elif kind in EXTENSIONS or kind in FIXED_EXTENSIONS:
+            length = self.number(EXTENSIONS[kind]) if kind in EXTENSIONS else FIXED_EXTENSIONS[kind]
             code = self.take(1)[0]
             self.room(length)
             if code == _ARRAY:
@@ -125,8 +120,8 @@ class _Walker:
         elif kind == 0xC1:
             raise MalformedInput("0xc1 is no msgpack type", offset=self.at - 1)
         else:
-            length = kind & 31 if 0xA0 <= kind <= 0xBF else _WIDTHS.get(kind, 0)
-            length = self.number(_SIZED[kind]) if kind in _SIZED else length
+            length = kind & 31 if 0xA0 <= kind <= 0xBF else WIDTHS.get(kind, 0)
+            length = self.number(COUNTED[kind]) if kind in COUNTED else length
             self.room(length)
             self.at += length
             self.left.append(name)
@@ -176,7 +171,7 @@ class _Triple:
         kind = self.byte()
         if kind not in {0xC4, 0xC5, 0xC6}:
             raise MalformedInput("no bytes")
-        return shape, dtype, self.uint(_SIZED[kind])
+        return shape, dtype, self.uint(COUNTED[kind])
 
     def byte(self) -> int:
         self.at += 1
@@ -194,5 +189,5 @@ class _Triple:
         if kind <= 0x7F:
             return kind
         if kind in {0xCC, 0xCD, 0xCE, 0xCF}:
-            return self.uint(_WIDTHS[kind])
+            return self.uint(WIDTHS[kind])
         raise MalformedInput("no side")

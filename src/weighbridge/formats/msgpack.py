@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 _ITEMS: Final = 5_000_000
 _DEPTH: Final = 512
 _NOTED: Final = 1000
-_FIXED: Final = {
+WIDTHS: Final = {
     0xC0: 0, 0xC2: 0, 0xC3: 0, 0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8,
 }  # fmt: skip
-_COUNTED: Final = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}
-_EXTENSIONS: Final = {0xC7: 1, 0xC8: 2, 0xC9: 4}
-_FIXED_EXTENSIONS: Final = {0xD4: 1, 0xD5: 2, 0xD6: 4, 0xD7: 8, 0xD8: 16}
+COUNTED: Final = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}
+EXTENSIONS: Final = {0xC7: 1, 0xC8: 2, 0xC9: 4}
+FIXED_EXTENSIONS: Final = {0xD4: 1, 0xD5: 2, 0xD6: 4, 0xD7: 8, 0xD8: 16}
 
 
 class Extension(Struct, frozen=True, kw_only=True):
@@ -111,14 +111,14 @@ class _Walker:
             self.open(kind & 15 if kind <= 0x9F else self.number(2 if kind == 0xDC else 4))
         elif kind <= 0xBF:
             self.skip(kind & 31)
-        elif kind in _FIXED:
-            self.skip(_FIXED[kind])
-        elif kind in _COUNTED:
-            self.skip(self.number(_COUNTED[kind]))
-        elif kind in _EXTENSIONS:
-            self.extension(self.number(_EXTENSIONS[kind]))
-        elif kind in _FIXED_EXTENSIONS:
-            self.extension(_FIXED_EXTENSIONS[kind])
+        elif kind in WIDTHS:
+            self.skip(WIDTHS[kind])
+        elif kind in COUNTED:
+            self.skip(self.number(COUNTED[kind]))
+        elif kind in EXTENSIONS:
+            self.extension(self.number(EXTENSIONS[kind]))
+        elif kind in FIXED_EXTENSIONS:
+            self.extension(FIXED_EXTENSIONS[kind])
         else:
             raise MalformedInput("0xc1 is no msgpack type", offset=self.at - 1)
 
@@ -153,7 +153,7 @@ def _dtype(body: bytes) -> Iterator[str]:
         for _ in range(sides):
             if at >= len(body):
                 return
-            at += 1 + (_FIXED.get(body[at], 0) if body[at] > 0x7F else 0)
+            at += 1 + (WIDTHS.get(body[at], 0) if body[at] > 0x7F else 0)
     if at < len(body) and 0xA0 <= body[at] <= 0xBF:
         yield body[at + 1 : at + 1 + (body[at] & 31)].decode("latin-1")
     elif at + 1 < len(body) and body[at] in {0xD9, 0xC4}:

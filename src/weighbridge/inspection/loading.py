@@ -13,8 +13,9 @@ from weighbridge.detect.run import detect_run, telling
 from weighbridge.inspection.origin import judged
 from weighbridge.inspection.plan import Options, scan
 from weighbridge.sandbox import LAYERS, REQUIRED, Bounds, Elsewhere, Image, Kind, Outcome, Sandbox, loader_for
-from weighbridge.schema import Coverage, Fact, Location, Reason, Status, UsageError
-from weighbridge.source import FileBlob
+from weighbridge.schema import Coverage, Fact, Location, MalformedInput, Reason, Status, UsageError
+from weighbridge.source import FileBlob, local
+from weighbridge.source import Kind as Member
 from weighbridge.source.whole import Unfinished
 
 if TYPE_CHECKING:
@@ -145,6 +146,33 @@ def load(
         policy=policy,
     )
     return Loaded(outcome, report)
+
+
+def loadable(path: str) -> list[str]:
+    """The file, or every file of a folder that a library here would load with code in it.
+
+    Raises SourceError, and UsageError for a folder without any.
+    """
+    source = local(path)
+    if isinstance(source, FileBlob):
+        source.close()
+        return [path]
+    found = []
+    for entry in source.entries():
+        if entry.kind is not Member.FILE:
+            continue
+        blob = source.open(entry)
+        try:
+            loader_for(blob)
+        except MalformedInput:
+            continue
+        finally:
+            if isinstance(blob, FileBlob):
+                blob.close()
+        found.append(source.path_of(entry))
+    if not found:
+        raise UsageError(f"{path}: there is nothing to load in it", hint="weighbridge scan inspects files without code")
+    return found
 
 
 def _sandbox(ahead: tuple[str, ...]) -> Sandbox | Elsewhere:

@@ -12,19 +12,12 @@ import stat
 import numpy as np
 import pytest
 
+from tests.corpus.payloads import Does
 from weighbridge.sandbox import Bounds, Elsewhere, Image, Kind
 from weighbridge.sandbox.elsewhere import profile
 from weighbridge.schema import Unavailable
 
-BOUNDS = Bounds(memory=1 << 30, processor=2, seconds=4, output=1 << 22)
-
-
-class Does:
-    def __init__(self, code):
-        self.code = code
-
-    def __reduce__(self):
-        return exec, (self.code, {})
+BOUNDS = Bounds(memory=200 << 20, processor=4, seconds=8, output=1 << 22)
 
 
 @pytest.fixture
@@ -62,7 +55,7 @@ def test_a_layer_that_is_missing_stops_the_load(tmp_path):
 
 def test_limits_and_failures_are_told(tmp_path):
     assert loaded(tmp_path, Does("import time; time.sleep(60)")).limit == "time"
-    assert loaded(tmp_path, Does("b = []\nwhile True: b.append(bytearray(1 << 26))")).limit == "memory"
+    assert loaded(tmp_path, Does("b = []\nwhile True: b.append(bytearray(1 << 24))")).limit == "memory"
     assert loaded(tmp_path, Does("1 / 0")).answer.error == "ZeroDivisionError: division by zero"
     assert "without an answer" in loaded(tmp_path, Does("import os; os._exit(0)")).answer.error
 

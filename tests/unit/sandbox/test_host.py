@@ -13,18 +13,11 @@ import numpy as np
 import psutil
 import pytest
 
+from tests.corpus.payloads import Does
 from weighbridge.sandbox import Bounds, Image, Kind, Sandbox
 from weighbridge.schema import SourceError, Unavailable
 
 BOUNDS = Bounds(memory=1 << 30, processor=2, seconds=3, output=1 << 22)
-
-
-class Does:
-    def __init__(self, code):
-        self.code = code
-
-    def __reduce__(self):
-        return exec, (self.code, {})
 
 
 def loaded(sandbox, folder, code, **more):
@@ -107,14 +100,17 @@ def test_a_payload_that_waits_is_seen_all_the_same(sandbox, tmp_path):
 LIMITS = {
     "time": "import time; time.sleep(60)",
     "processor time": "while True: pass",
-    "memory": "b = []\nwhile True: b.append(bytearray(1 << 26))",
+    "memory": "b = []\nwhile True: b.append(bytearray(1 << 24))",
     "output": "import os\nwhile True: os.write(1, b'x' * 65536)",
 }
 
 
 @pytest.mark.parametrize("limit", LIMITS)
 def test_a_limit_ends_it_and_is_named(sandbox, tmp_path, limit):
-    found = loaded(sandbox, tmp_path, LIMITS[limit])
+    # Little memory: filling more of it takes processor time on a busy machine.
+    found = loaded(
+        sandbox, tmp_path, LIMITS[limit], bounds=Bounds(memory=200 << 20, processor=2, seconds=4, output=1 << 22)
+    )
     assert found.limit == limit
     assert found.image == -1
 
@@ -221,3 +217,39 @@ def test_without_landlock_opens_are_still_the_hosts(tmp_path, sandbox):
     )  # fmt: skip
     assert "hidden" not in found.printed
     assert "PermissionError" in found.answer.error
+
+
+CONTAINER = """
+import struct, sys
+from weighbridge.sandbox import Sandbox, kernel
+from weighbridge.sandbox.abi import machine
+# What the default profile of Docker refuses to a process without CAP_SYS_ADMIN (moby, profiles/seccomp/default.json), as far as it matters here.
+refused = "unshare setns mount umount2 pivot_root pidfd_getfd keyctl add_key request_key bpf perf_event_open userfaultfd kcmp open_by_handle_at".split()
+numbers = machine().numbers
+code = [struct.pack("<HBBI", 0x20, 0, 0, 0)]
+for name in refused:
+    code += [struct.pack("<HBBI", 0x15, 0, 1, numbers[name]), struct.pack("<HBBI", 0x06, 0, 0, 0x00050001)]
+code += [struct.pack("<HBBI", 0x15, 0, 3, numbers["clone"]), struct.pack("<HBBI", 0x20, 0, 0, 16),
+         struct.pack("<HBBI", 0x45, 0, 1, 0x7E020000), struct.pack("<HBBI", 0x06, 0, 0, 0x00050001)]
+code.append(struct.pack("<HBBI", 0x06, 0, 0, 0x7FFF0000))
+kernel.drop_capabilities()
+kernel.no_new_privileges()
+kernel.install_filter(b"".join(code), listener=False)
+with Sandbox() as made:
+    found = made.load(sys.argv[1], "pickle", observe=True)
+    print(made.namespaces, found.layers, [(one.call, one.what) for one in found.attempts])
+"""
+
+
+def test_it_holds_where_a_container_refuses_namespaces(tmp_path, sandbox):
+    del sandbox
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps(Does("import os; os.system('id')"), 2))
+    found = subprocess.run(
+        [sys.executable, "-c", CONTAINER, str(tmp_path / "m.pkl")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert found.stdout.startswith("() ('rlimits', 'capabilities', 'no-new-privs', 'landlock"), found.stderr
+    assert "('execve', 'sh -c id')" in found.stdout

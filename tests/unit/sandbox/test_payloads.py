@@ -11,7 +11,7 @@ from weighbridge.sandbox import Bounds, Kind
 
 # While observing, the network, sleep and the first processes are played: who believes in them has won nothing.
 PLAYED = {"sleep", "daemon that stays"}
-BOUNDS = Bounds(memory=1 << 30, processor=1, seconds=3, output=1 << 20)
+BOUNDS = Bounds(memory=1 << 29, processor=2, seconds=5, output=1 << 20)
 
 
 @pytest.fixture(autouse=True)
