@@ -8,7 +8,7 @@ import shutil
 from typing import Final
 
 from weighbridge.cli.options import flag, parser
-from weighbridge.schema import UsageError
+from weighbridge.schema import Unavailable, UsageError
 
 _PLAIN: Final = frozenset("IES")
 
@@ -78,7 +78,9 @@ def _become(command: list[str], order: dict[str, object]) -> int:
             )
     from weighbridge import guard  # noqa: PLC0415  # to know where it lies
 
-    site = os.path.join(os.path.dirname(os.path.abspath(guard.__file__)), "site")
+    site = os.path.join(os.path.dirname(os.path.abspath(guard.__file__)), "startup")
+    if not os.path.isfile(os.path.join(site, "sitecustomize.py")):
+        raise Unavailable("this installation lacks the module that starts the guard", hint="install weighbridge again")
     known = os.environ.get("PYTHONPATH")
     environment = {
         **os.environ,

@@ -54,6 +54,7 @@ def telling(attempts: Sequence[Attempt]) -> tuple[Attempt, ...]:
         if not (one.kind is Kind.READ and _HARMLESS.match(one.what))
         and not (one.kind is Kind.WRITE and one.what == "/dev/null")
         and not (ran and one.kind is Kind.PROCESS and one.what == "a new process")
+        and not (one.kind is Kind.LIMIT and one.what.startswith("processes") and one.count == 1)
         and not (one.kind is Kind.NETWORK and "nscd" in one.what)
     )
 
@@ -80,7 +81,7 @@ def detect_run(
         yield finding("RUN-007", location, f"loading was ended: {text}", evidence=_lines(told, foretold))
     for one in told:
         if one.kind is Kind.LIMIT and one.outcome == "denied":
-            yield finding("RUN-007", location, f"wanted more {one.what} than the bound", evidence=_lines([one], ()))
+            yield finding("RUN-007", location, f"wanted more {one.what}", evidence=_lines([one], ()))
     acted = [one for one in told if one.kind in _MISBEHAVES]
     if acted and not foretold:
         said = (

@@ -14,6 +14,7 @@ from weighbridge.inspection.origin import judged
 from weighbridge.inspection.plan import Options, scan
 from weighbridge.sandbox import LAYERS, REQUIRED, Bounds, Elsewhere, Image, Kind, Outcome, Sandbox, loader_for
 from weighbridge.schema import Coverage, Fact, Location, MalformedInput, Reason, Status, UsageError
+from weighbridge.schema.text import printable
 from weighbridge.source import FileBlob, local
 from weighbridge.source import Kind as Member
 from weighbridge.source.whole import Unfinished
@@ -199,7 +200,7 @@ def _coverage(path: str, size: int, outcome: Outcome) -> Coverage:
     if outcome.limit:
         status, reason, detail = Status.TRUNCATED, Reason.LIMIT, f"loading was ended by the bound on {outcome.limit}"
     elif outcome.answer.error and not any(one.kind is not Kind.READ for one in telling(outcome.attempts)):
-        status, reason, detail = Status.SKIPPED, Reason.UNSUPPORTED, outcome.answer.error
+        status, reason, detail = Status.SKIPPED, Reason.UNSUPPORTED, printable(outcome.answer.error)
     return Coverage(
         path=(path, "loaded"),
         format="sandbox",
@@ -223,6 +224,6 @@ def _facts(path: str, loader: str, orders: Orders, outcome: Outcome) -> Iterator
     )
     for name, value in told:
         if value:
-            yield Fact(path=(path,), name=name, value=value)
+            yield Fact(path=(path,), name=name, value=printable(value))
     for one in outcome.answer.values[:32]:
-        yield Fact(path=(path,), name=f"value {one.path}", value=one.what)
+        yield Fact(path=(path,), name=f"value {printable(one.path)}", value=printable(one.what))

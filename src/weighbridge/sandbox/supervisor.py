@@ -155,7 +155,8 @@ class Supervisor:
         self, listener: int, machine: Machine, roots: tuple[str, ...], bounds: Bounds, *, observe: bool
     ) -> None:
         self.listener, self.machine, self.roots, self.observe = listener, machine, roots, observe
-        self.threads, self.forks = bounds.threads, bounds.processes if observe else 0
+        self.threads = bounds.threads
+        self.forks = self.allowed = bounds.processes if observe else 0
         self.tried: dict[tuple[Kind, str, str, str], int] = {}
         self.hidden = 0
 
@@ -355,13 +356,15 @@ class Supervisor:
             if self.threads > 0:
                 self.threads -= 1
                 return (0, 0, _CONTINUE)
-            self.note(Kind.LIMIT, "clone", "threads", "denied")
+            self.note(Kind.LIMIT, "clone", "threads than the bound", "denied")
             return (-errno.EAGAIN,)
         if self.forks > 0 and not special:
             self.forks -= 1
             self.note(Kind.PROCESS, call.name, "a new process", "let begin, to see what it runs")
             return (0, 0, _CONTINUE)
         self.note(Kind.PROCESS, call.name, "a process in other namespaces" if special else "a new process", "denied")
+        if not special:
+            self.note(Kind.LIMIT, call.name, f"processes than {self.allowed}", "denied")
         return (-errno.EPERM,)
 
     def _mapped(self, call: _Call) -> tuple[int, ...]:

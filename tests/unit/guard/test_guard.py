@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import http.server
 import io
 import json
 import multiprocessing
@@ -10,6 +12,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import threading
 import types
 import warnings
 from pathlib import Path
@@ -350,7 +353,7 @@ def test_a_program_that_would_run_unguarded_does_not_run(tmp_path):
         assert (found.returncode, found.stdout) == (2, "")
     broken = run(tmp_path, "--lock", "missing.lock", "--", sys.executable, "-c", "print('ran')")
     assert (broken.returncode, broken.stdout) == (2, "")
-    site = os.path.join(os.path.dirname(guard.__file__), "site")
+    site = os.path.join(os.path.dirname(guard.__file__), "startup")
     order = json.dumps({"mode": "no such mode"})
     started = subprocess.run(
         [sys.executable, "-c", "print('ran')"], env={**os.environ, "PYTHONPATH": site, "WEIGHBRIDGE_GUARD": order}, capture_output=True, text=True, check=False
@@ -384,3 +387,61 @@ def test_tests_can_run_under_the_guard(tmp_path):
     assert found.returncode == 1
     assert "1 loads, 1 not approved" in found.stdout
     assert not (tmp_path / "ran").exists()
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    """One file of one repository, with the headers that huggingface_hub asks for."""
+
+    body = b'{"model_type": "bert"}'
+
+    def do_HEAD(self):
+        self.send_response(200)
+        for name, value in (
+            ("ETag", '"' + hashlib.sha256(self.body).hexdigest() + '"'),
+            ("X-Repo-Commit", "a" * 40),
+            ("Content-Length", str(len(self.body))),
+        ):
+            self.send_header(name, value)
+        self.end_headers()
+
+    def do_GET(self):
+        self.do_HEAD()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_download_of_a_hub_is_decided_about_before_anybody_gets_its_path(tmp_path):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    (tmp_path / "known").mkdir()
+    (tmp_path / "known/config.json").write_bytes(Hub.body)
+    code = (
+        "import sys, weighbridge.guard as g\n"
+        "g.install(lock=sys.argv[1], scan=False)\n"
+        "from huggingface_hub import hf_hub_download\n"
+        "print(hf_hub_download('owner/name', 'config.json', cache_dir=sys.argv[2]))"
+    )
+    environment = {
+        **os.environ,
+        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_XET": "1",
+    }
+    file = locked(tmp_path, tmp_path / "known")
+
+    def download(folder):
+        return subprocess.run(
+            [sys.executable, "-c", code, file, str(tmp_path / folder)], env=environment, capture_output=True, text=True, check=False
+        )  # fmt: skip
+
+    good = download("one")
+    assert good.stdout.rstrip().endswith("config.json"), good.stderr
+    Hub.body = b'{"model_type": "evil"}'
+    bad = download("two")
+    server.shutdown()
+    server.server_close()
+    assert (bad.returncode, bad.stdout) == (1, "")
+    assert "huggingface_hub.hf_hub_download: " in bad.stderr
+    assert "may not be loaded" in bad.stderr
