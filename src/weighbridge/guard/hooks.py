@@ -67,7 +67,8 @@ def replace(module: ModuleType, one: Patch) -> None:
     made = one.instead(original) if one.derives else _wrapped(original, one.instead)
     made.__guarded__ = True
     _set(owner, name, made, original)
-    if holder:
+    # A copy of a class may be what other classes derive from already, and has to stay what they know.
+    if holder or one.derives:
         return
     # `from library import load` has copied the name by now: into the library's own modules, and into others.
     for known in list(sys.modules.values()):

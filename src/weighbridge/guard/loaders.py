@@ -163,13 +163,14 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _unpickled(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """`pickle.loads`: bytes, and from whom they are asked for."""
+    """`pickle.loads` and its like: bytes, and from whom they are asked for."""
     guard = active()
     asking = sys._getframe(2).f_globals.get("__name__", "")  # noqa: SLF001  # the caller of the wrapper
     if guard is None or guard.inside or asking.startswith(OWN):
         return original(*args, **kwargs)
-    data = _first(args, kwargs, "data")
-    return guard.held("pickle.loads", bytes(data), lambda copy: original(copy.getvalue(), *args[1:], **kwargs))
+    data = _first(args, kwargs, "data", "str")
+    call = f"{original.__module__.strip('_').partition('.')[0]}.loads"
+    return guard.held(call, bytes(data), lambda copy: original(copy.getvalue(), *args[1:], **kwargs))
 
 
 def _unpickler(original: type) -> type:
@@ -247,6 +248,8 @@ PATCHES: Final = (
     Patch("pickle", "load", _running("pickle.load", "file")),
     Patch("pickle", "loads", _unpickled),
     Patch("pickle", "Unpickler", _unpickler, derives=True),
+    Patch("dill._dill", "load", _running("dill.load", "file")),
+    Patch("dill._dill", "loads", _unpickled),
     Patch("torch.serialization", "load", _running("torch.load", "f")),
     Patch("torch.jit._serialization", "load", _running("torch.jit.load", "f")),
     Patch("joblib.numpy_pickle", "load", _running("joblib.load", "filename")),

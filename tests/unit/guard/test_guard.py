@@ -17,9 +17,12 @@ import types
 import warnings
 from pathlib import Path
 
+import cloudpickle
+import dill
 import joblib
 import numpy as np
 import onnx
+import pandas
 import pytest
 import safetensors
 import safetensors.numpy
@@ -77,11 +80,20 @@ def saved(folder):
         "pickle.load": (lambda p: pickle.load(open(p, "rb")), folder / "m.pkl"),
         "pickle.loads": (lambda p: pickle.loads(Path(p).read_bytes()), folder / "m.pkl"),
         "pickle.Unpickler": (lambda p: pickle.Unpickler(open(p, "rb")).load(), folder / "m.pkl"),
+        "dill.load": (_dilled, folder / "m.pkl"),
+        "dill.loads": (lambda p: dill.loads(Path(p).read_bytes()), folder / "m.pkl"),
+        "cloudpickle.loads": (lambda p: cloudpickle.loads(Path(p).read_bytes()), folder / "m.pkl"),
+        "pandas.read_pickle": (lambda p: pandas.read_pickle(p, compression=None), folder / "m.pkl"),
         "numpy.load": (lambda p: np.load(p, allow_pickle=True), folder / "o.npy"),
         "safetensors.safe_open": (lambda p: safetensors.safe_open(p, "np").keys(), folder / "m.safetensors"),
         "safetensors.numpy.load_file": (lambda p: safetensors.numpy.load_file(filename=p), folder / "m.safetensors"),
         "onnxruntime.InferenceSession": (_session, folder / "m.onnx"),
     }
+
+
+def _dilled(path):
+    with open(path, "rb") as file:
+        return dill.load(file)
 
 
 def _session(path):
@@ -93,6 +105,7 @@ def _session(path):
 LOADERS = (
     "torch.load", "torch.load, mapped", "torch.jit.load", "joblib.load", "pickle.load", "pickle.loads", "pickle.Unpickler",
     "numpy.load", "safetensors.safe_open", "safetensors.numpy.load_file", "onnxruntime.InferenceSession",
+    "dill.load", "dill.loads", "cloudpickle.loads", "pandas.read_pickle",
 )  # fmt: skip
 
 
