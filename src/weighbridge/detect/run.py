@@ -75,7 +75,7 @@ def detect_run(
     for kind, (rule, text) in _RULES.items():
         group = [one for one in told if one.kind is kind]
         if group:
-            yield _finding(rule, location, text.format(_short(_worst(group))), group, foretold)
+            yield _finding(rule, location, text.format(_object(group)), group, foretold)
     if limit:
         text = _LIMITS.get(limit, f"the bound on {limit}").format(seconds=seconds, processor=processor)
         yield finding("RUN-007", location, f"loading was ended: {text}", evidence=_lines(told, foretold))
@@ -112,27 +112,42 @@ def _finding(
 
 
 def _lines(group: Sequence[Attempt], foretold: Sequence[Finding]) -> Iterator[Evidence]:
-    for number, one in enumerate(group[:_LINES]):
+    worst = _worst(group) if group else None
+    # What the finding is about is among the lines, however many came before it.
+    shown = [*group[: _LINES - 1], *([worst] if worst is not None and worst not in group[: _LINES - 1] else [])]
+    for one in shown:
         times = f", {one.count} times" if one.count > 1 else ""
-        yield Evidence(
-            text=f"{one.call}({_short(one.what)}) -> {one.outcome}{times}".replace("() ->", " ->"), culprit=number == 0
-        )
-    if len(group) > _LINES:
-        yield Evidence(text=f"and {len(group) - _LINES} other attempts")
+        text = f"{one.call}({_short(one.what)}) -> {one.outcome}{times}".replace("() ->", " ->")
+        yield Evidence(text=text, culprit=one is worst)
+    if len(group) > len(shown):
+        yield Evidence(text=f"and {len(group) - len(shown)} other attempts")
     for before in foretold[:3]:
         yield Evidence(text=f"foretold by {before.rule}: {before.message}")
 
 
-def _worst(group: Sequence[Attempt]) -> str:
-    """The attempt that says most: an address or a question before a bare socket, a path before a look at it."""
-    best = max(group, key=lambda one: (":" in one.what or "." in one.what, one.call.startswith("open"), len(one.what)))
-    return best.what or best.call
+def _worst(group: Sequence[Attempt]) -> Attempt:
+    """The attempt that says most: a question for a name or an address before data, a path that is opened before a look at it."""
+    return max(
+        group,
+        key=lambda one: (
+            "asks for the name" in one.what,
+            one.call == "connect",
+            ":" in one.what or "." in one.what,
+            one.call.startswith("open"),
+            len(one.what),
+        ),
+    )
+
+
+def _object(group: Sequence[Attempt]) -> str:
+    worst = _worst(group)
+    return _short(worst.what or worst.call)
 
 
 def _deed(acted: Sequence[Attempt]) -> str:
     first = min(acted, key=lambda one: list(Kind).index(one.kind))
     _, text = _RULES[first.kind]
-    return text.format(_short(_worst([one for one in acted if one.kind is first.kind])))
+    return text.format(_object([one for one in acted if one.kind is first.kind]))
 
 
 def _foretells(before: Finding) -> bool:
