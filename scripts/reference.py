@@ -16,6 +16,7 @@ from weighbridge.output.json_file import json_schema
 from weighbridge.rules import FAMILIES, all_rules
 from weighbridge.rules.catalogue import family
 from weighbridge.rules.references import ATLAS_VERSION, name_of
+from weighbridge.sandbox.protocol import Bounds
 from weighbridge.schema import Limits
 from weighbridge.schema.text import printable
 from weighbridge.source import BytesBlob
@@ -170,6 +171,7 @@ def limits_page():
     for field in msgspec.structs.fields(Limits):
         rows.append(f"| `{field.name}` | {field.default:,} |")
     listing = "\n".join(rows)
+    loading = "\n".join(f"| `{field.name}` | {field.default:,} |" for field in msgspec.structs.fields(Bounds))
     return f"""# Limits
 
 Bounds for the inspection of one file. A bound that is hit is a finding and makes the inspection incomplete (exit code 3).
@@ -178,6 +180,14 @@ Set them under `[limits]` in `weighbridge.toml`; the common ones have flags (`we
 | name | default |
 |---|---|
 {listing}
+
+## Loading in the sandbox
+
+Bounds for one file that is loaded (`weighbridge load --help`). Sizes are bytes, times are seconds. One that is reached ends the load and is RUN-007.
+
+| name | default |
+|---|---|
+{loading}
 """
 
 
