@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 
 import pytest
 
@@ -12,8 +13,13 @@ from tests.corpus.payloads import Does
 from weighbridge.detect.run import detect_run
 from weighbridge.inspection.loading import Orders, load
 from weighbridge.sandbox import Attempt, Bounds, Kind
+from weighbridge.sandbox.kernel import landlock_version
 from weighbridge.schema import Location, Unavailable
 
+# For tests that load: machines without these layers refuse to, and rightly.
+ISOLATED = pytest.mark.skipif(
+    sys.platform != "linux" or not landlock_version(), reason="this machine has no Landlock to load files under"
+)
 BOUNDS = Bounds(seconds=5, processor=1, memory=1 << 30)
 PLAIN = {"weights": [1.0, 2.0], "epoch": 3}
 

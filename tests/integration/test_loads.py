@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.corpus.runs import ISOLATED
 from weighbridge.inspection.loading import load
 from weighbridge.schema import Severity
 
@@ -109,6 +110,7 @@ FILES = {
 }  # fmt: skip
 
 
+@ISOLATED
 @pytest.mark.parametrize("name", FILES)
 def test_a_benign_file_loads_with_the_same_numbers_and_without_a_finding(tmp_path, name):
     wanted = FILES[name](tmp_path / name)
