@@ -12,7 +12,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from weighbridge.conversion.file import Conversion, written
-from weighbridge.schema import MalformedInput, SourceError, UsageError, WeighbridgeError
+from weighbridge.formats.pickle import Brief, read_pickles
+from weighbridge.identify import identify
+from weighbridge.schema import Limits, MalformedInput, SourceError, UsageError, WeighbridgeError
 from weighbridge.source import Kind, local
 from weighbridge.source.blob import FileBlob
 from weighbridge.source.whole import Unfinished
@@ -27,6 +29,7 @@ _INDEX: Final = re.compile(r"(.*)\.(?:bin|pt|pth|msgpack)\.index\.json\Z")
 _RENAMED: Final = (("pytorch_model", "model"), ("flax_model", "model"))
 _JSON: Final = 16 << 20
 _STEP: Final = 16 << 20
+_TRACED: Final = Limits(opcodes=1_000_000, streams=1)
 
 
 class FolderConversion(Struct, frozen=True, kw_only=True):
@@ -75,12 +78,14 @@ class _Batch:
         self.ready: dict[str, Unfinished] = {}
         self.files: list[Conversion] = []
         self.names: dict[str, str] = {}
+        self.there: set[str] = set()
         self.rewritten: list[str] = []
         self.copied: list[str] = []
         self.behind: list[tuple[str, str]] = []
 
     def run(self, *, partial: bool) -> None:
         entries = [entry for entry in self.tree.entries() if entry.kind is not Kind.FOLDER]
+        self.there = {entry.name for entry in entries}
         plain = []
         for entry in entries:
             if entry.kind is not Kind.FILE:
@@ -110,15 +115,21 @@ class _Batch:
 
     def weights(self, name: str, path: str, *, partial: bool) -> None:
         new = renamed(name)
+        if new in self.there:
+            self.behind.append((name, f"{new} is there already"))
+            return
         file = self.unfinished(new)
         try:
             made = written(path, file, partial=partial)
         except WeighbridgeError as error:
             del self.ready[new]
-            if "no tensors in it" in error.message or "no weights that are read" in error.message:
-                self.behind.append((name, "it holds no tensors"))
-                return
-            raise
+            if "no tensors in it" not in error.message and "no weights that are read" not in error.message:
+                raise
+            if _unpickles(path):
+                self.behind.append((name, "a pickle without tensors"))
+            else:
+                self.copy(name, path)
+            return
         self.names[os.path.basename(name)] = os.path.basename(new)
         self.files.append(replace(made, source=name, output=new))
 
@@ -174,6 +185,18 @@ class _Batch:
                 file.publish(target)
         except OSError as error:
             raise SourceError(f"{self.output}: {error.strerror}", hint="is there room?") from error
+
+
+def _unpickles(path: str) -> bool:
+    """Whether a file is a pickle, alone or in a zip of torch: what safetensors is to replace is not copied."""
+    blob = FileBlob(path)
+    try:
+        if identify(blob).format in {"pickle", "zip"}:
+            return True
+        first = read_pickles(blob.read, blob.size, _TRACED, Brief()).streams[:1]
+        return any(one.finished or one.calls for one in first)
+    finally:
+        blob.close()
 
 
 def renamed(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -36,6 +37,8 @@ def old_checkpoint(folder):
     )
     torch.save({"lr": 0.1}, folder / "training_args.bin")
     (folder / "modules.json").write_text(json.dumps({"weights": ["pytorch_model-00001-of-00002.bin"]}))
+    (folder / "old.pkl").write_bytes(pickle.dumps({"lr": 0.1}, 0))
+    (folder / "graph.bin").write_bytes(b"\x00\xff" * 99)
     (folder / "vocab.txt").write_text("a\n")
     return model
 
@@ -53,8 +56,11 @@ def test_the_library_loads_the_same_model_from_the_new_folder(tmp_path):
     assert set(index["weight_map"].values()) == {"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"}
     assert index["metadata"]["total_size"] == sum(tensor.nbytes for tensor in model.state_dict().values())
     assert json.loads((tmp_path / "new/modules.json").read_text()) == {"weights": ["model-00001-of-00002.safetensors"]}
-    assert made.behind == (("training_args.bin", "it holds no tensors"),)
-    assert sorted(made.copied) == ["config.json", "vocab.txt"]
+    assert sorted(made.behind) == [
+        ("old.pkl", "a pickle without tensors"),
+        ("training_args.bin", "a pickle without tensors"),
+    ]
+    assert sorted(made.copied) == ["config.json", "graph.bin", "vocab.txt"]
 
 
 def test_a_tensor_that_cannot_be_carried_over_leaves_no_folder(tmp_path):
@@ -64,6 +70,17 @@ def test_a_tensor_that_cannot_be_carried_over_leaves_no_folder(tmp_path):
     with pytest.raises(MalformedInput, match="odd: its type"):
         convert_folder(str(tmp_path / "old"), str(tmp_path / "new"))
     assert os.listdir(tmp_path) == ["old"]
+
+
+def test_weights_that_are_safetensors_already_are_kept_and_the_pickle_stays_behind(tmp_path):
+    (tmp_path / "old").mkdir()
+    torch.save({"a": torch.ones(2)}, tmp_path / "old/pytorch_model.bin")
+    torch.save({"a": torch.ones(2)}, tmp_path / "old/adapter_model.bin")
+    (tmp_path / "old/model.safetensors").write_bytes(b"theirs")
+    made = convert_folder(str(tmp_path / "old"), str(tmp_path / "new"))
+    assert made.behind == (("pytorch_model.bin", "model.safetensors is there already"),)
+    assert (tmp_path / "new/model.safetensors").read_bytes() == b"theirs"
+    assert sorted(os.listdir(tmp_path / "new")) == ["adapter_model.safetensors", "model.safetensors"]
 
 
 def test_a_folder_that_is_there_is_kept(tmp_path):
