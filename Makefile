@@ -58,6 +58,7 @@ fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz.mutate $(CASES) $(SEED)
 	$(BIN)/python -m tests.fuzz.readers $(EACH) $(SEED)
 	$(BIN)/python -m tests.fuzz.conversions $(CASES) $(SEED)
+	$(BIN)/python -m tests.fuzz.syscalls 500 $(SEED)
 
 $(BENCH)/.installed: requirements/bench.txt
 	$(PYTHON) -m venv $(BENCH)
