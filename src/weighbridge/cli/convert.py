@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from weighbridge.cli.exits import INCOMPLETE
 from weighbridge.cli.options import parser
 from weighbridge.cli.sign import add_signer, seal
 from weighbridge.cli.written import write_file
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from weighbridge.conversion import Conversion, FolderConversion
 
 _SHOWN: Final = 8
-_INCOMPLETE: Final = 3
 
 
 def run(arguments: list[str]) -> int:
@@ -56,8 +56,8 @@ def run(arguments: list[str]) -> int:
     if given.report:
         write_file(given.report, json.dumps(record, indent=2).encode() + b"\n")
     if given.key or given.keyless:
-        _attest(given, output, record)
-    return _INCOMPLETE if any(one.refused for one in files) else 0
+        _attest(given, output, files, record)
+    return INCOMPLETE if any(one.refused for one in files) else 0
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -138,12 +138,22 @@ def _record(files: Sequence[Conversion]) -> dict[str, Any]:
     return table
 
 
-def _attest(given: argparse.Namespace, output: str, record: dict[str, Any]) -> None:
+def _attest(given: argparse.Namespace, output: str, files: Sequence[Conversion], record: dict[str, Any]) -> None:
+    """Sign the record. What was digested while it was written is not read again."""
     from weighbridge.provenance import attestation, predicates  # noqa: PLC0415  # loading cryptography takes a while
-    from weighbridge.provenance.digest import digests, members  # noqa: PLC0415
+    from weighbridge.provenance.digest import FileDigest, digests, members  # noqa: PLC0415
 
     place = f"{output}.conversion.att"
-    found = digests(members(output, without=[os.path.realpath(place)]))
+    folder = os.path.isdir(output)
+    known = [
+        FileDigest(
+            name=one.output if folder else os.path.basename(one.output), size=one.output_size, sha256=one.output_sha256
+        )
+        for one in files
+    ]
+    without = [os.path.realpath(place), *(os.path.realpath(os.path.join(output, one.name)) for one in known)]
+    found = [*known, *digests(members(output, without=without))] if folder else known
+    found.sort(key=lambda one: one.name)
     sealed, by = seal(given, attestation.statement(found, predicates.CONVERSION, record))
     write_file(place, sealed)
     print(f"{place}: both digests of {plural(len(record['files']), 'file')}, signed by {by}")

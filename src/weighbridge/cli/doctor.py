@@ -12,12 +12,17 @@ from weighbridge.cli.options import parser
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_EXTRAS: Final = (
-    ("s3", "obstore", "s3:// addresses"),
-    ("tensors", "numpy", "tensors of two versions compared"),
-    ("keyless", "sigstore", "keyless signatures"),
-    ("blake3", "blake3", "faster digests of files seen before"),
-    ("pkcs11", "pkcs11", "keys in hardware"),
+_PARTS: Final = (
+    ("zstandard", "zstandard", "zstd streams"),
+    ("lz4", "lz4", "lz4 streams"),
+    ("librt", "librt", "native arrays of the pickle machine"),
+    ("yara_x", "yara_x", "patterns over packages"),
+    ("packaging", "packaging", "versions of Python packages"),
+    ("extra s3", "obstore", "s3:// addresses"),
+    ("extra tensors", "numpy", "tensors of two versions compared"),
+    ("extra keyless", "sigstore", "keyless signatures"),
+    ("extra blake3", "blake3", "faster digests of files seen before"),
+    ("extra pkcs11", "pkcs11", "keys in hardware"),
 )
 _WHY: Final = {
     "rlimits": "limits could not be set",
@@ -40,18 +45,9 @@ def run(arguments: list[str]) -> int:
     print(f"weighbridge {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
     print(f"pickle machine: {build_kind()}")
     print(f"rules: {sum(1 for _ in all_rules())}, version {ruleset_version()}")
-    for module, purpose in (
-        ("zstandard", "zstd streams"),
-        ("lz4", "lz4 streams"),
-        ("librt", "native arrays of the pickle machine"),
-        ("yara_x", "patterns over packages"),
-        ("packaging", "versions of Python packages"),
-    ):
+    for label, module, purpose in _PARTS:
         state = "present" if importlib.util.find_spec(module) else "missing"
-        print(f"{module}: {state} ({purpose})")
-    for extra, module, purpose in _EXTRAS:
-        state = "present" if importlib.util.find_spec(module) else "missing"
-        print(f"extra {extra}: {state} ({purpose})")
+        print(f"{label}: {state} ({purpose})")
     print(f"advisories: {_advisories()}")
     for line in _sandbox():
         print(f"sandbox: {line}")

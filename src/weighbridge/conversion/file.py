@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from weighbridge.conversion.layout import lay_out
-from weighbridge.conversion.weights import read_weights
+from weighbridge.conversion.weights import NoWeights, read_weights
 from weighbridge.conversion.writer import Digest, Progress, write
 from weighbridge.formats.safetensors import read_safetensors
 from weighbridge.schema import MalformedInput, SourceError, UsageError
 from weighbridge.source import FileBlob
-from weighbridge.source.blob import Slice
+from weighbridge.source.blob import OpenBlob, Slice
 from weighbridge.source.whole import Unfinished
 
 if TYPE_CHECKING:
@@ -71,13 +71,14 @@ def written(source: str, file: Unfinished, *, partial: bool, digest: bool = True
         try:
             found = read_weights(blob)
         except MalformedInput as error:
-            raise MalformedInput(f"{source}: {error.message}", offset=error.offset, hint=error.hint) from error
+            kind = NoWeights if isinstance(error, NoWeights) else MalformedInput
+            raise kind(f"{source}: {error.message}", offset=error.offset, hint=error.hint) from error
         if found.refused and not partial:
             name, why = found.refused[0]
             more = f" (and {len(found.refused) - 1} more)" if len(found.refused) > 1 else ""
             raise MalformedInput(f"{source}: {name}: {why}{more}", hint="--partial converts the others and lists these")
         if not found.weights:
-            raise MalformedInput(f"{source}: there are no tensors in it", hint="nothing to convert")
+            raise NoWeights(f"{source}: there are no tensors in it", hint="nothing to convert")
         layout = lay_out(found.weights, blob.size)
         progress = Progress()
         # Both digests are taken while the bytes travel; hashing and copying need no interpreter.
@@ -108,18 +109,7 @@ def written(source: str, file: Unfinished, *, partial: bool, digest: bool = True
 
 def _check(descriptor: int, size: int, layout: Layout) -> None:
     """Read the header back as strictly as any other."""
-    facts = read_safetensors(Slice(_Written(descriptor), 0, size))
+    facts = read_safetensors(Slice(OpenBlob(descriptor), 0, size))
     if facts.problems or size != len(layout.header) + layout.size:
         told = facts.problems[0].detail if facts.problems else "its size is not what was laid out"
         raise MalformedInput(f"the output would not be a safetensors file: {told}")
-
-
-class _Written:
-    """The file that was just written."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self.size = os.fstat(descriptor).st_size
-
-    def read(self, offset: int, length: int) -> bytes:
-        return os.pread(self._descriptor, length, offset)

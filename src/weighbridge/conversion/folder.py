@@ -12,9 +12,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from weighbridge.conversion.file import Conversion, written
+from weighbridge.conversion.weights import NoWeights
 from weighbridge.formats.pickle import Brief, read_pickles
 from weighbridge.identify import identify
-from weighbridge.schema import Limits, MalformedInput, SourceError, UsageError, WeighbridgeError
+from weighbridge.schema import Limits, MalformedInput, SourceError, UsageError
 from weighbridge.source import Kind, local
 from weighbridge.source.blob import FileBlob
 from weighbridge.source.whole import Unfinished
@@ -121,10 +122,8 @@ class _Batch:
         file = self.unfinished(new)
         try:
             made = written(path, file, partial=partial)
-        except WeighbridgeError as error:
+        except NoWeights:
             del self.ready[new]
-            if "no tensors in it" not in error.message and "no weights that are read" not in error.message:
-                raise
             if _unpickles(path):
                 self.behind.append((name, "a pickle without tensors"))
             else:
@@ -167,13 +166,13 @@ class _Batch:
         return {"metadata": {**known, "total_size": total}, "weight_map": weight_map}
 
     def put(self, name: str, data: bytes) -> None:
-        os.write(self.unfinished(name).descriptor, data)
+        self.unfinished(name).append(data)
 
     def copy(self, name: str, path: str) -> None:
         file = self.unfinished(name)
         with open(path, "rb") as source:
             while piece := source.read(_STEP):
-                os.write(file.descriptor, piece)
+                file.append(piece)
         self.copied.append(name)
 
     def publish(self) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from weighbridge.formats.safetensors import BITS, PARSED_LIMIT
+from weighbridge.formats.safetensors import BITS, PARSED_LIMIT, write_header
 from weighbridge.schema import LimitExceeded, UsageError
 
 if TYPE_CHECKING:
@@ -48,7 +47,10 @@ def lay_out(weights: Iterable[Weight], source_size: int) -> Layout:
             f"the tensors come to {total} bytes out of a file of {source_size}", limit="output",
             hint="expanded views multiply the bytes; the bound is four times the file, and at least 1 GiB",
         )  # fmt: skip
-    return Layout(header=header(kept, {"format": "pt", **aliases}), weights=tuple(kept), aliases=aliases, size=total)
+    header = write_header(((one.name, one.dtype, one.shape) for one in kept), {"format": "pt", **aliases})
+    if len(header) - 8 > PARSED_LIMIT:
+        raise LimitExceeded(f"the names of the tensors take {len(header)} bytes", limit="header")
+    return Layout(header=header, weights=tuple(kept), aliases=aliases, size=total)
 
 
 def _kept(weights: Iterable[Weight]) -> tuple[list[Weight], dict[str, str]]:
@@ -64,18 +66,3 @@ def _kept(weights: Iterable[Weight]) -> tuple[list[Weight], dict[str, str]]:
             first[same] = one.name
             kept.append(one)
     return kept, aliases
-
-
-def header(weights: Iterable[Weight], metadata: dict[str, str]) -> bytes:
-    """The length and the JSON in front of the tensors, padded to a multiple of eight."""
-    table: dict[str, object] = {_RESERVED: metadata}
-    position = 0
-    for one in weights:
-        end = position + one.size
-        table[one.name] = {"dtype": one.dtype, "shape": one.shape, "data_offsets": (position, end)}
-        position = end
-    text = json.dumps(table, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "backslashreplace")
-    if len(text) > PARSED_LIMIT:
-        raise LimitExceeded(f"the names of the tensors take {len(text)} bytes", limit="header")
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text

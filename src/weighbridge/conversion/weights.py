@@ -35,6 +35,10 @@ _NAMES: Final = {
 _PACKED: Final = {"gzip": "gzip", "bz2": "bz2", "xz": "xz", "lzma": "lzma", "zlib": "zlib", "lz4": "lz4"}
 
 
+class NoWeights(MalformedInput):
+    """A file that holds nothing to convert."""
+
+
 class Weight(Struct, frozen=True, kw_only=True):
     """One tensor: `start` is where its first item lies in `blob`, shape and strides count items."""
 
@@ -90,7 +94,7 @@ def _unsigned(blob: Blob, found: str) -> Weights:
             continue
         if made.weights or made.refused:
             return made
-    raise MalformedInput(
+    raise NoWeights(
         f"{found or 'unknown'} files hold no weights that are read here",
         hint="convert reads torch, numpy, joblib, Flax and Keras H5 files; weighbridge load runs others in the sandbox",
     )

@@ -39,9 +39,6 @@ _LIMITS: Final = {
     "memory": "it wanted more memory than the bound",
     "output": "it wrote more than the bound",
 }
-_MISBEHAVES: Final = frozenset(
-    {Kind.PROGRAM, Kind.NETWORK, Kind.WRITE, Kind.READ, Kind.PROCESS, Kind.ANSWER, Kind.KERNEL}
-)
 _FORETOLD: Final = frozenset("XWRN")
 
 
@@ -54,7 +51,7 @@ def telling(attempts: Sequence[Attempt]) -> tuple[Attempt, ...]:
         if not (one.kind is Kind.READ and _HARMLESS.match(one.what))
         and not (one.kind is Kind.WRITE and one.what == "/dev/null")
         and not (ran and one.kind is Kind.PROCESS and one.what == "a new process")
-        and not (one.kind is Kind.LIMIT and one.what.startswith("processes") and one.count == 1)
+        and not (one.kind is Kind.LIMIT and one.what.startswith("more processes") and one.count == 1)
         and not (one.kind is Kind.NETWORK and "nscd" in one.what)
     )
 
@@ -81,8 +78,8 @@ def detect_run(
         yield finding("RUN-007", location, f"loading was ended: {text}", evidence=_lines(told, foretold))
     for one in told:
         if one.kind is Kind.LIMIT and one.outcome == "denied":
-            yield finding("RUN-007", location, f"wanted more {one.what}", evidence=_lines([one], ()))
-    acted = [one for one in told if one.kind in _MISBEHAVES]
+            yield finding("RUN-007", location, f"wanted {one.what}", evidence=_lines([one], ()))
+    acted = [one for one in told if one.kind in _RULES]
     if acted and not foretold:
         said = (
             "inspection found nothing that would run"

@@ -1,4 +1,4 @@
-"""Knows the safetensors header, read strictly: duplicates, overlaps, holes and lies are facts.
+"""Knows the safetensors header, written plainly and read strictly: duplicates, overlaps, holes and lies are facts.
 
 Source: safetensors format description and `safetensors/src/tensor.rs` 0.6.
 """
@@ -14,6 +14,8 @@ from msgspec import Struct
 from weighbridge.schema import LimitExceeded, MalformedInput
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from weighbridge.source import Blob
 
 REFERENCE_LIMIT: Final = 100_000_000
@@ -23,6 +25,19 @@ BITS: Final = {
     "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "I64": 64, "U64": 64, "F64": 64,
     "C64": 64, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
 }  # fmt: skip
+
+
+def write_header(tensors: Iterable[tuple[str, str, Sequence[int]]], metadata: Mapping[str, str]) -> bytes:
+    """The length and the JSON in front of tensors (name, type, shape) that follow one another, padded to eight bytes."""
+    table: dict[str, object] = {"__metadata__": metadata}
+    position = 0
+    for name, dtype, shape in tensors:
+        end = position + math.prod(shape) * BITS[dtype] // 8
+        table[name] = {"dtype": dtype, "shape": shape, "data_offsets": (position, end)}
+        position = end
+    text = json.dumps(table, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "backslashreplace")
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
 
 
 class Problem(Struct, frozen=True):

@@ -7,6 +7,7 @@ whole modules (by parameter path). Source: torch 2.13 `torch/serialization.py` (
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
@@ -24,8 +25,6 @@ from weighbridge.source.tar import is_header as is_tar
 from weighbridge.source.zip import ZipTree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from weighbridge.formats.inert import Left
     from weighbridge.source import Blob, Entry
 
@@ -92,11 +91,17 @@ def read_checkpoint(blob: Blob) -> Checkpoint:
 _Place = tuple[int, int]
 
 
-def _gathered(container: str, root: Any, place: Callable[[Laid], _Place | str]) -> Checkpoint:
-    """The tensors below an object; `place` says where a storage begins and how many bytes it has, or why it has none."""
+_Known = Callable[[Any], tuple[tuple[str, Part], ...] | None]
+
+
+def _gathered(container: str, root: Any, place: Callable[[Laid], _Place | str], known: _Known = rebuilt) -> Checkpoint:
+    """The tensors below an object, as `known` tells them.
+
+    `place` says where a storage begins and how many bytes it has, or why it has none.
+    """
     tensors: dict[str, StoredTensor] = {}
     refused: list[tuple[str, str]] = []
-    found = leaves(root, rebuilt)
+    found = leaves(root, known)
     for name, parts in found.values:
         for suffix, part in parts:
             full = f"{name}{suffix}" or "tensor"
@@ -263,15 +268,7 @@ def _tar(blob: Blob) -> Checkpoint:
             return rebuilt(value)
         return (("", laid.get(key, Refused("it is not in the member tensors"))),)
 
-    found = leaves(root, known)
-    kept, refused = [], []
-    for name, parts in found.values:
-        one = _laid(name or "tensor", parts[0][1], lambda part: places[part.key][1:])
-        if isinstance(one, StoredTensor):
-            kept.append(one)
-        else:
-            refused.append((name, one.why))
-    return Checkpoint(container="torch tar", tensors=tuple(kept), refused=tuple(refused), left=found.left)
+    return _gathered("torch tar", root, lambda part: places[part.key][1:], known)
 
 
 def _tar_storages(blob: Blob, begin: int) -> dict[str, tuple[str, int, int]]:

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from weighbridge.schema import SourceError
 from weighbridge.source.blob import unreadable
+from weighbridge.source.whole import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,8 +104,7 @@ def _copied(source: int, target: int) -> tuple[int, str]:
     for piece in _pieces(source):
         digest.update(piece)
         size += len(piece)
-        while piece:
-            piece = piece[os.write(target, piece) :]  # noqa: PLW2901  # what is left of it
+        write_all(target, piece)
     return size, digest.hexdigest()
 
 

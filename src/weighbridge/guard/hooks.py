@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.abc
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -95,13 +96,15 @@ class _Finder(importlib.abc.MetaPathFinder):
     """Finds as the others do, and replaces functions once a module is there."""
 
     def __init__(self, wanted: dict[str, list[Patch]]) -> None:
-        self.wanted, self.busy = wanted, False
+        self.wanted = wanted
+        # A finder may ask all finders again; other threads import meanwhile, and are not to be missed.
+        self._asked = threading.local()
 
     def find_spec(self, name: str, path: Any, target: ModuleType | None = None) -> ModuleSpec | None:
         """See `importlib.abc.MetaPathFinder`."""
-        if name not in self.wanted or self.busy:
+        if name not in self.wanted or getattr(self._asked, "busy", False):
             return None
-        self.busy = True
+        self._asked.busy = True
         try:
             for finder in sys.meta_path:
                 if finder is not self and hasattr(finder, "find_spec"):
@@ -110,7 +113,7 @@ class _Finder(importlib.abc.MetaPathFinder):
                         spec.loader = _Loader(spec.loader, self.wanted[name])
                         return spec
         finally:
-            self.busy = False
+            self._asked.busy = False
         return None
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 # Modules of the standard library that pickle between processes of one program; what they load came from itself.
-OWN: Final = ("multiprocessing.", "concurrent.futures", "asyncio.", "logging.")
+_OWN: Final = ("multiprocessing.", "concurrent.futures", "asyncio.", "logging.")
 MODES: Final = ("enforce", "warn", "record")
 _active: Guard | None = None
 
@@ -169,6 +169,11 @@ def _listen() -> None:
     sys.addaudithook(_backstop)
 
 
+def asked_by_own(depth: int) -> bool:
+    """Whether the code so many frames above is one of the modules that unpickle what their own program wrote."""
+    return str(sys._getframe(depth).f_globals.get("__name__", "")).startswith(_OWN)  # noqa: SLF001
+
+
 def _backstop(event: str, arguments: tuple[Any, ...]) -> None:
     """Names that are known to be dangerous, asked for by an unpickler that no decision was made about.
 
@@ -177,7 +182,7 @@ def _backstop(event: str, arguments: tuple[Any, ...]) -> None:
     guard = _active
     if event != "pickle.find_class" or guard is None or guard.inside or guard.mode == "record":
         return
-    if sys._getframe(1).f_globals.get("__name__", "").startswith(OWN):  # noqa: SLF001  # who unpickles
+    if asked_by_own(2):
         return
     with guard.deciding():
         from weighbridge.detect import Knowledge  # noqa: PLC0415  # only where something is unpickled past the loaders

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from weighbridge.guard import copies
 from weighbridge.guard.hooks import Patch
-from weighbridge.guard.installed import OWN, active
+from weighbridge.guard.installed import active, asked_by_own
 from weighbridge.schema import WeighbridgeError
 
 if TYPE_CHECKING:
@@ -165,8 +164,7 @@ def _listed(value: Any) -> list[Any]:
 def _unpickled(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """`pickle.loads` and its like: bytes, and from whom they are asked for."""
     guard = active()
-    asking = sys._getframe(2).f_globals.get("__name__", "")  # noqa: SLF001  # the caller of the wrapper
-    if guard is None or guard.inside or asking.startswith(OWN):
+    if guard is None or guard.inside or asked_by_own(3):
         return original(*args, **kwargs)
     data = _first(args, kwargs, "data", "str")
     call = f"{original.__module__.strip('_').partition('.')[0]}.loads"
@@ -181,9 +179,8 @@ def _unpickler(original: type) -> type:
 
         def __init__(self, file: Any, **kwargs: Any) -> None:
             guard = active()
-            asking = sys._getframe(1).f_globals.get("__name__", "")  # noqa: SLF001
             self._moves: Callable[[], object] = lambda: None
-            if guard is None or guard.inside or asking.startswith(OWN):
+            if guard is None or guard.inside or asked_by_own(2):
                 super().__init__(file, **kwargs)
                 return
 

@@ -12,11 +12,12 @@ from msgspec import Struct
 from weighbridge.detect.run import detect_run, telling
 from weighbridge.inspection.origin import judged
 from weighbridge.inspection.plan import Options, scan
-from weighbridge.sandbox import LAYERS, REQUIRED, Bounds, Elsewhere, Image, Kind, Outcome, Sandbox, loader_for
+from weighbridge.sandbox import LAYERS, REQUIRED, Bounds, Elsewhere, Kind, Outcome, Sandbox, loader_for
 from weighbridge.schema import Coverage, Fact, Location, MalformedInput, Reason, Status, UsageError
 from weighbridge.schema.text import printable
 from weighbridge.source import FileBlob, local
 from weighbridge.source import Kind as Member
+from weighbridge.source.blob import OpenBlob
 from weighbridge.source.whole import Unfinished
 
 if TYPE_CHECKING:
@@ -70,11 +71,11 @@ class Loaded:
         """Write the tensors as a safetensors file. Raises UsageError where there are none, or no room."""
         if self._image < 0:
             raise UsageError("there are no tensors to save", hint="the report says what came out")
-        size = Image(self._image).size
+        size = OpenBlob(self._image).size
         try:
             with Unfinished(path) as file:
                 for start in range(0, size, _STEP):
-                    os.pwrite(file.descriptor, os.pread(self._image, _STEP, start), start)
+                    file.append(os.pread(self._image, _STEP, start))
                 file.publish()
         except OSError as error:
             raise UsageError(

@@ -147,7 +147,7 @@ def verify(
     proofs, complaints = [], []
     alone = os.path.isfile(path)
     for one in found:
-        against = [*_subjects(one, tree, alone=alone), *_stated(one, now, builder)]
+        against = [*_subjects(one, tree, alone=alone), *objections(one, now, builder)]
         complaints += against
         size = sum(file.size for file in tree)
         if not against:
@@ -178,7 +178,7 @@ def _subjects(one: Attestation, tree: Sequence[FileDigest], *, alone: bool) -> I
                 yield Complaint("PRV-008", name, f"is attested by {_short(one.kind)} and is not here")
 
 
-def _stated(one: Attestation, now: datetime, builder: str) -> Iterator[Complaint]:
+def objections(one: Attestation, now: datetime, builder: str = "") -> Iterator[Complaint]:
     """What an attestation itself says against the artifact."""
     said = one.predicate
     if isinstance(said, ScanResult) and said.verdict not in _ADMITTED:

@@ -193,7 +193,7 @@ def verify(path: str, lock: str, cache: DigestCache | None = None, without: Sequ
         )
     for name, file in tree.files:
         if entry.files.get(name, "").startswith("git-sha1:"):
-            found[name] = f"git-sha1:{_git_object(file)}"
+            found[name] = f"git-sha1:{git_object(file)}"
     refuse([Complaint(drift.rule, "", drift.what) for drift in changed(entry, found)])
     revision = f" at {entry.revision[:12]}" if entry.revision else ""
     return [Proof(kind="lock", by=lock, files=len(found), what=f"as locked: {entry.source}{revision}")]
@@ -203,7 +203,7 @@ def _shared(entry: Locked, found: dict[str, str]) -> int:
     return sum(found.get(name) == digest for name, digest in entry.files.items())
 
 
-def _git_object(path: str) -> str:
+def git_object(path: str) -> str:
     """The git object of a file, by which a hub names small files. No security rests on SHA-1 alone here."""
     with open(path, "rb") as file:
         data = file.read()

@@ -4,7 +4,7 @@ from weighbridge.sandbox.attempt import Attempt, Kind
 from weighbridge.sandbox.elsewhere import Elsewhere
 from weighbridge.sandbox.host import Sandbox
 from weighbridge.sandbox.kinds import loader_for
-from weighbridge.sandbox.outcome import Image, Outcome
+from weighbridge.sandbox.outcome import Outcome
 from weighbridge.sandbox.protocol import LAYERS, REQUIRED, Bounds
 
-__all__ = ["LAYERS", "REQUIRED", "Attempt", "Bounds", "Elsewhere", "Image", "Kind", "Outcome", "Sandbox", "loader_for"]
+__all__ = ["LAYERS", "REQUIRED", "Attempt", "Bounds", "Elsewhere", "Kind", "Outcome", "Sandbox", "loader_for"]

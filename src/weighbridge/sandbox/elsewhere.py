@@ -18,20 +18,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from weighbridge.formats.safetensors import read_safetensors
 from weighbridge.sandbox.attempt import Attempt, Kind
-from weighbridge.sandbox.outcome import ENVIRONMENT, Image, Outcome
-from weighbridge.sandbox.protocol import MOST_ANSWER, REQUIRED, Answer, Bounds, Request, libraries
-from weighbridge.schema import Unavailable, WeighbridgeError
+from weighbridge.sandbox.outcome import ENVIRONMENT, Outcome, insist, interpreter, tensors_of
+from weighbridge.sandbox.protocol import MOST_ANSWER, REQUIRED, SEATBELT, Answer, Bounds, Request, libraries
+from weighbridge.schema import Unavailable
 from weighbridge.source import FileBlob
-from weighbridge.source.blob import Slice, chunks
+from weighbridge.source.blob import OpenBlob, Slice, chunks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SEATBELT, RLIMITS, JOB, INTEGRITY = "seatbelt", "rlimits", "job", "low-integrity"
 _EXEC: Final = "/usr/bin/sandbox-exec"
 _STEP: Final = 1 << 16
+_LENGTH: Final = 8
 _TICK: Final = 0.05
 
 
@@ -78,9 +77,7 @@ class _Child:
         self.request = Request(
             loader=loader, name=os.path.basename(blob.path)[:255], layers=(), bounds=bounds, readable=libraries()
         )
-        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        code = f"import sys; sys.path.append({root!r}); from weighbridge.sandbox.guest.plain import main; main()"
-        command = [sys.executable, "-I", "-B", "-c", code]
+        command = interpreter("plain")
         self.layers: list[str] = []
         if tool:
             command = [tool, "-p", profile(sys.executable, self.request.readable), *command]
@@ -130,12 +127,7 @@ class _Child:
             self.layers += msgspec.json.decode(line, type=list[str]) if line else []
         except (OSError, msgspec.DecodeError):
             self.layers.clear()
-        missing = [name for name in self.required if name not in self.layers]
-        if missing:
-            raise Unavailable(
-                f"the sandbox does not hold: {', '.join(missing)} missing, active: {', '.join(self.layers) or 'none'}",
-                hint="--require-layers names those that you insist on",
-            )
+        insist(self.required, self.layers)
 
     def _tell(self, pipe: Any) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -159,25 +151,19 @@ class _Child:
         image = os.dup(self.said.fileno())
         self.said.close()
         attempts: list[Attempt] = []
-        answer, facts = Answer(error="the child ended without an answer"), None
-        if not self.limit:
+        answer, facts, told = Answer(error="the child ended without an answer"), None, ""
+        whole = OpenBlob(image)
+        if not self.limit and whole.size > 2 * _LENGTH:
+            size = min(int.from_bytes(whole.read(whole.size - _LENGTH, _LENGTH), "little"), MOST_ANSWER)
+            end = max(0, whole.size - _LENGTH - size)
             try:
-                whole = Image(image)
-                header = int.from_bytes(whole.read(0, 8), "little")
-                size = min(int.from_bytes(whole.read(max(0, whole.size - 8), 8), "little"), MOST_ANSWER)
-                if whole.size > 16 and header < whole.size:
-                    end = max(0, whole.size - 8 - size)
-                    answer = msgspec.json.decode(whole.read(end, size), type=Answer)
-                    if answer.tensors and not answer.error:
-                        facts = read_safetensors(Slice(whole, 0, end))
-            except (msgspec.DecodeError, UnicodeDecodeError, WeighbridgeError) as error:
-                attempts.append(
-                    Attempt(kind=Kind.ANSWER, call="", what=f"the answer is none: {error}", outcome="refused")
-                )
-        if facts is not None and facts.problems:
-            told = f"the tensors are no safetensors file: {facts.problems[0].detail}"
+                answer = msgspec.json.decode(whole.read(end, size), type=Answer)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                told = f"the answer is none: {error}"
+            if answer.tensors and not answer.error:
+                facts, told = tensors_of(Slice(whole, 0, end))
+        if told:
             attempts.append(Attempt(kind=Kind.ANSWER, call="", what=told, outcome="refused"))
-            facts = None
         if facts is None:
             os.close(image)
             image = -1

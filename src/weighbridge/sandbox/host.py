@@ -19,11 +19,10 @@ from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
-from weighbridge.formats.safetensors import read_safetensors
 from weighbridge.sandbox.abi import machine
 from weighbridge.sandbox.attempt import Attempt, Kind
 from weighbridge.sandbox.memory import readable
-from weighbridge.sandbox.outcome import ENVIRONMENT, Image, Outcome
+from weighbridge.sandbox.outcome import ENVIRONMENT, Outcome, insist, interpreter, tensors_of
 from weighbridge.sandbox.protocol import (
     LAYERS,
     MOST_ANSWER,
@@ -37,8 +36,9 @@ from weighbridge.sandbox.protocol import (
     libraries,
 )
 from weighbridge.sandbox.supervisor import Supervisor
-from weighbridge.schema import Unavailable, WeighbridgeError
+from weighbridge.schema import Unavailable
 from weighbridge.source import FileBlob
+from weighbridge.source.blob import OpenBlob
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,20 +62,8 @@ class Sandbox:
             raise Unavailable("this sandbox needs Linux", hint="weighbridge doctor says what this machine can isolate")
         self._machine = machine()
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        # The folder of the package is named, for copies that are not installed; nothing else is taken from outside.
-        code = f"import sys; sys.path.append({root!r}); from weighbridge.sandbox.guest.zygote import main; main()"
         self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and our own module
-            [
-                sys.executable,
-                "-I",
-                "-B",
-                "-c",
-                code,
-                str(there.fileno()),
-                "namespaces" if namespaces else "-",
-                *preload,
-            ],
+            [*interpreter("zygote"), str(there.fileno()), "namespaces" if namespaces else "-", *preload],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=None if os.environ.get("WEIGHBRIDGE_DEBUG") else subprocess.DEVNULL,
@@ -191,16 +179,14 @@ class Sandbox:
         held, listener = _locked(near)
         held += (NAMESPACES,) if self.namespaces and NAMESPACES in layers else ()
         broken = next((one[1:] for one in held if one.startswith("!")), "")
-        missing = [name for name in required if name not in {one.partition(" ")[0] for one in held}]
-        if (broken or missing) and listener >= 0:
-            os.close(listener)
         if broken:
             raise Unavailable(f"the sandbox could not lock itself in: {broken}", hint="weighbridge doctor says why")
-        if missing:
-            raise Unavailable(
-                f"the sandbox does not hold: {', '.join(missing)} missing, active: {', '.join(held) or 'none'}",
-                hint="--require-layers names those that you insist on; weighbridge doctor says why one is missing",
-            )
+        try:
+            insist(required, held)
+        except Unavailable:
+            if listener >= 0:
+                os.close(listener)
+            raise
         return held, listener
 
     @property
@@ -368,16 +354,11 @@ class _Watch:
             return None, -1
         try:
             fcntl.fcntl(output, _ADD_SEALS, _SEALS)
-            facts = read_safetensors(Image(output))
-            told = facts.problems[0].detail if facts.problems else ""
-        except (OSError, WeighbridgeError) as error:
-            told = error.message if isinstance(error, WeighbridgeError) else str(error)
-        if told:
-            attempts.append(
-                Attempt(
-                    kind=Kind.ANSWER, call="", what=f"the tensors are no safetensors file: {told}", outcome="refused"
-                )
-            )
+            facts, told = tensors_of(OpenBlob(output))
+        except OSError as error:
+            facts, told = None, f"the tensors could not be sealed: {error}"
+        if facts is None:
+            attempts.append(Attempt(kind=Kind.ANSWER, call="", what=told, outcome="refused"))
             os.close(output)
             return None, -1
         return facts, output

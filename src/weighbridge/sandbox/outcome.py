@@ -1,16 +1,23 @@
-"""Knows what comes of loading one file, on every system: layers, answer, attempts, limit, and the tensors as an image."""
+"""Knows what is the same on every system: how a child of ours is started, what has to hold, and what comes of one load."""
 
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from weighbridge.formats.safetensors import read_safetensors
+from weighbridge.schema import Unavailable, WeighbridgeError
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from weighbridge.formats.safetensors import SafetensorsFacts
     from weighbridge.sandbox.attempt import Attempt
     from weighbridge.sandbox.protocol import Answer
+    from weighbridge.source import Blob
 
 # All that a child knows of its surroundings.
 ENVIRONMENT: Final = {
@@ -20,7 +27,7 @@ ENVIRONMENT: Final = {
 }  # fmt: skip
 
 
-class Outcome(Struct, kw_only=True):
+class Outcome(Struct, frozen=True, kw_only=True):
     """What came of loading one file: the layers that held, the answer, what was tried, which limit ended it.
 
     `tensors` describes the safetensors image behind `image`, a sealed descriptor that the owner closes; -1 for none.
@@ -40,13 +47,30 @@ class Outcome(Struct, kw_only=True):
     image: int = -1
 
 
-class Image:
-    """The sealed tensors as a blob."""
+def interpreter(module: str) -> list[str]:
+    """The command that runs `main()` of a module of the guest, in an interpreter that takes nothing from outside."""
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    # The folder of the package is named, for copies that are not installed.
+    code = f"import sys; sys.path.append({root!r}); from weighbridge.sandbox.guest.{module} import main; main()"
+    return [sys.executable, "-I", "-B", "-c", code]
 
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-        self.size = os.fstat(descriptor).st_size
 
-    def read(self, offset: int, length: int) -> bytes:
-        """See `Blob.read`."""
-        return os.pread(self.descriptor, length, offset)
+def insist(required: Sequence[str], held: Sequence[str]) -> None:
+    """Raise Unavailable where a required layer does not hold. A layer may have its edition behind it."""
+    missing = [name for name in required if name not in {one.partition(" ")[0] for one in held}]
+    if missing:
+        raise Unavailable(
+            f"the sandbox does not hold: {', '.join(missing)} missing, active: {', '.join(held) or 'none'}",
+            hint="--require-layers names those that you insist on; weighbridge doctor says why one is missing",
+        )
+
+
+def tensors_of(image: Blob) -> tuple[SafetensorsFacts | None, str]:
+    """The tensors that came out, or why they are none: read as strictly as any other file."""
+    try:
+        facts = read_safetensors(image)
+    except WeighbridgeError as error:
+        return None, f"the tensors are no safetensors file: {error.message}"
+    if facts.problems:
+        return None, f"the tensors are no safetensors file: {facts.problems[0].detail}"
+    return facts, ""

@@ -21,7 +21,8 @@ RLIMITS, CAPABILITIES, NO_NEW_PRIVILEGES, LANDLOCK, SECCOMP, SUPERVISOR, NAMESPA
     "rlimits", "capabilities", "no-new-privs", "landlock", "seccomp", "supervisor", "namespaces",
 )  # fmt: skip
 # Elsewhere there is less, and it has names of its own.
-_ELSEWHERE: Final = {"darwin": ("seatbelt", RLIMITS), "win32": ("job", "low-integrity")}
+SEATBELT, JOB, LOW_INTEGRITY = "seatbelt", "job", "low-integrity"
+_ELSEWHERE: Final = {"darwin": (SEATBELT, RLIMITS), "win32": (JOB, LOW_INTEGRITY)}
 REQUIRED: Final = _ELSEWHERE.get(
     sys.platform, (RLIMITS, CAPABILITIES, NO_NEW_PRIVILEGES, LANDLOCK, SECCOMP, SUPERVISOR)
 )

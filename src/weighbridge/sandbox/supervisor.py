@@ -246,11 +246,12 @@ class Supervisor:
 
     # Files
 
-    def _path(self, call: _Call, folder: int, text: str) -> str:
-        """The path that is meant, made absolute; what lies behind a descriptor by its own name."""
+    def _path(self, call: _Call, folder: int, place: int) -> str:
+        """The path at one argument, from the folder at another (-1 for none), made absolute; a descriptor by its own name."""
+        text = call.memory.text(call.arguments[place])
         if os.path.isabs(text):
             return text
-        where = folder & 0xFFFFFFFF
+        where = call.arguments[folder] & 0xFFFFFFFF
         if folder < 0 or where == _HERE & 0xFFFFFFFF:
             return os.path.join("/", text)
         try:
@@ -272,7 +273,7 @@ class Supervisor:
     def _opened(self, call: _Call) -> tuple[int, ...] | None:
         at = call.name == "openat"
         flags = call.arguments[2 if at else 1] if call.name != "creat" else _CREATE | 1
-        path = self._path(call, call.arguments[0] if at else -1, call.memory.text(call.arguments[1 if at else 0]))
+        path = self._path(call, 0 if at else -1, 1 if at else 0)
         if flags & (_ACCESS_MODE | _CREATE | _TRUNCATE):
             self.note(Kind.WRITE, call.name, path, "denied")
             return (-errno.EACCES,)
@@ -300,13 +301,12 @@ class Supervisor:
 
     def _looked_at(self, call: _Call) -> tuple[int, ...]:
         folder, place, target = _LOOKS[call.name]
-        text = call.memory.text(call.arguments[place])
-        behind = folder >= 0 and not text and call.arguments[3] & _EMPTY_PATH
+        # The path may change between two looks: whether it is empty decides nothing but which descriptor of its own is meant.
+        behind = folder >= 0 and call.arguments[3] & _EMPTY_PATH and not call.memory.text(call.arguments[place], 1)
         if behind:
             found: os.stat_result | None = os.stat(f"/proc/{call.pid}/fd/{call.arguments[0] & 0xFFFFFFFF}")
         else:
-            path = self._path(call, call.arguments[folder] if folder >= 0 else -1, text)
-            found = self._stat(call.name, path)
+            found = self._stat(call.name, self._path(call, folder, place))
         if found is None:
             return (-errno.ENOENT,)
         return (
@@ -327,7 +327,7 @@ class Supervisor:
 
     def _asked(self, call: _Call) -> tuple[int, ...]:
         folder, place, mode = _MAY[call.name]
-        path = self._path(call, call.arguments[folder] if folder >= 0 else -1, call.memory.text(call.arguments[place]))
+        path = self._path(call, folder, place)
         real = self._inside(path)
         if not real:
             self.note(Kind.READ, call.name, path, "denied")
@@ -337,7 +337,7 @@ class Supervisor:
 
     def _link(self, call: _Call) -> tuple[int, ...]:
         folder, place, target, size = _LINKS[call.name]
-        path = self._path(call, call.arguments[folder] if folder >= 0 else -1, call.memory.text(call.arguments[place]))
+        path = self._path(call, folder, place)
         if not self._inside(os.path.dirname(path)):
             self.note(Kind.READ, call.name, path, "denied")
             return (-errno.ENOENT,)
@@ -356,7 +356,7 @@ class Supervisor:
             if self.threads > 0:
                 self.threads -= 1
                 return (0, 0, _CONTINUE)
-            self.note(Kind.LIMIT, "clone", "threads than the bound", "denied")
+            self.note(Kind.LIMIT, "clone", "more threads than the bound", "denied")
             return (-errno.EAGAIN,)
         if self.forks > 0 and not special:
             self.forks -= 1
@@ -364,7 +364,7 @@ class Supervisor:
             return (0, 0, _CONTINUE)
         self.note(Kind.PROCESS, call.name, "a process in other namespaces" if special else "a new process", "denied")
         if not special:
-            self.note(Kind.LIMIT, call.name, f"processes than {self.allowed}", "denied")
+            self.note(Kind.LIMIT, call.name, f"more processes than {self.allowed}", "denied")
         return (-errno.EPERM,)
 
     def _mapped(self, call: _Call) -> tuple[int, ...]:
@@ -461,7 +461,7 @@ class Supervisor:
         kind = Kind.WRITE if name in _WRITES else Kind.PROCESS if name in _PROCESSES else Kind.KERNEL
         if name in _PATHS:
             place = _PATHS[name]
-            what = self._path(call, arguments[place - 1] if place else -1, memory.text(arguments[place]))
+            what = self._path(call, place - 1, place)
         else:
             what = _registers(name, arguments)
         self.note(kind, name, what, "denied")

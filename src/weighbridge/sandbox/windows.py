@@ -9,6 +9,8 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING, Any, Final
 
+from weighbridge.sandbox.protocol import JOB, LOW_INTEGRITY
+
 if TYPE_CHECKING:
     import subprocess
 
@@ -66,7 +68,7 @@ def confine(process: subprocess.Popen[bytes], bounds: Bounds) -> list[str]:
         return []
     # The job ends when its last handle is closed: with this process.
     _jobs.append(job)
-    return ["job"]
+    return [JOB]
 
 
 def lower() -> list[str]:
@@ -84,4 +86,4 @@ def lower() -> list[str]:
     label = _Label(sid, _GROUP_INTEGRITY)
     size = ctypes.sizeof(label) + int(advanced.GetLengthSid(sid))
     done = advanced.SetTokenInformation(token, _INTEGRITY_LEVEL, ctypes.byref(label), size)
-    return ["low-integrity"] if done else []
+    return [LOW_INTEGRITY] if done else []

@@ -77,6 +77,18 @@ class FileBlob:
         self.close()
 
 
+class OpenBlob:
+    """A file by its descriptor, which stays its owner's."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.size = os.fstat(descriptor).st_size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """See `Blob.read`."""
+        return os.pread(self.descriptor, length, offset) if offset < self.size else b""
+
+
 def unreadable(path: str, error: OSError) -> SourceError:
     """What to tell a user about a file that cannot be read."""
     hints = {

@@ -20,6 +20,13 @@ def write_whole(path: str, data: bytes) -> None:
     os.replace(beside, path)
 
 
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
+    """Write to the end, however little is taken at a time. Raises OSError."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
 class Unfinished:
     """A file that gets its name once it is complete.
 
@@ -39,6 +46,10 @@ class Unfinished:
         if self.descriptor < 0:
             self._beside = f"{path}.{os.getpid()}.part"
             self.descriptor = os.open(self._beside, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+
+    def append(self, data: bytes) -> None:
+        """Write behind what is there. Raises OSError."""
+        write_all(self.descriptor, data)
 
     def publish(self, path: str = "") -> None:
         """Give the file its name, over one that has it. Raises OSError."""

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from tests.corpus.payloads import Does
-from weighbridge.sandbox import Bounds, Elsewhere, Image, Kind
+from weighbridge.sandbox import Bounds, Elsewhere, Kind
 from weighbridge.sandbox.elsewhere import profile
 from weighbridge.schema import Unavailable
+from weighbridge.source.blob import OpenBlob
 
 BOUNDS = Bounds(memory=200 << 20, processor=4, seconds=8, output=1 << 22)
 
@@ -41,7 +42,7 @@ def test_tensors_and_values_come_out(tmp_path, tool):
     found = loaded(tmp_path, {"a": array, "n": 3}, tool, required=("seatbelt", "rlimits"))
     assert found.layers == ("seatbelt", "rlimits")
     one = found.tensors.tensors[0]
-    assert Image(found.image).read(found.tensors.data + one.start, one.end - one.start) == array.tobytes()
+    assert OpenBlob(found.image).read(found.tensors.data + one.start, one.end - one.start) == array.tobytes()
     assert [(value.path, value.what) for value in found.answer.values] == [("n", "3")]
     os.close(found.image)
     assert (tmp_path / "profile").read_text().startswith("(version 1)(deny default)")

@@ -14,8 +14,9 @@ import psutil
 import pytest
 
 from tests.corpus.payloads import Does
-from weighbridge.sandbox import Bounds, Image, Kind, Sandbox
+from weighbridge.sandbox import Bounds, Kind, Sandbox
 from weighbridge.schema import SourceError, Unavailable
+from weighbridge.source.blob import OpenBlob
 
 BOUNDS = Bounds(memory=1 << 30, processor=2, seconds=3, output=1 << 22)
 
@@ -33,7 +34,7 @@ def what(found, kind):
 def test_tensors_come_out_sealed_and_values_in_words(sandbox, tmp_path):
     array = np.arange(6.0).reshape(2, 3)
     found = loaded(sandbox, tmp_path, {"a": array, "b": [array.T], "epoch": 3, "name": "x"})
-    image = Image(found.image)
+    image = OpenBlob(found.image)
     tensors = {
         one.name: image.read(found.tensors.data + one.start, one.end - one.start) for one in found.tensors.tensors
     }

@@ -31,6 +31,7 @@ from weighbridge.sandbox.protocol import (
     Bounds,
     Request,
 )
+from weighbridge.source.whole import write_all
 
 
 def run(request: Request, given: list[int]) -> None:
@@ -131,6 +132,4 @@ def tell(answer: Answer) -> None:
         data = msgspec.json.encode(
             Answer(kind=answer.kind, tensors=answer.tensors, left=answer.left + len(answer.values))
         )
-    view = memoryview(data)
-    while view:
-        view = view[os.write(RESULT, view) :]
+    write_all(RESULT, data)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import math
-import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from weighbridge.formats.safetensors import BITS, write_header
 from weighbridge.sandbox.protocol import Answer, Value
+from weighbridge.source.whole import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +23,6 @@ _TENSORS: Final = 100_000
 _VALUES: Final = 512
 _SHOWN: Final = 200
 _DEPTH: Final = 24
-_ALIGNED: Final = 8
 _PLAIN: Final = (str, int, float, bool, type(None), bytes, complex)
 
 
@@ -127,24 +125,11 @@ def _tensor(name: str, value: Any) -> _Tensor | None:
 
 
 def _write(tensors: list[_Tensor], output: int) -> None:
-    table: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    widths = {one.name: _width(one.dtype) for one in tensors}
-    tensors.sort(key=lambda one: -widths[one.name])
-    position = 0
+    # Aligned types first, so that every tensor begins at a multiple of its width.
+    tensors.sort(key=lambda one: -BITS[one.dtype])
+    write_all(output, write_header(((one.name, one.dtype, one.shape) for one in tensors), {"format": "pt"}))
     for one in tensors:
-        end = position + math.prod(one.shape) * widths[one.name]
-        table[one.name] = {"dtype": one.dtype, "shape": one.shape, "data_offsets": (position, end)}
-        position = end
-    header = json.dumps(table, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % _ALIGNED)
-    for piece in (len(header).to_bytes(8, "little") + header, *(one.raw for one in tensors)):
-        view = memoryview(piece if isinstance(piece, bytes) else piece())
-        while view:
-            view = view[os.write(output, view) :]
-
-
-def _width(dtype: str) -> int:
-    return 1 if dtype == "BOOL" or dtype.startswith("F8") else int(dtype.lstrip("BFIUC")) // 8
+        write_all(output, one.raw())
 
 
 def _words(value: Any) -> str:

@@ -11,6 +11,7 @@ import msgspec
 from weighbridge.sandbox.guest import loaders
 from weighbridge.sandbox.guest.harvest import harvest
 from weighbridge.sandbox.protocol import MOST_ANSWER, Answer, Request
+from weighbridge.source.whole import write_all
 
 
 def main() -> None:
@@ -31,9 +32,7 @@ def main() -> None:
     data = msgspec.json.encode(answer)
     if len(data) >= MOST_ANSWER:
         data = msgspec.json.encode(Answer(kind=answer.kind, tensors=answer.tensors, left=len(answer.values)))
-    data += len(data).to_bytes(8, "little")
-    while data:
-        data = data[os.write(answers, data) :]
+    write_all(answers, data + len(data).to_bytes(8, "little"))
     os._exit(0)
 
 

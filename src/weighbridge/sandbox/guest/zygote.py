@@ -20,6 +20,7 @@ import sys
 import msgspec
 
 from weighbridge.sandbox import kernel
+from weighbridge.sandbox.guest.child import run
 from weighbridge.sandbox.protocol import MOST_REQUEST, NAMESPACES, Ended, Request
 
 
@@ -91,8 +92,6 @@ def end(wardens: set[int]) -> None:
 
 def warden(request: Request, descriptors: list[int], spaces: bool) -> None:
     """Make the child, wait for it, tell how it ended. Never returns."""
-    from weighbridge.sandbox.guest.child import run  # noqa: PLC0415  # the zygote needs none of it
-
     *given, report = descriptors
     code = 1
     try:
