@@ -80,7 +80,7 @@ docs: $(STAMP)
 	$(BIN)/zensical build --clean
 
 lock: $(STAMP)
-	for name in base dev bench; do $(BIN)/python -m uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 requirements/$$name.in -o requirements/$$name.txt; done
+	for name in base registry dev bench; do $(BIN)/python -m uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 requirements/$$name.in -o requirements/$$name.txt; done
 
 clean:
 	rm -rf build dist site demo .bench src/*.so src/weighbridge/formats/pickle/*.so

@@ -30,7 +30,10 @@ VERBS: Final = {
     "inventory": "list the models and datasets that code names",
     "diff": "compare two versions, or a derivative with its base",
     "keys": "make, show, rotate and revoke signing keys",
-    "cache": "show or clear what is kept of far artifacts",
+    "serve": "serve the registry: only what was approved",
+    "worker": "inspect what a registry is asked for, apart from its web processes",
+    "registry": "ask a registry, decide, push and pull, prove, back up",
+    "cache": "show or clear what is kept of far artifacts; find revoked copies",
     "doctor": "say what this installation can do",
 }
 _EPILOG: Final = "A bare path means scan: weighbridge model.pt"

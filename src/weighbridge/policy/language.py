@@ -106,6 +106,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     provenance: Wanted = Wanted()
     names: Own = Own()
     dependencies: Demands = Demands()
+    registry: dict[str, Any] = {}
     source: str = ""
 
 
@@ -118,6 +119,7 @@ class _File(Struct, forbid_unknown_fields=True, kw_only=True):
     provenance: dict[str, Any] = {}
     names: dict[str, Any] = {}
     dependencies: dict[str, Any] = {}
+    registry: dict[str, Any] = {}
 
 
 def find_settings(explicit: str | None, folder: str = ".") -> Settings:
@@ -186,5 +188,6 @@ def parse_settings(document: Mapping[str, Any], source: str) -> Settings:
         provenance=provenance,
         names=known,
         dependencies=dependencies,
+        registry=file.registry,
         source=source,
     )

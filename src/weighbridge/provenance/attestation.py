@@ -17,6 +17,7 @@ from weighbridge.provenance.digest import digests, members
 from weighbridge.provenance.predicates import (
     Approval,
     ConversionResult,
+    Decision,
     Predicate,
     ScanResult,
     SlsaProvenance,
@@ -187,6 +188,8 @@ def objections(one: Attestation, now: datetime, builder: str = "") -> Iterator[C
         yield Complaint("PRV-008", "", f"the signed test result says {said.verdict}")
     elif isinstance(said, Summary) and said.result != "PASSED":
         yield Complaint("PRV-008", "", f"the verification summary of {said.verifier} says {said.result}")
+    elif isinstance(said, Decision):
+        yield Complaint("PRV-008", "", f"{said.by} decided: {said.outcome}, because {said.reason}")
     elif isinstance(said, Approval) and said.expires and f"{now:%Y-%m-%d}" > said.expires[:10]:
         yield Complaint("PRV-006", "", f"the approval by {said.by} ended on {said.expires}")
     elif isinstance(said, SlsaProvenance):
@@ -218,6 +221,8 @@ def described(one: Attestation) -> str:
     if isinstance(said, Approval):
         scopes = f" for {', '.join(said.scopes)}" if said.scopes else ""
         return f"approved by {said.by}{scopes}{f' until {said.expires}' if said.expires else ''}: {said.reason}"
+    if isinstance(said, Decision):
+        return f"{said.outcome} by {said.by}: {said.reason}"
     if isinstance(said, SlsaProvenance):
         parts = ", ".join(material.name or material.uri for material in said.materials[:4])
         return f"built by {said.builder} ({said.build_type}) from {parts}"

@@ -16,6 +16,7 @@ from weighbridge.schema import VerificationFailed
 SCAN: Final = "https://weighbridge.dev/attestation/scan-result/v1"
 TEST: Final = "https://weighbridge.dev/attestation/test-result/v1"
 APPROVAL: Final = "https://weighbridge.dev/attestation/approval/v1"
+DECISION: Final = "https://weighbridge.dev/attestation/decision/v1"
 CONVERSION: Final = "https://weighbridge.dev/attestation/conversion/v1"
 BILL: Final = "https://cyclonedx.org/bom"
 SLSA: Final = "https://slsa.dev/provenance/v1"
@@ -25,6 +26,7 @@ NAMES: Final = {
     "scan": SCAN,
     "test": TEST,
     "approval": APPROVAL,
+    "decision": DECISION,
     "conversion": CONVERSION,
     "bom": BILL,
     "slsa": SLSA,
@@ -74,13 +76,36 @@ class TestResult(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Approval(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Somebody's decision to let an artifact in: for which environments, until when (a date; empty for no end), why."""
+    """Somebody's decision to let an artifact in: for which environments, until when (a date; empty for no end), why.
+
+    A registry also says of which `subject` (`model acme/net@commit`) and case, who asked, who agreed, and by which policy
+    and report.
+    """
 
     by: str
     approved_at: str
     reason: str
     scopes: tuple[str, ...] = ()
     expires: str = ""
+    subject: str = ""
+    case: int = 0
+    requester: str = ""
+    reviewers: tuple[str, ...] = ()
+    policy: str = ""
+    report_sha256: str = ""
+
+
+class Decision(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a registry decided other than to let an artifact in: `outcome` is a state, such as rejected or revoked."""
+
+    outcome: str
+    by: str
+    decided_at: str
+    reason: str
+    subject: str = ""
+    case: int = 0
+    policy: str = ""
+    report_sha256: str = ""
 
 
 class Converted(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -134,12 +159,20 @@ class Summary(Struct, frozen=True, kw_only=True):
     levels: tuple[str, ...] = ()
 
 
-Predicate: TypeAlias = ScanResult | TestResult | Approval | ConversionResult | SlsaProvenance | Summary | dict[str, Any]
+Predicate: TypeAlias = (
+    ScanResult | TestResult | Approval | Decision | ConversionResult | SlsaProvenance | Summary | dict[str, Any]
+)
 
 
 def read(kind: str, table: object) -> Predicate:
     """The predicate of a type that is known here, or its plain table. Raises VerificationFailed where it is incomplete."""
-    own = {SCAN: ScanResult, TEST: TestResult, APPROVAL: Approval, CONVERSION: ConversionResult}.get(kind)
+    own = {
+        SCAN: ScanResult,
+        TEST: TestResult,
+        APPROVAL: Approval,
+        DECISION: Decision,
+        CONVERSION: ConversionResult,
+    }.get(kind)
     try:
         if own is not None:
             made: Predicate = msgspec.convert(table, own)

@@ -78,8 +78,9 @@ class Session:
 
     def __init__(
         self, *, tokens: Mapping[str, Mapping[str, str]] | None = None, cache: Cache | None = None, connections: int = 8,
-        patience: float = 20.0, backoff: float = 0.5,
+        patience: float = 20.0, backoff: float = 0.5, trusted: str = "",
     ) -> None:  # fmt: skip
+        """`trusted` is the one origin whose address may be private; without it, the origin of each request as given."""
         retry = Retry(
             total=_ATTEMPTS, redirect=0, status_forcelist=_AGAIN, backoff_factor=backoff, backoff_max=30,
             respect_retry_after_header=True, allowed_methods=("GET", "HEAD"), raise_on_status=False, raise_on_redirect=False,
@@ -89,6 +90,7 @@ class Session:
         self._led = urllib3.PoolManager(maxsize=connections, block=True, retries=retry, timeout=timeout)
         self._led.pool_classes_by_scheme = {"http": _GuardedHTTPPool, "https": _GuardedHTTPSPool}
         self._tokens = dict(tokens or {})
+        self._trusted = origin(trusted) if trusted else ""
         self._lock = threading.Lock()
         self.cache = cache
         self.received = 0
@@ -102,14 +104,18 @@ class Session:
         """Send these headers to one origin from now on."""
         self._tokens[origin] = headers
 
-    def open(self, url: str, headers: Mapping[str, str] | None = None, *, method: str = "GET") -> tuple[Any, str]:
+    def open(
+        self, url: str, headers: Mapping[str, str] | None = None, *, method: str = "GET", body: bytes | None = None
+    ) -> tuple[Any, str]:
         """(response with its body unread, final address). Raises SourceError for anything but 2xx, 401 and 416."""
         first = current = url
         for _ in range(_REDIRECTS + 1):
-            manager = self._asked if origin(current) == origin(first) else self._led
+            manager = self._asked if origin(current) == (self._trusted or origin(first)) else self._led
             sent = {"Accept-Encoding": "identity", **(headers or {}), **self._tokens.get(origin(current), {})}
             try:
-                response = manager.request(method, current, headers=sent, preload_content=False, redirect=False)
+                response = manager.request(
+                    method, current, body=body, headers=sent, preload_content=False, redirect=False
+                )
             except urllib3.exceptions.MaxRetryError as error:
                 raise _unreachable(current, error.reason or error) from error
             except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
@@ -149,6 +155,17 @@ class Session:
                 file.writelines(_pieces(self, response, most, final))
         except OSError as error:
             raise SourceError(f"{path}: {(error.strerror or str(error)).lower()}", hint="make room for it") from error
+
+    def stream(self, url: str, most: int) -> Iterator[bytes]:
+        """The body of up to `most` bytes, as it comes. Raises SourceError, also where it breaks off."""
+        response, final = self._granted(url)
+        stated = response.headers.get("Content-Length", "")
+        received = 0
+        for piece in _pieces(self, response, most, final):
+            received += len(piece)
+            yield piece
+        if stated.isdigit() and int(stated) != received:
+            raise SourceError(f"{_plain(final)}: the answer broke off", hint="try again later")
 
     def _granted(self, url: str, headers: Mapping[str, str] | None = None) -> tuple[Any, str]:
         """(response with its body unread, final address) of what needs no other token. Raises SourceError."""

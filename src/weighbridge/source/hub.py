@@ -34,16 +34,17 @@ class HubTree(Unchecked):
 
     format = "folder"
 
-    def __init__(self, address: str, session: Session) -> None:
+    def __init__(self, address: str, session: Session, endpoint: str = "") -> None:
+        """`endpoint` is the hub to ask; without one, the environment names it, and the token for it."""
         match = _ADDRESS.match(address)
         if match is None:
             raise UsageError(f"{address}: not an address of a hub", hint="hf://owner/name@revision")
         self._session = session
-        self._endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+        self._endpoint = (endpoint or os.environ.get("HF_ENDPOINT", "https://huggingface.co")).rstrip("/")
         self._kind = match["kind"] or "models"
         self.name, revision = match["name"], match["revision"] or "main"
         token = next((os.environ[name] for name in _TOKENS if os.environ.get(name)), "")
-        if token:
+        if token and not endpoint:
             session.allow(origin(self._endpoint), {"Authorization": f"Bearer {token}"})
         self.owner = self.answers_to = self.licence = ""
         self._digests: dict[str, str] = {}
@@ -109,9 +110,12 @@ class HubTree(Unchecked):
 
     def open(self, entry: Entry) -> Blob:
         """See `Tree.open`. The size is what the server of the bytes says, not what the list says."""
+        return HttpBlob(self._session, self.address_of(entry.name))
+
+    def address_of(self, name: str) -> str:
+        """Where the bytes of a file are fetched."""
         kind = "" if self._kind == "models" else f"{self._kind}/"
-        url = f"{self._endpoint}/{kind}{self.name}/resolve/{self.commit}/{quote(entry.name)}"
-        return HttpBlob(self._session, url)
+        return f"{self._endpoint}/{kind}{self.name}/resolve/{self.commit}/{quote(name)}"
 
     def anomalies(self) -> list[Anomaly]:
         """See `Tree.anomalies`."""

@@ -28,7 +28,11 @@ _ORDER: Final = ("-none-any.whl", "manylinux", ".whl", ".tar.gz", ".zip")
 
 
 class Published(Struct, frozen=True, kw_only=True):
-    """One file of one release. `digest` is `sha256:…` or an npm integrity, `released` ISO 8601, `by` who published it where that is said."""
+    """One file of one release.
+
+    `digest` is `sha256:…` or an npm integrity, `released` ISO 8601, `by` who published it where that is said, `python` the
+    versions it is for, `size` in bytes (-1: not said).
+    """
 
     name: str
     version: str
@@ -39,6 +43,8 @@ class Published(Struct, frozen=True, kw_only=True):
     attested: bool = False
     withdrawn: str = ""
     by: str = ""
+    size: int = -1
+    python: str = ""
 
 
 def is_release(text: str) -> bool:
@@ -89,18 +95,54 @@ def _pypi(root: dict[str, Any], address: str, name: str, version: str, like: str
             str(one["filename"]),
         ),
     )
-    hashes = chosen.get("hashes")
-    yanked = chosen.get("yanked")
+    return _published(chosen, address, name, version)
+
+
+def _published(row: dict[str, Any], address: str, name: str, version: str) -> Published:
+    hashes, yanked, size = row.get("hashes"), row.get("yanked"), row.get("size")
     return Published(
         name=name,
         version=version,
-        file=os.path.basename(str(chosen["filename"])),
-        address=urljoin(address, str(chosen.get("url", ""))),
+        file=os.path.basename(str(row["filename"])),
+        address=urljoin(address, str(row.get("url", ""))),
         digest=f"sha256:{hashes.get('sha256', '')}" if isinstance(hashes, dict) and hashes.get("sha256") else "",
-        released=str(chosen.get("upload-time") or ""),
-        attested=bool(chosen.get("provenance")),
+        released=str(row.get("upload-time") or ""),
+        attested=bool(row.get("provenance")),
         withdrawn="" if not yanked else str(yanked) if isinstance(yanked, str) else "yanked",
+        size=size if type(size) is int else -1,
+        python=str(row.get("requires-python") or ""),
     )
+
+
+def python_project(name: str, session: Session, index: str) -> tuple[str, tuple[Published, ...]]:
+    """(status, files) of a Python project (PEP 691, PEP 792); files whose names say no version are left out.
+
+    Raises SourceError.
+    """
+    from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename  # noqa: PLC0415
+
+    address = f"{index.rstrip('/')}/{name}/"
+    root = _document(session, address, _JSON)
+    found = []
+    for row in _rows(root, "files"):
+        file = os.path.basename(str(row.get("filename", "")))
+        try:
+            version = (parse_wheel_filename(file) if file.endswith(".whl") else parse_sdist_filename(file))[1]
+        except (InvalidWheelFilename, InvalidSdistFilename):
+            continue
+        found.append(_published(row, address, name, str(version)))
+    status = root.get("project-status")
+    return str(status.get("status", "active")) if isinstance(status, dict) else "active", tuple(found)
+
+
+def node_project(name: str, session: Session, index: str) -> dict[str, Any]:
+    """What an npm registry says of a package, as it says it. Raises SourceError."""
+    return _document(session, f"{index.rstrip('/')}/{quote(name, safe='@')}", {})
+
+
+def node_release(root: dict[str, Any], name: str, version: str) -> Published:
+    """One version of what `node_project` gave. Raises SourceError where it has none."""
+    return _npm(root, name, version)
 
 
 def _rank(name: str) -> int:

@@ -21,32 +21,40 @@ if TYPE_CHECKING:
     from weighbridge.source.http import Session
 
 
+def store_of(address: str, *, prefixed: bool = True) -> Any:
+    """The store of an address, at its prefix or as a whole. Raises Unavailable without the library."""
+    try:
+        from obstore.store import S3Store, from_url  # noqa: PLC0415  # an extra
+    except ImportError as error:
+        raise Unavailable("object stores need the extra s3", hint="pip install 'weighbridge[s3]'") from error
+    parts = urlsplit(address)
+    options: dict[str, Any] = {"retry_config": {"max_retries": 4, "retry_timeout": timedelta(seconds=60)}}
+    if parts.scheme != "s3":
+        return from_url(address, **options)
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    if endpoint:
+        options["endpoint"] = endpoint
+    if endpoint.startswith("http://"):
+        options["client_options"] = {"allow_http": True}
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    prefix = parts.path.strip("/") if prefixed else ""
+    return S3Store(parts.netloc, prefix=prefix or None, region=region, **options)
+
+
 class ObjectTree(Unchecked):
     """The objects below a prefix; a single object is a tree of one."""
 
     format = "folder"
 
     def __init__(self, address: str, session: Session) -> None:
-        try:
-            import obstore  # noqa: PLC0415  # an extra
-            from obstore.store import S3Store  # noqa: PLC0415
-        except ImportError as error:
-            raise Unavailable("s3:// needs the extra s3", hint="pip install 'weighbridge[s3]'") from error
         parts = urlsplit(address)
         self._prefix = parts.path.lstrip("/")
         self.root = address.rstrip("/")
-        self._session, self._obstore = session, obstore
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-        options: dict[str, Any] = {"retry_config": {"max_retries": 4, "retry_timeout": timedelta(seconds=60)}}
-        if endpoint:
-            options["endpoint"] = endpoint
-        if endpoint.startswith("http://"):
-            options["client_options"] = {"allow_http": True}
-        self._store = S3Store(
-            parts.netloc,
-            region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
-            **options,
-        )
+        self._session = session
+        self._store = store_of(address, prefixed=False)
+        import obstore  # noqa: PLC0415  # `store_of` has shown that it is there
+
+        self._obstore = obstore
 
     def entries(self) -> Iterator[Entry]:
         """See `Tree.entries`."""

@@ -1,0 +1,96 @@
+"""The verb `serve`: the registry, in one process and without configuration."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from weighbridge.cli.options import flag, parser
+from weighbridge.schema import Unavailable, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def run(arguments: list[str]) -> int:
+    """Run the verb."""
+    given = _parse(arguments)
+    try:
+        from weighbridge.registry.server import serve  # noqa: PLC0415  # an extra
+        from weighbridge.registry.services.house import open_house  # noqa: PLC0415
+    except ImportError as error:
+        raise Unavailable(
+            f"serve needs the extra registry ({error.name})", hint="pip install 'weighbridge[registry]'"
+        ) from error
+    house, token = open_house(
+        given.data, database=given.database or "", blobs=given.blobs or "", config=given.policy, changes=_changes(given)
+    )
+    if token:
+        print(f"the token of the first administrator, shown once:\n\n  {token}\n", file=sys.stderr)
+
+    def ready(address: str) -> None:
+        print(_GREETING.format(address=address), file=sys.stderr, flush=True)
+
+    serve(
+        house, host=given.host, port=_number(given.port, "port"), at_once=_number(given.workers, "workers"), ready=ready,
+        with_workers=not given.no_workers,
+    )  # fmt: skip
+    return 0
+
+
+_GREETING = """Weighbridge registry at {address}
+  models and datasets   export HF_ENDPOINT={address} HF_TOKEN=<token> HF_HUB_DISABLE_XET=1
+  Python packages       pip install --index-url <token-in-place-of-password>, {address}/pypi/simple/
+  npm packages          npm --registry {address}/npm/
+  decisions             weighbridge registry login {address}
+stop with Ctrl-C"""
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    made = parser(
+        "serve",
+        "Serve the registry: models, datasets and packages that were inspected and approved, and nothing else.",
+        "weighbridge serve --data /srv/weighbridge",
+    )
+    place = made.add_argument_group("where things lie")
+    flag(
+        place,
+        "data",
+        "folder for keys, database and blobs (default: ./weighbridge-data)",
+        default="weighbridge-data",
+        metavar="FOLDER",
+    )
+    flag(place, "database", "postgresql://… instead of a file in that folder", metavar="URL")
+    flag(place, "blobs", "s3://…, gs://… or az://… instead of a folder", metavar="URL")
+    flag(
+        place,
+        "policy",
+        "configuration with [registry] and the policy (default: weighbridge.toml in the folder)",
+        metavar="FILE",
+    )
+    web = made.add_argument_group("the server")
+    flag(web, "host", "address to listen on (default: 127.0.0.1)", default="127.0.0.1", metavar="ADDRESS")
+    flag(web, "port", "port to listen on (default: 8440)", default="8440", metavar="N")
+    flag(web, "address", "the address that clients use, where it is another", metavar="URL")
+    flag(web, "workers", "inspections at a time (default: 1)", default="1", metavar="N")
+    flag(web, "no-workers", "only answer requests; `weighbridge worker` inspects", action="store_true")
+    flag(web, "no-upstream", "fetch nothing from outside", action="store_true")
+    flag(web, "anonymous", "let anybody read what was approved", action="store_true")
+    return made.parse_args(arguments)
+
+
+def _changes(given: argparse.Namespace) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    if given.address:
+        changes["address"] = given.address
+    if given.no_upstream:
+        changes["upstreams"] = {"hub": "", "pypi": "", "npm": ""}
+    if given.anonymous:
+        changes["anonymous"] = True
+    return changes
+
+
+def _number(text: str, name: str) -> int:
+    if not text.isdigit():
+        raise UsageError(f"--{name} takes a number, not {text!r}")
+    return int(text)

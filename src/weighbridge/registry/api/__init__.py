@@ -1,0 +1,1 @@
+"""What clients speak: the Hub API, package indexes, and an API of the registry's own."""

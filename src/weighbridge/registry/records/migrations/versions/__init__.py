@@ -1,0 +1,1 @@
+"""The editions of the tables, one after the other."""

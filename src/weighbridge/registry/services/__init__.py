@@ -1,0 +1,38 @@
+"""What the registry does: takes in, inspects, decides, serves. Knows nothing of HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from weighbridge.registry.services.access import Access
+from weighbridge.registry.services.cases import Cases
+from weighbridge.registry.services.messages import Messages
+from weighbridge.registry.services.mirrors import Mirrors
+from weighbridge.registry.services.packages import Packages
+from weighbridge.registry.services.repositories import Repositories
+from weighbridge.registry.services.review import Review
+from weighbridge.registry.services.upkeep import Upkeep
+from weighbridge.registry.services.uploads import Uploads
+from weighbridge.registry.services.wishes import Wishes
+from weighbridge.registry.services.workflow import Workflow
+
+if TYPE_CHECKING:
+    from weighbridge.registry.services.house import House
+
+
+class Services:
+    """All services of one registry."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.access = Access(house)
+        self.cases = Cases(house)
+        self.repositories = Repositories(house, self.cases)
+        self.mirrors = Mirrors(house, self.cases, self.repositories)
+        self.packages = Packages(house, self.cases)
+        self.uploads = Uploads(house)
+        self.review = Review(house)
+        self.workflow = Workflow(house, self.cases, self.repositories, self.mirrors, self.packages)
+        self.messages = Messages(house)
+        self.upkeep = Upkeep(house, self.cases, self.workflow)
+        self.wishes = Wishes(self.repositories, self.mirrors, self.packages)

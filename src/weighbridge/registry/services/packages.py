@@ -1,0 +1,279 @@
+"""Knows packages of other indexes: what they have, which files may be handed out, and why the others may not.
+
+Sources: PEP 503, 592, 658, 691, 700 and 792 (simple indexes), the registry API of npm. A file is asked for, inspected and
+decided on its own; its revision is `version/file`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import time
+import zipfile
+from datetime import UTC, datetime, timedelta
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import insert, select, update
+
+from weighbridge.policy.language import matches
+from weighbridge.registry.records import tables
+from weighbridge.registry.services.cases import Cases, Kept
+from weighbridge.registry.services.refusal import No, Refusal
+from weighbridge.registry.services.states import MOVING, SERVED, State, told
+from weighbridge.schema import SourceError, VerificationFailed
+from weighbridge.source.http import Session
+from weighbridge.source.index import Published, node_project, node_release, python_project
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from weighbridge.registry.records.tables import Record
+    from weighbridge.registry.services.access import Caller
+    from weighbridge.registry.services.house import House
+
+_PYTHON: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?\Z")
+_NODE: Final = re.compile(r"(?:@[a-z0-9~-][a-z0-9._~-]{0,98}/)?[a-z0-9~-][a-z0-9._~-]{0,98}\Z")
+_METADATA: Final = 1 << 20
+_KNOWN: Final = 512
+
+
+class Offer(Struct, frozen=True, kw_only=True):
+    """A file of an index as clients may see it. `denied` says why it is not handed out; `state` is empty before anybody asked."""
+
+    file: Published
+    state: str = ""
+    denied: str = ""
+    case: int = 0
+    sha256: str = ""
+    metadata: str = ""
+
+
+class Project(Struct, frozen=True, kw_only=True):
+    """A package with its files. `document` is what an npm registry says of it."""
+
+    name: str
+    status: str
+    offers: tuple[Offer, ...]
+    document: dict[str, Any] = {}
+
+
+class Packages:
+    """The packages of one registry: `pypi` and `npm`."""
+
+    def __init__(self, house: House, cases: Cases) -> None:
+        self._house, self._cases = house, cases
+        self._known: dict[tuple[str, str], tuple[float, str, tuple[Published, ...], dict[str, Any]]] = {}
+        self._lock = Lock()
+
+    def project(self, kind: str, name: str) -> Project:
+        """What clients may see of a package. Raises Refusal where nobody has it, or its name is the organisation's own."""
+        name = normal(kind, name)
+        if any(matches(name, pattern) for pattern in self._house.terms.internal):
+            raise Refusal(
+                No.REPOSITORY, f"{name} is an internal name and is never fetched from outside",
+                hint="install it from the index of your own",
+            )  # fmt: skip
+        status, files, document = self._listing(kind, name)
+        cases = self._rows(kind, name)
+        offers = tuple(self._offer(one, cases.get(label_of(one))) for one in files)
+        return Project(name=name, status=status, offers=offers, document=document)
+
+    def _listing(self, kind: str, name: str) -> tuple[str, tuple[Published, ...], dict[str, Any]]:
+        now = time.monotonic()
+        with self._lock:
+            known = self._known.get((kind, name))
+        if known and known[0] > now:
+            return known[1:]
+        index = self._index(kind)
+        session = Session(trusted=index)
+        try:
+            if kind == "pypi":
+                status, files = python_project(name, session, index)
+                document: dict[str, Any] = {}
+            else:
+                status, document = "active", node_project(name, session, index)
+                files = tuple(_node_files(document, name))
+        except SourceError as error:
+            if " 404 " in f"{error.message} ":
+                raise Refusal(No.REPOSITORY, f"the index does not have {name}", hint="check the name") from error
+            raise Refusal(No.LATER, f"the index cannot be asked: {error.message}", hint=error.hint) from error
+        with self._lock:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            self._known[kind, name] = (now + self._house.terms.refresh_seconds, status, files, document)
+        return status, files, document
+
+    def _index(self, kind: str) -> str:
+        index = self._house.terms.upstreams.pypi if kind == "pypi" else self._house.terms.upstreams.npm
+        if not index:
+            raise Refusal(No.REPOSITORY, f"this registry asks no {kind} index", hint="set it in [registry.upstreams]")
+        return index
+
+    def _rows(self, kind: str, name: str) -> dict[str, Record]:
+        r, o = tables.revisions, tables.repositories
+        query = (
+            select(r.c.id, r.c.label, r.c.state, r.c.because, r.c.facts, r.c.round)
+            .join_from(r, o)
+            .where(o.c.kind == kind, o.c.folded == name)
+        )
+        with self._house.database.read() as connection:
+            return {row.label: row for row in connection.execute(query)}
+
+    def _offer(self, one: Published, row: Record | None) -> Offer:
+        if row is None:
+            return Offer(file=one, denied=self._too_young(one))
+        state = State(row.state)
+        facts = row.facts
+        if state in SERVED:
+            return Offer(
+                file=one, state=state, case=row.id, sha256=facts.get("sha256", ""), metadata=facts.get("metadata", "")
+            )
+        denied = "" if state in MOVING else told(state, row.id, row.because)
+        return Offer(file=one, state=state, case=row.id, denied=denied)
+
+    def _too_young(self, one: Published) -> str:
+        days = self._house.terms.cooldown_days
+        if not days:
+            return ""
+        try:
+            released = datetime.fromisoformat(one.released)
+        except ValueError:
+            return f"the index does not say when it was released, and releases wait {days:g} days"
+        if released.tzinfo is None:
+            released = released.replace(tzinfo=UTC)
+        ends = released + timedelta(days=days)
+        return f"released {one.released[:10]}, and releases wait {days:g} days" if ends > self._house.now() else ""
+
+    def want(self, kind: str, name: str, version: str, file: str, caller: Caller) -> tuple[Offer, int]:
+        """(what is known of a file, its case), asked for where nobody has. Raises Refusal where there is no such file."""
+        project = self.project(kind, name)
+        offer = next((one for one in project.offers if (one.file.version, one.file.file) == (version, file)), None)
+        if offer is None:
+            raise Refusal(No.ENTRY, f"{project.name} {version} has no file {file}", hint="check its name")
+        if offer.case or offer.denied:
+            return offer, offer.case
+        one = offer.file
+        facts = {
+            "address": one.address,
+            "digest": one.digest,
+            "released": one.released,
+            "by": one.by,
+            "python": one.python,
+        }
+        with self._house.database.write() as connection:
+            repository = self._repository(connection, kind, project.name)
+            number = self._cases.open(
+                connection, repository=repository, label=label_of(one), branch="", requester=caller.name,
+                title=f"{project.name} {version}: {file}", facts=facts,
+            )  # fmt: skip
+        self._house.submit(number, 1)
+        return msgspec.structs.replace(offer, case=number, state=State.REQUESTED.value), number
+
+    def _repository(self, connection: Any, kind: str, name: str) -> int:
+        o = tables.repositories
+        found = connection.scalar(select(o.c.id).where(o.c.kind == kind, o.c.folded == name))
+        if found is not None:
+            return int(found)
+        made = connection.execute(
+            insert(o).values(
+                kind=kind, name=name, folded=name, upstream=self._index(kind), created=self._house.clock(), facts={}
+            )
+        )
+        return int(made.inserted_primary_key[0])
+
+    def fetch(self, row: Record) -> list[Kept]:
+        """Bring the file of a case in, under the digest that its index stated when it was asked for.
+
+        Raises SourceError, and VerificationFailed where the bytes are others.
+        """
+        facts = dict(row.facts)
+        index = self._index(row.kind)
+        body = _Hashed(Session(trusted=index).stream(facts["address"], self._house.terms.largest_file))
+        kind, _, wanted = facts["digest"].replace("-", ":", 1).partition(":")
+        if kind not in {"sha256", "sha512"}:
+            raise VerificationFailed("the index names no digest for it", hint="fetch the file yourself, and verify it")
+        sha256, size = self._house.blobs.put(body, sha256=wanted if kind == "sha256" else "")
+        if kind == "sha512" and base64.b64encode(body.sha512.digest()).decode() != wanted:
+            raise VerificationFailed(
+                "the bytes are not what the index announced", hint="try again; if it stays, tell the index"
+            )
+        name = row.label.partition("/")[2]
+        facts |= {"sha256": sha256, "size": size, "sha1": body.sha1.hexdigest()}
+        facts["sha512"] = base64.b64encode(body.sha512.digest()).decode()
+        if name.endswith(".whl"):
+            facts |= self._metadata(sha256)
+        with self._house.database.write() as connection:
+            connection.execute(update(tables.revisions).where(tables.revisions.c.id == row.id).values(facts=facts))
+        return [Kept(path=name, size=size, sha256=sha256, oid="", lfs=True)]
+
+    def _metadata(self, sha256: str) -> dict[str, str]:
+        """The METADATA of a wheel as a blob of its own, for installers that resolve before they fetch (PEP 658)."""
+        path = self._house.blobs.path(sha256)
+        if not path:
+            return {}
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = [one for one in archive.infolist() if one.filename.endswith(".dist-info/METADATA")]
+                if len(names) != 1 or names[0].file_size > _METADATA:
+                    return {}
+                with archive.open(names[0]) as file:
+                    data = file.read(_METADATA + 1)
+        except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+            # What is wrong with the archive is for the inspection to say.
+            return {}
+        return {"metadata": self._house.blobs.put([data])[0]} if len(data) <= _METADATA else {}
+
+    def listing(self, row: Record, folder: str) -> str:
+        """A list with this one package in a folder, for the audit of names and advisories; the name of the list."""
+        version = row.label.partition("/")[0]
+        if row.kind == "pypi":
+            name = "requirements.txt"
+            text = f"{row.name}=={version} --hash=sha256:{row.facts.get('sha256', '')}\n"
+        else:
+            name = "package.json"
+            text = msgspec.json.encode({"name": "one-package", "dependencies": {row.name: version}}).decode()
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+            file.write(text)
+        return name
+
+
+class _Hashed:
+    """Passes bytes on and hashes them as npm and PyPI do."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self.sha512, self.sha1 = hashlib.sha512(), hashlib.sha1(usedforsecurity=False)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self.sha512.update(piece)
+            self.sha1.update(piece)
+            yield piece
+
+
+def _node_files(document: dict[str, Any], name: str) -> Iterator[Published]:
+    versions = document.get("versions")
+    for version in versions if isinstance(versions, dict) else ():
+        try:
+            yield node_release(document, name, str(version))
+        except SourceError:
+            continue
+
+
+def label_of(one: Published) -> str:
+    """The name of a file's revision."""
+    return f"{one.version}/{one.file}"
+
+
+def normal(kind: str, name: str) -> str:
+    """A package name as its index compares it. Raises Refusal for what can be none. Source: PEP 503."""
+    if kind == "pypi" and _PYTHON.match(name):
+        return re.sub(r"[-_.]+", "-", name).lower()
+    if kind == "npm" and _NODE.match(name):
+        return name
+    raise Refusal(No.INVALID, f"{name[:60]!r} can be no package", hint="check the name")

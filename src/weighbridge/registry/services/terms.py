@@ -1,0 +1,75 @@
+"""Knows what an organisation has settled about its registry: the table `[registry]` of the configuration file."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from weighbridge.schema import UsageError
+
+_OUTCOMES: Final = ("review", "reject")
+
+
+class SiteRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rule of the organisation's own, in CEL over the facts document: where `match` holds, `require` has to."""
+
+    name: str
+    require: str
+    match: str = "true"
+    otherwise: str = "review"
+
+
+class Upstreams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where is fetched from what is not hosted here. Empty: nowhere."""
+
+    hub: str = "https://huggingface.co"
+    pypi: str = "https://pypi.org/simple"
+    npm: str = "https://registry.npmjs.org"
+
+
+class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The terms.
+
+    `approvals` counts the reviewers who have to agree; none of them is the requester. `automatic` lets in what the policy
+    admits without asking anybody. `patience` is for how many seconds a first download waits for its inspection.
+    `cooldown_days` is how old a package release has to be. `on_demand` lets clients see package files
+    that nobody has asked for yet, and inspects them when they are fetched. `internal` names namespaces and packages (with `*`) that are
+    never asked for upstream. `approval_days` ends approvals (0: never); `refresh_seconds` is how often upstreams are
+    asked whether a branch has moved. `quota` bounds the bytes of one namespace (0: no bound).
+    `advisories` says that nothing is admitted while there are no advisories on this machine to hold it against.
+    """
+
+    name: str = "weighbridge"
+    address: str = ""
+    upstreams: Upstreams = Upstreams()
+    approvals: int = 1
+    automatic: bool = True
+    anonymous: bool = False
+    patience: float = 8.0
+    cooldown_days: float = 0.0
+    on_demand: bool = True
+    internal: tuple[str, ...] = ()
+    approval_days: int = 0
+    scopes: tuple[str, ...] = ()
+    refresh_seconds: float = 300.0
+    requests_a_minute: int = 6000
+    largest_file: int = 200 << 30
+    quota: int = 0
+    advisories: bool = False
+    rule: tuple[SiteRule, ...] = ()
+
+
+def read_terms(document: dict[str, Any], source: str) -> Terms:
+    """The terms of a parsed configuration. Raises UsageError that names the key that is wrong."""
+    try:
+        terms = msgspec.convert(document, Terms)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{source}: registry: {error}", hint="correct the table [registry]") from error
+    for rule in terms.rule:
+        if rule.otherwise not in _OUTCOMES:
+            raise UsageError(f"{source}: the rule {rule.name!r} ends in {rule.otherwise!r}", hint="review or reject")
+    if terms.approvals < 1:
+        raise UsageError(f"{source}: approvals is {terms.approvals}", hint="at least one reviewer has to agree")
+    return terms

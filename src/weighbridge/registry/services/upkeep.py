@@ -1,0 +1,83 @@
+"""Knows what is done without being asked: bytes are hashed again, and what rules or advisories say now is asked again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import func, select
+
+from weighbridge.registry.records import tables
+from weighbridge.registry.services.refusal import Refusal
+from weighbridge.registry.services.states import SERVED
+from weighbridge.rules import ruleset_version
+
+if TYPE_CHECKING:
+    from weighbridge.registry.services.cases import Cases
+    from weighbridge.registry.services.house import House
+    from weighbridge.registry.services.workflow import Workflow
+
+_AT_ONCE: Final = 200
+_JUDGED: Final = 20
+
+
+class Upkeep:
+    """The chores of one registry."""
+
+    def __init__(self, house: House, cases: Cases, workflow: Workflow) -> None:
+        self._house, self._cases, self._workflow = house, cases, workflow
+
+    def rehash(self, limit: int = _AT_ONCE) -> list[int]:
+        """Hash files of what is served again, from where the last time ended; the cases that had to be revoked."""
+        f, r = tables.files, tables.revisions
+        start = self._house.setting("rehashed")
+        query = (
+            select(f.c.sha256, func.max(f.c.size))
+            .join_from(f, r)
+            .where(r.c.state.in_(SERVED), f.c.sha256 > start)
+            .group_by(f.c.sha256)
+            .order_by(f.c.sha256)
+            .limit(limit)
+        )
+        with self._house.database.read() as connection:
+            rows = connection.execute(query).all()
+        revoked = []
+        for sha256, size in rows:
+            why = self._workflow.altered(sha256, size)
+            if why:
+                revoked += self._revoke(sha256, why)
+        with self._house.database.write() as connection:
+            self._house.remember(connection, "rehashed", rows[-1][0] if len(rows) == limit else "")
+        return revoked
+
+    def _revoke(self, sha256: str, why: str) -> list[int]:
+        f, r = tables.files, tables.revisions
+        with self._house.database.read() as connection:
+            query = select(r.c.id).join_from(f, r).where(f.c.sha256 == sha256, r.c.state.in_(SERVED))
+            numbers = list(connection.scalars(query))
+        return [number for number in numbers if self._cases.revoke(number, why)]
+
+    def judge_again(self, limit: int = _JUDGED) -> list[int]:
+        """What was inspected by rules of yesterday is inspected by those of today, while it is served on.
+
+        The cases whose artifacts the new rules do not admit; those are revoked.
+        """
+        i, r = tables.inspections, tables.revisions
+        last = select(func.max(i.c.id)).where(i.c.digest == r.c.digest).correlate(r).scalar_subquery()
+        query = (
+            select(r.c.id, r.c.round)
+            .join_from(r, i, i.c.id == last)
+            .where(r.c.state.in_(SERVED), i.c.rules != ruleset_version())
+            .order_by(r.c.id)
+            .limit(limit)
+        )
+        with self._house.database.read() as connection:
+            rows = connection.execute(query).all()
+        revoked = []
+        for number, round_ in rows:
+            try:
+                because = self._workflow.judged_anew(number, round_)
+            except Refusal:
+                continue
+            if because and self._cases.revoke(number, because):
+                revoked.append(number)
+        return revoked

@@ -1,0 +1,391 @@
+"""Knows the way in: fetch, hash, inspect, decide. Each step may be repeated after a crash and comes to the same.
+
+Inspection runs in a process of its own, which reads and never executes what it inspects.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import insert, select, update
+
+from weighbridge.output.words import plural
+from weighbridge.policy import decide
+from weighbridge.policy.language import parse_settings
+from weighbridge.registry.records import tables
+from weighbridge.registry.services.cases import Cases, digest_of
+from weighbridge.registry.services.site_rules import facts_of
+from weighbridge.registry.services.states import State
+from weighbridge.rules import ruleset_version
+from weighbridge.schema import Outcome, Report, SourceError, UsageError, VerificationFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from weighbridge.registry.records.tables import Record
+    from weighbridge.registry.services.cases import Kept
+    from weighbridge.registry.services.house import House
+    from weighbridge.registry.services.mirrors import Mirrors
+    from weighbridge.registry.services.packages import Packages
+    from weighbridge.registry.services.repositories import Repositories
+
+STEPS: Final = ("fetch", "hash", "inspect", "decide")
+_REPORTED: Final = frozenset({0, 1, 3})
+_LONGEST: Final = 4 * 3600
+_TRIED: Final = 2000
+_INSERTED: Final = 5000
+_PACKAGES: Final = frozenset({"pypi", "npm"})
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """An artifact of which another policy would say something else."""
+
+    case: int
+    name: str
+    before: str
+    after: str
+    because: str
+
+
+class Trial(Struct, frozen=True, kw_only=True):
+    """What another policy would change, in one sentence and one by one."""
+
+    sentence: str
+    changes: list[Change]
+
+
+class Workflow:
+    """The steps, for one registry. A step returns why the case cannot go on, or nothing."""
+
+    def __init__(
+        self, house: House, cases: Cases, repositories: Repositories, mirrors: Mirrors, packages: Packages
+    ) -> None:
+        self._house, self._cases, self._repositories = house, cases, repositories
+        self._mirrors, self._packages = mirrors, packages
+
+    def run(self, number: int, round_: int) -> str:
+        """All steps at once; the state that the case ends in."""
+        for step in STEPS:
+            try:
+                why = self.step(step, number, round_)
+            except SourceError as error:
+                why = error.message
+            if why:
+                self.fail(number, round_, why)
+                break
+        with self._house.database.read() as connection:
+            return str(self._cases.row(connection, number).state)
+
+    def fail(self, number: int, round_: int, why: str) -> None:
+        """A case that cannot go on."""
+        self._cases.fail(number, round_, why)
+
+    def step(self, name: str, number: int, round_: int) -> str:
+        """One step. Raises SourceError where trying again may help."""
+        try:
+            return str(getattr(self, f"_{name}")(number, round_) or "")
+        except (VerificationFailed, msgspec.DecodeError) as error:
+            return str(error)
+
+    def _row(self, number: int, round_: int) -> Record | None:
+        with self._house.database.read() as connection:
+            row = self._cases.row(connection, number)
+        return row if row.round == round_ else None
+
+    def _fetch(self, number: int, round_: int) -> str:
+        row = self._row(number, round_)
+        if row is None or row.state not in {State.REQUESTED, State.FETCHING}:
+            return ""
+        if row.state == State.REQUESTED:
+            with self._house.database.write() as connection:
+                self._cases.move(connection, number, State.FETCHING, round_=round_)
+        if row.kind in _PACKAGES:
+            files = self._packages.fetch(row)
+        elif row.upstream:
+            files = self._mirrors.fetch(row)
+        else:
+            files = self._repositories.files(number)
+        with self._house.database.write() as connection:
+            self._cases.keep_files(connection, number, files)
+            r = tables.revisions
+            connection.execute(update(r).where(r.c.id == number).values(digest=digest_of(files)))
+            self._cases.move(connection, number, State.QUARANTINED, round_=round_)
+            size = sum(file.size for file in files)
+            self._cases.event(
+                connection, number, round_, "fetch", "done", f"{plural(len(files), 'file')}, {size} bytes"
+            )
+        return ""
+
+    def _hash(self, number: int, round_: int) -> str:
+        row = self._row(number, round_)
+        if row is None or row.state != State.QUARANTINED:
+            return ""
+        for file in self._repositories.files(number):
+            why = self.altered(file.sha256, file.size)
+            if why:
+                return f"{file.path}: {why}"
+        self._event(number, round_, "hash", "every byte is what was announced")
+        return ""
+
+    def altered(self, sha256: str, size: int) -> str:
+        """Why a blob is not what its name says, or nothing."""
+        import hashlib  # noqa: PLC0415  # only here
+
+        if self._house.blobs.size(sha256) < 0:
+            return f"the blob {sha256[:16]}… is missing"
+        made, found = hashlib.sha256(), 0
+        for piece in self._house.blobs.read(sha256):
+            made.update(piece)
+            found += len(piece)
+        if found != size or made.hexdigest() != sha256:
+            return f"the blob {sha256[:16]}… was altered"
+        return ""
+
+    def _event(self, number: int, round_: int, step: str, detail: str, outcome: str = "done") -> None:
+        with self._house.database.write() as connection:
+            self._cases.event(connection, number, round_, step, outcome, detail)
+
+    def _inspect(self, number: int, round_: int) -> str:
+        row = self._row(number, round_)
+        if row is None or row.state != State.QUARANTINED:
+            return ""
+        with self._house.database.read() as connection:
+            known = self._cases.inspection(connection, row.digest)
+        if known is not None and round_ == 1 and (known.rules, known.policy) == self._judges():
+            self._event(number, round_, "inspect", "the same bytes were inspected before")
+            return ""
+        report = self._inspected(row)
+        self._keep(row, report)
+        self._event(number, round_, "inspect", f"{plural(len(report.findings), 'finding')}; {report.verdict.because}")
+        return ""
+
+    def _inspected(self, row: Record) -> Report:
+        with tempfile.TemporaryDirectory(dir=self._place()) as folder:
+            name = _folder_name(row.name)
+            files = self._repositories.files(row.id)
+            self._lay_out(os.path.join(folder, name), files)
+            packaged = row.kind in _PACKAGES
+            report = self._scan(folder, "scan", f"{name}/{files[0].path}" if packaged else name)
+            audited = self._packages.listing(row, folder) if packaged else _audited(name, files)
+            return self._joined(report, self._scan(folder, "audit", audited)) if audited else report
+
+    def judged_anew(self, number: int, round_: int) -> str:
+        """Inspect what is served by the rules of today: why it can no longer be served, or nothing."""
+        row = self._row(number, round_)
+        if row is None:
+            return ""
+        report = self._inspected(row)
+        self._keep(row, report)
+        verdict = report.verdict
+        self._event(number, round_, "inspect", f"rules {report.rules}: {verdict.because}")
+        return f"{verdict.decided_by}: {verdict.because}" if verdict.outcome is Outcome.BLOCK else ""
+
+    def _judges(self) -> tuple[str, str]:
+        return ruleset_version(), self._house.settings.policy.name
+
+    def _place(self) -> str:
+        place = os.path.join(self._house.folder, "work")
+        os.makedirs(place, exist_ok=True)
+        return place
+
+    def _lay_out(self, folder: str, files: Sequence[Kept]) -> None:
+        """The files under their names, without a copy where the file system allows it."""
+        for file in files:
+            path = os.path.join(folder, file.path)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            there = self._house.blobs.path(file.sha256)
+            if not (there and _linked(there, path)):
+                with open(path, "wb") as copy:
+                    copy.writelines(self._house.blobs.read(file.sha256))
+
+    def _scan(self, folder: str, verb: str, target: str) -> Report:
+        """Run a verb of this program. Raises VerificationFailed where there is no report: that is not clean."""
+        # -I: neither the current folder nor the environment may put a module in the way.
+        command = [sys.executable, "-I", "-m", "weighbridge", verb, target, "--format", "json"]
+        if self._house.settings.source:
+            command += ["--policy", os.path.abspath(self._house.settings.source)]
+        if verb == "scan":
+            command += ["--offline", "--quiet"]
+        environment = {
+            name: os.environ[name] for name in ("PATH", "HOME", "WEIGHBRIDGE_CACHE", "LANG") if name in os.environ
+        }
+        try:
+            done = subprocess.run(  # noqa: S603  # our own program, with a list of arguments
+                command, cwd=folder, capture_output=True, timeout=_LONGEST, check=False, env=environment
+            )
+        except subprocess.TimeoutExpired:
+            raise VerificationFailed("the inspection took too long", hint="inspect it by hand") from None
+        if done.returncode not in _REPORTED:
+            told = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            reason = told[0] if told else f"exit code {done.returncode}"
+            raise VerificationFailed(f"{verb}: {reason}", hint="inspect it by hand")
+        return msgspec.json.decode(done.stdout, type=Report)
+
+    def _joined(self, report: Report, other: Report) -> Report:
+        """Two reports about one artifact as one, judged again."""
+        if not self._house.terms.advisories:
+            # Settled by the organisation: without advisories on this machine, their absence does not decide.
+            other = msgspec.structs.replace(
+                other, coverage=tuple(one for one in other.coverage if one.path != ("advisories",))
+            )
+        known = {(one.rule, one.location.member) for one in report.findings}
+        more = [one for one in other.findings if (one.rule, one.location.member) not in known]
+        joined = msgspec.structs.replace(
+            report,
+            findings=tuple(sorted([*report.findings, *more], key=lambda one: one.sort_key())),
+            coverage=(
+                *report.coverage,
+                *(one for one in other.coverage if one.path not in {c.path for c in report.coverage}),
+            ),
+            facts=(*report.facts, *other.facts),
+        )
+        return decide(joined, self._house.settings.policy)
+
+    def _keep(self, row: Record, report: Report) -> None:
+        stored, _ = self._house.blobs.put([msgspec.json.encode(report)])
+        worst = report.findings[0].severity.value if report.findings else ""
+        with self._house.database.write() as connection:
+            made = connection.execute(
+                insert(tables.inspections).values(
+                    digest=row.digest,
+                    rules=report.rules,
+                    outcome=report.verdict.outcome.value,
+                    decided_by=report.verdict.decided_by,
+                    because=report.verdict.because,
+                    policy=report.verdict.policy,
+                    complete=report.complete,
+                    report=stored,
+                    worst=worst,
+                    count=len(report.findings),
+                    at=self._house.clock(),
+                )
+            )
+            assert made.inserted_primary_key is not None
+            number = made.inserted_primary_key[0]
+            triaged = self._triaged(connection, row.digest)
+            rows = [
+                {
+                    "inspection_id": number, "digest": row.digest, "rule": one.rule, "severity": one.severity.value,
+                    "rank": one.severity.rank, "member": one.location.member, "message": one.message,
+                    "triage": triaged.get((one.rule, one.location.member), "open"),
+                }
+                for one in report.findings
+            ]  # fmt: skip
+            f = tables.findings
+            connection.execute(f.delete().where(f.c.digest == row.digest))
+            for start in range(0, len(rows), _INSERTED):
+                connection.execute(insert(f), rows[start : start + _INSERTED])
+
+    def _triaged(self, connection: Any, digest: str) -> dict[tuple[str, str], str]:
+        """What people said of findings outlives the next inspection."""
+        f = tables.findings
+        query = select(f.c.rule, f.c.member, f.c.triage).where(f.c.digest == digest, f.c.triage != "open")
+        return {(row[0], row[1]): row[2] for row in connection.execute(query)}
+
+    def report(self, digest: str) -> Report | None:
+        """The last report about a set of files. Raises SourceError where it is gone."""
+        with self._house.database.read() as connection:
+            row = self._cases.inspection(connection, digest)
+        if row is None:
+            return None
+        return msgspec.json.decode(b"".join(self._house.blobs.read(row.report)), type=Report)
+
+    def tried(self, text: str) -> Trial:
+        """What another policy (TOML) would say of what is here. Raises UsageError where it is none."""
+        try:
+            settings = parse_settings(tomllib.loads(text), "the policy")
+        except tomllib.TOMLDecodeError as error:
+            raise UsageError(f"the policy: {error}", hint="correct the line") from error
+        r, o = tables.revisions, tables.repositories
+        query = select(r.c.id, r.c.digest, r.c.state, o.c.name).join_from(r, o).where(r.c.digest != "")
+        with self._house.database.read() as connection:
+            rows = connection.execute(query.order_by(r.c.id.desc()).limit(_TRIED)).all()
+        changes, counts = [], dict.fromkeys(Outcome, 0)
+        for row in rows:
+            report = self.report(row.digest)
+            if report is None:
+                continue
+            before = decide(report, self._house.settings.policy).verdict.outcome
+            after = decide(report, settings.policy).verdict
+            if after.outcome is not before:
+                counts[after.outcome] += 1
+                changes.append(
+                    Change(case=row.id, name=row.name, before=before, after=after.outcome, because=after.because)
+                )
+        told = ", ".join(f"would {outcome} {counts[outcome]}" for outcome in Outcome)
+        return Trial(
+            sentence=f"Of the last {len(rows)} artifacts this policy {told} that the present one does not.",
+            changes=changes,
+        )
+
+    def _decide(self, number: int, round_: int) -> str:
+        row = self._row(number, round_)
+        if row is None or row.state != State.QUARANTINED:
+            return ""
+        report = self.report(row.digest)
+        if report is None:
+            return "there is no report"
+        with self._house.database.read() as connection:
+            known = self._cases.inspection(connection, row.digest)
+        assert known is not None
+        # The report is judged by the policy of today, so that waivers that ended since do not count.
+        verdict = decide(report, self._house.settings.policy).verdict
+        outcome, because = verdict.outcome.value, f"{verdict.decided_by}: {verdict.because}"
+        if outcome != Outcome.BLOCK.value:
+            outcome, because = self._by_site_rules(row, report, outcome, because)
+        self._cases.decide(number, round_, outcome, because, policy=verdict.policy, report=known.report)
+        return ""
+
+    def _by_site_rules(self, row: Record, report: Report, outcome: str, because: str) -> tuple[str, str]:
+        files = [(file.path, file.size, file.sha256) for file in self._repositories.files(row.id)]
+        facts = facts_of(
+            kind=row.kind, name=row.name, label=row.label, files=files, source=row.upstream, requester=row.requester,
+            report=report,
+        )  # fmt: skip
+        for objection in self._house.rules.objections(facts):
+            why = f"{objection.rule}: {objection.because}"
+            if objection.otherwise == "reject":
+                return Outcome.BLOCK.value, why
+            if outcome == Outcome.ADMIT.value:
+                outcome, because = Outcome.REVIEW.value, why
+        return outcome, because
+
+
+def _folder_name(name: str) -> str:
+    """The last part of a name, as the folder that reports speak of."""
+    return name.rpartition("/")[2].lstrip("@") or "artifact"
+
+
+def _linked(there: str, path: str) -> bool:
+    try:
+        os.link(there, path)
+    except OSError:
+        return False
+    return True
+
+
+def _audited(name: str, files: Sequence[Kept]) -> str:
+    """The folder, where files in it say what it depends on."""
+    from weighbridge.formats.manifests import is_manifest  # noqa: PLC0415  # only here
+
+    return name if any(is_manifest(file.path.rpartition("/")[2]) for file in files) else ""
+
+
+def clean_up(folder: str) -> None:
+    """Remove what inspections left that were killed."""
+    place = os.path.join(folder, "work")
+    try:
+        for name in os.listdir(place):
+            shutil.rmtree(os.path.join(place, name), ignore_errors=True)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise SourceError(f"{place}: {error.strerror}", hint="let it be written") from error
