@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
 import threading
 import time
+import urllib.request
 from contextlib import contextmanager
+from pathlib import Path
 
 import uvicorn
 
@@ -54,8 +64,8 @@ def opened(folder, *, clock=time.time, database="", blobs="", **terms):
 
 
 @contextmanager
-def running(folder, **terms):
-    house, services, token = opened(folder, **terms)
+def running(folder, *, database="", blobs="", **terms):
+    house, services, token = opened(folder, database=database, blobs=blobs, **terms)
     begun = set()
 
     def begin(number, round_):
@@ -86,3 +96,89 @@ def running(folder, **terms):
 def nobody(address):
     """A client without a token."""
     return Registry(Pinned(address=address, token="", decisions="", log=""))
+
+
+def postgres_tools():
+    """The folder of the PostgreSQL programs, or nothing where they are not installed."""
+    found = shutil.which("initdb")
+    if found:
+        return os.path.dirname(found)
+    places = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"))
+    return os.path.dirname(places[-1]) if places else ""
+
+
+class Postgres:
+    """A PostgreSQL server of this test's own, which can be killed and started again."""
+
+    def __init__(self, folder):
+        self.tools, self.folder = postgres_tools(), folder
+        # PostgreSQL refuses to run as root.
+        self.user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
+        folder.mkdir()
+        if self.user:
+            shutil.chown(folder, "postgres", "postgres")
+            for above in folder.parents:
+                if (
+                    above.owner() == "root"
+                    and above.is_relative_to(tempfile.gettempdir())
+                    and above != Path(tempfile.gettempdir())
+                ):
+                    above.chmod(0o755)
+        subprocess.run(
+            [f"{self.tools}/initdb", "-D", str(folder), "-A", "trust", "-U", "registry", "-E", "UTF8", "--no-sync"],
+            check=True, stdout=subprocess.DEVNULL, cwd="/", **self.user,
+        )  # fmt: skip
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.count = 0
+        self.start()
+
+    def fresh(self):
+        """The address of a new database."""
+        import psycopg
+
+        self.count += 1
+        with psycopg.connect(f"postgresql://registry@127.0.0.1:{self.port}/postgres", autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE d{self.count}")
+        return f"postgresql://registry@127.0.0.1:{self.port}/d{self.count}"
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [f"{self.tools}/postgres", "-D", str(self.folder), "-p", str(self.port), "-k", "", "-c", "listen_addresses=127.0.0.1"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", start_new_session=True, **self.user,
+        )  # fmt: skip
+        for _ in range(200):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                time.sleep(0.3)
+                return
+            time.sleep(0.1)
+        raise AssertionError("PostgreSQL does not answer")
+
+    def kill(self):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        with contextlib.suppress(FileNotFoundError):
+            (self.folder / "postmaster.pid").unlink()
+
+
+@contextmanager
+def store():
+    """The address of a bucket in an S3 server on loopback; its credentials are in the environment until the end."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    kept = dict(os.environ)
+    os.environ |= {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "us-east-1"
+    }  # fmt: skip
+    try:
+        request = urllib.request.Request(f"http://{host}:{port}/blobs", method="PUT")
+        urllib.request.urlopen(request).close()
+        yield "s3://blobs/registry"
+    finally:
+        server.stop()
+        os.environ.clear()
+        os.environ |= kept

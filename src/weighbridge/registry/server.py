@@ -19,6 +19,7 @@ from weighbridge.schema import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from socket import socket
 
     from weighbridge.registry.services.house import House
     from weighbridge.registry.services.jobs import Jobs
@@ -68,21 +69,33 @@ def serve(
         access_log=False, server_header=False, log_config=None, backlog=2048, timeout_keep_alive=30,
         timeout_graceful_shutdown=5,
     )  # fmt: skip
-    server = uvicorn.Server(config)
     try:
-        socket = config.bind_socket()
+        listening = config.bind_socket()
     except SystemExit:
         raise UsageError(
             f"{host}:{port} cannot be taken", hint="another program listens there; choose --port"
         ) from None
     shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104  # only compared
+    address = f"http://{shown}:{listening.getsockname()[1]}"
     if jobs:
         jobs.start()
-    ready(f"http://{shown}:{socket.getsockname()[1]}")
     try:
-        server.run(sockets=[socket])
+        _Server(config, lambda: ready(address)).run(sockets=[listening])
     finally:
         if jobs:
             jobs.stop()
         house.flush()
         house.database.close()
+
+
+class _Server(uvicorn.Server):
+    """Says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """See `uvicorn.Server.startup`."""
+        await super().startup(sockets)
+        self._ready()

@@ -80,6 +80,12 @@ class Ledger:
         with self._database.read() as connection:
             return connection.scalar(select(tables.ledger_head.c.checkpoint)) or ""
 
+    def head(self) -> tuple[int, tuple[bytes, ...]]:
+        """(entries, frontier) from which the next entry goes on."""
+        with self._database.read() as connection:
+            row = connection.execute(select(tables.ledger_head)).one_or_none()
+        return (row.size, _hashes(row.frontier)) if row else (0, ())
+
     def entries(self, start: int = 0, stop: int = -1) -> Iterator[tuple[Entry, bytes]]:
         """(entry, its bytes) from `start` to `stop` (-1: the end). Raises VerificationFailed for one that is no entry."""
         while stop < 0 or start < stop:
@@ -126,6 +132,9 @@ def prove(ledger: Ledger, verifier: str, older: str = "") -> tuple[Checkpoint, l
         leaves.append(merkle.leaf(body))
         found.append(entry)
     _agree(now, leaves, "the signed checkpoint")
+    size, frontier = ledger.head()
+    if (size, merkle.root_of_frontier(frontier)) != (now.size, now.root):
+        raise VerificationFailed("the log would not go on from its checkpoint", hint="restore it from the backup")
     if kept:
         _agree(kept, leaves[: kept.size], "the older checkpoint")
     return now, found
@@ -143,9 +152,12 @@ def _agree(checkpoint: Checkpoint, leaves: list[bytes], what: str) -> None:
 
 def _entry(number: int, body: str) -> Entry:
     try:
-        return msgspec.json.decode(body, type=Entry)
+        found = msgspec.json.decode(body, type=Entry)
     except msgspec.DecodeError as error:
         raise VerificationFailed(f"entry {number} of the log is damaged", hint="restore it from the backup") from error
+    if found.index != number:
+        raise VerificationFailed(f"entry {number} of the log says that it is {found.index}", hint="it was moved")
+    return found
 
 
 def _hashes(text: str) -> tuple[bytes, ...]:

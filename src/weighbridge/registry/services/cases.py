@@ -105,12 +105,14 @@ class Cases:
             )
         )
 
-    def row(self, connection: Connection, number: int) -> Record:
-        """The revision of a case with `kind` and `name` of its repository. Raises Refusal where there is none."""
+    def row(self, connection: Connection, number: int, *, own: bool = False) -> Record:
+        """The revision of a case with `kind` and `name` of its repository; `own` keeps others from it until the end.
+
+        Raises Refusal where there is none.
+        """
         r, o = tables.revisions, tables.repositories
-        found = connection.execute(
-            select(r, o.c.kind, o.c.name, o.c.upstream).join_from(r, o).where(r.c.id == number)
-        ).one_or_none()
+        query = select(r, o.c.kind, o.c.name, o.c.upstream).join_from(r, o).where(r.c.id == number)
+        found = connection.execute(query.with_for_update(of=r) if own else query).one_or_none()
         if found is None:
             raise Refusal(No.ENTRY, f"there is no case {number}", hint="weighbridge registry status")
         return found
@@ -120,7 +122,7 @@ class Cases:
 
         Raises Refusal where the state cannot follow.
         """
-        row = self.row(connection, number)
+        row = self.row(connection, number, own=True)
         if round_ and row.round != round_:
             return False
         follows(State(row.state), new)
@@ -154,7 +156,7 @@ class Cases:
     def decide(self, number: int, round_: int, outcome: str, because: str, *, policy: str, report: str) -> State:
         """What the policy decides after an inspection: `admit`, `review` or `block`. Said twice, it is decided once."""
         with self._house.database.write() as connection:
-            row = self.row(connection, number)
+            row = self.row(connection, number, own=True)
             if row.round != round_ or row.state != State.QUARANTINED:
                 return State(row.state)
             if outcome == "block":
@@ -175,7 +177,7 @@ class Cases:
         reason = _reason(reason)
         self._check_scopes(scopes)
         with self._house.database.write() as connection:
-            row = self.row(connection, number)
+            row = self.row(connection, number, own=True)
             caller.must(Act.REVIEW, row.name.partition("/")[0])
             if row.requester == caller.name:
                 raise Refusal(
@@ -210,7 +212,7 @@ class Cases:
         """Reject, revoke or deprecate. Raises Refusal where the caller may not, or the state cannot follow."""
         reason = _reason(reason)
         with self._house.database.write() as connection:
-            row = self.row(connection, number)
+            row = self.row(connection, number, own=True)
             caller.must(Act.REVIEW, row.name.partition("/")[0])
             self._close(connection, row, new, caller.name, reason)
             return new
@@ -219,7 +221,7 @@ class Cases:
         """Put what was rejected, revoked or has expired before the reviewers again."""
         reason = _reason(reason)
         with self._house.database.write() as connection:
-            row = self.row(connection, number)
+            row = self.row(connection, number, own=True)
             caller.must(Act.REVIEW, row.name.partition("/")[0])
             follows(State(row.state), State.REVIEW)
             self._set(connection, row, State.REVIEW, because=reason, round=row.round + 1)
@@ -229,7 +231,7 @@ class Cases:
     def again(self, number: int, who: str, reason: str) -> int:
         """Judge a revision anew; what was served stays in quarantine until then. The number of the new round."""
         with self._house.database.write() as connection:
-            row = self.row(connection, number)
+            row = self.row(connection, number, own=True)
             state = State(row.state)
             new = State.REQUESTED if state is State.FAILED else State.QUARANTINED
             if state is not State.QUARANTINED:
@@ -243,7 +245,7 @@ class Cases:
     def revoke(self, number: int, because: str) -> bool:
         """Withdraw an approval without being asked, and say whether there was one to withdraw."""
         with self._house.database.write() as connection:
-            row = self.row(connection, number)
+            row = self.row(connection, number, own=True)
             if State(row.state) not in SERVED:
                 return False
             self._close(connection, row, State.REVOKED, _HOUSE, because)
@@ -256,13 +258,15 @@ class Cases:
         with self._house.database.write() as connection:
             numbers = list(connection.scalars(due))
             for number in numbers:
-                self._close(connection, self.row(connection, number), State.EXPIRED, _HOUSE, "the approval has ended")
+                self._close(
+                    connection, self.row(connection, number, own=True), State.EXPIRED, _HOUSE, "the approval has ended"
+                )
         return len(numbers)
 
     def fail(self, number: int, round_: int, because: str) -> None:
         """A case that could not be brought to an end: it is not served, and says why."""
         with self._house.database.write() as connection:
-            row = self.row(connection, number)
+            row = self.row(connection, number, own=True)
             if row.round == round_ and State(row.state) in MOVING:
                 self._set(connection, row, State.FAILED, because=because)
                 self.event(connection, number, round_, "workflow", "failed", because)
