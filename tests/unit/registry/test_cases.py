@@ -40,7 +40,7 @@ class Scene:
         sha256, size = self.house.blobs.put([data])
         kept = Kept(path="model.bin", size=size, sha256=sha256, oid="0" * 40, lfs=True)
         commit, case = self.repositories.commit(
-            "model", "acme/net", branch, [Change(path="model.bin", file=kept)], by, title=data.decode()
+            "model", "acme/net", branch, [Change(path="model.bin", file=kept)], by, title=repr(data)
         )
         with self.house.database.write() as connection:
             self.cases.move(connection, case, State.FETCHING)
@@ -194,11 +194,13 @@ def test_a_tag_on_a_revoked_commit_serves_nothing(scene):
     assert refused(scene.served, "v1").why is No.REVISION
 
 
-def test_a_branch_on_a_waiting_commit_serves_nothing(scene):
-    commit, _ = scene.waiting()
+def test_a_branch_on_a_waiting_commit_serves_nothing_before_its_approval(scene):
+    commit, case = scene.waiting()
     scene.repositories.add_ref("model", "acme/net", ADA, ref="next", at=commit, tag=False)
 
     assert refused(scene.served, "next").why is No.REVISION
+    scene.cases.approve(case, BOB, "fine")
+    assert scene.served("next") == commit
 
 
 def test_an_approval_ends_on_its_day(tmp_path):

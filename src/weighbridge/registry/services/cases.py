@@ -148,8 +148,10 @@ class Cases:
             .order_by(r.c.id.desc())
             .limit(1)
         )
-        where = (f.c.repository_id == row.repository_id, f.c.kind == "branch", f.c.name == row.branch)
-        connection.execute(update(f).where(*where).values(served=latest or ""))
+        here = (f.c.repository_id == row.repository_id, f.c.kind == "branch")
+        connection.execute(update(f).where(*here, f.c.name == row.branch).values(served=latest or ""))
+        # Other branches may have been set to this very revision.
+        connection.execute(update(f).where(*here, f.c.name != row.branch, f.c.tip == row.label).values(served=row.label))
 
     # --- decisions
 

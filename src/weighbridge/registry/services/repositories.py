@@ -268,7 +268,7 @@ class Repositories:
             if not before and base:
                 before, files = self._tip(connection, found.id, base)
             files = _changed(files, changes)
-            label = _label(found.name, parent or before, files, title)
+            label = _label(f"{found.name} {branch}", parent or before, files, title)
             r = tables.revisions
             same = connection.scalar(select(r.c.id).where(r.c.repository_id == found.id, r.c.label == label))
             if same is not None:
