@@ -28,6 +28,7 @@ from benchmarks.measure import median, run
 from benchmarks.naming import naming
 from benchmarks.packages import packages
 from benchmarks.peers import OURS, command, outcome
+from benchmarks.registry import registry
 from benchmarks.releases import releases
 from benchmarks.repositories import repositories
 from benchmarks.signing import signing
@@ -283,6 +284,7 @@ PARTS = {
     "audit": audit,
     "conversion": conversion,
     "sandbox": sandbox,
+    "registry": registry,
 }
 
 

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 from starlette.background import BackgroundTask
 from starlette.responses import JSONResponse, Response
 
-from weighbridge.registry.api.asking import STATUS, Ask, Route, Table, base_of, header_text
+from weighbridge.registry.api.asking import STATUS, Ask, Hurried, Route, Table, base_of, header_text
 from weighbridge.registry.api.bodies import BlobResponse
 from weighbridge.registry.services.access import Act
 from weighbridge.registry.services.refusal import No, Refusal
@@ -79,7 +79,14 @@ class HubReading:
             ("GET", r"/api/whoami-v2", self._whoami),
         ]
         routes = [
-            Route(method=method, pattern=pattern, act=Act.READ, run=run, body="whole" if method == "POST" else "none")
+            Route(
+                method=method,
+                pattern=pattern,
+                act=Act.READ,
+                run=run,
+                body="whole" if method == "POST" else "none",
+                quick=True,
+            )
             for method, pattern, run in read
         ]
         quiet = Route(method="GET", pattern=r"/api/(?:telemetry|agent-harnesses)(?:/.*)?", act=None, run=_nothing)
@@ -98,6 +105,8 @@ class HubReading:
         except Refusal as refusal:
             if refusal.why not in {No.REPOSITORY, No.REVISION}:
                 raise
+            if ask.hurried:
+                raise Hurried from None
             known = refusal
             if not refusal.case or not self._moving(refusal.case):
                 ask.caller.must(Act.REQUEST)
@@ -135,10 +144,13 @@ class HubReading:
 
     def _info(self, ask: Ask) -> Response:
         kind = kind_of(ask)
-        empty = self._all.repositories.is_empty(kind, ask.part["name"])
-        if empty is not None:
+        try:
+            served = self.served(ask)
+        except Refusal:
+            empty = self._all.repositories.is_empty(kind, ask.part["name"])
+            if empty is None:
+                raise
             return JSONResponse(_described(kind, empty.name, EMPTY, empty.created))
-        served = self.served(ask)
         files = self._all.repositories.files(served.revision)
         blobs = "blobs" in ask.request.query_params or "files_metadata" in ask.request.query_params
         body = _described(kind, served.name, served.label, served.created)
@@ -146,7 +158,7 @@ class HubReading:
         body["usedStorage"] = sum(file.size for file in files)
         if ask.flag("securityStatus"):
             body["securityRepoStatus"] = self._security(served)
-        task = BackgroundTask(self._look_again, ask, kind, served)
+        task = None if served.hosted else BackgroundTask(self._look_again, ask, kind, served)
         return JSONResponse(body, headers=_warning(served), background=task)
 
     def _look_again(self, ask: Ask, kind: str, served: Served) -> None:

@@ -91,7 +91,7 @@ def _prepare_sqlite(raw: Any, _record: Any) -> None:
     """Source: sqlite.org/wal.html; FULL keeps what was committed through a power cut."""
     # Transactions are begun by `write`; the driver must not begin its own.
     raw.isolation_level = None
-    for line in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY", "cache_size=-16000"):
+    for line in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY", "cache_size=-2000"):
         raw.execute(f"PRAGMA {line}")
 
 

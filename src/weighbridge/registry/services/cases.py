@@ -151,7 +151,9 @@ class Cases:
         here = (f.c.repository_id == row.repository_id, f.c.kind == "branch")
         connection.execute(update(f).where(*here, f.c.name == row.branch).values(served=latest or ""))
         # Other branches may have been set to this very revision.
-        connection.execute(update(f).where(*here, f.c.name != row.branch, f.c.tip == row.label).values(served=row.label))
+        connection.execute(
+            update(f).where(*here, f.c.name != row.branch, f.c.tip == row.label).values(served=row.label)
+        )
 
     # --- decisions
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from weighbridge.registry.records import tables
@@ -49,6 +49,31 @@ _MOST_FILES: Final = 100_000
 EMPTY: Final = "0" * 40
 
 
+# The questions of every download, composed once: composing them costs more than answering them.
+_O, _R, _F, _P = tables.repositories, tables.revisions, tables.refs, tables.files
+_FOUND: Final = select(_O).where(_O.c.kind == bindparam("kind"), _O.c.folded == bindparam("folded"))
+_JOINED: Final = (
+    select(
+        _R.c.id, _R.c.label, _R.c.state, _R.c.because, _R.c.opened, _R.c.expires, _O.c.id.label("at"), _O.c.name, _O.c.upstream
+    )
+    .join_from(_O, _R, _R.c.repository_id == _O.c.id)
+    .where(_O.c.kind == bindparam("kind"), _O.c.folded == bindparam("folded"))
+)  # fmt: skip
+_BY_COMMIT: Final = _JOINED.where(_R.c.label == bindparam("revision"))
+_BY_REF: Final = (
+    _JOINED.join(_F, (_F.c.repository_id == _O.c.id) & (_F.c.served == _R.c.label))
+    .where(_F.c.name == bindparam("revision"))
+    .order_by(_F.c.kind)
+    .limit(1)
+)
+_FILES: Final = (
+    select(_P.c.path, _P.c.size, _P.c.sha256, _P.c.oid, _P.c.lfs)
+    .where(_P.c.revision_id == bindparam("revision"))
+    .order_by(_P.c.path)
+)
+_FILE: Final = _FILES.where(_P.c.path == bindparam("path"))
+
+
 class Served(Struct, frozen=True, kw_only=True):
     """A revision that may be handed out. `warning` is what the client's user should read."""
 
@@ -59,6 +84,7 @@ class Served(Struct, frozen=True, kw_only=True):
     label: str
     created: float
     warning: str = ""
+    hosted: bool = True
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -79,8 +105,7 @@ class Repositories:
 
     def find(self, connection: Connection, kind: str, name: str) -> Record | None:
         """A repository by its name, whatever its case."""
-        o = tables.repositories
-        return connection.execute(select(o).where(o.c.kind == kind, o.c.folded == name.lower())).one_or_none()
+        return connection.execute(_FOUND, {"kind": kind, "folded": name.lower()}).one_or_none()
 
     def served(self, kind: str, name: str, revision: str) -> Served:
         """What a revision means to a client. Raises Refusal, with the case, where it may not be handed out."""
@@ -88,17 +113,11 @@ class Repositories:
             return self._served(connection, kind, name, revision)
 
     def _served(self, connection: Connection, kind: str, name: str, revision: str) -> Served:
-        o, r = tables.repositories, tables.revisions
-        columns = (r.c.id, r.c.label, r.c.state, r.c.because, r.c.opened, r.c.expires, o.c.id.label("at"), o.c.name)
-        joined = select(*columns).join_from(o, r, r.c.repository_id == o.c.id)
-        known = (o.c.kind == kind, o.c.folded == name.lower())
+        values = {"kind": kind, "folded": name.lower(), "revision": revision}
         if _COMMIT.match(revision):
-            row = connection.execute(joined.where(*known, r.c.label == revision)).one_or_none()
+            row = connection.execute(_BY_COMMIT, values).one_or_none()
         else:
-            f = tables.refs
-            short = short_ref(revision)
-            query = joined.join(f, (f.c.repository_id == o.c.id) & (f.c.served == r.c.label))
-            row = connection.execute(query.where(*known, f.c.name == short).order_by(f.c.kind).limit(1)).one_or_none()
+            row = connection.execute(_BY_REF, {**values, "revision": short_ref(revision)}).one_or_none()
         if row is None:
             raise self._absent(connection, kind, name, revision)
         if row.state not in SERVED:
@@ -108,7 +127,7 @@ class Repositories:
         warning = f"deprecated: {row.because}" if row.state == State.DEPRECATED else ""
         return Served(
             repository=row.at, revision=row.id, kind=kind, name=row.name, label=row.label, created=row.opened,
-            warning=warning,
+            warning=warning, hosted=not row.upstream,
         )  # fmt: skip
 
     def _absent(self, connection: Connection, kind: str, name: str, revision: str) -> Refusal:
@@ -138,14 +157,9 @@ class Repositories:
 
     def file(self, revision: int, path: str) -> Kept | None:
         """A file of a revision."""
-        f = tables.files
         with self._house.database.read() as connection:
-            row = connection.execute(
-                select(f.c.path, f.c.size, f.c.sha256, f.c.oid, f.c.lfs).where(
-                    f.c.revision_id == revision, f.c.path == path
-                )
-            ).one_or_none()
-        return Kept(path=row[0], size=row[1], sha256=row[2], oid=row[3], lfs=row[4]) if row else None
+            row = connection.execute(_FILE, {"revision": revision, "path": path}).one_or_none()
+        return _kept(row) if row else None
 
     def files(self, revision: int) -> list[Kept]:
         """The files of a revision, in order of their paths."""
@@ -153,10 +167,8 @@ class Repositories:
             return list(self._files(connection, revision))
 
     def _files(self, connection: Connection, revision: int) -> Iterator[Kept]:
-        f = tables.files
-        query = select(f.c.path, f.c.size, f.c.sha256, f.c.oid, f.c.lfs).where(f.c.revision_id == revision)
-        for row in connection.execute(query.order_by(f.c.path)):
-            yield Kept(path=row[0], size=row[1], sha256=row[2], oid=row[3], lfs=row[4])
+        for row in connection.execute(_FILES, {"revision": revision}):
+            yield _kept(row)
 
     def refs(self, kind: str, name: str) -> list[tuple[str, str, str]]:
         """(branch or tag, name, commit) of what is served. Raises Refusal where there is no such repository."""
@@ -348,6 +360,10 @@ class Repositories:
         if found is None:
             raise Refusal(No.REPOSITORY, f"there is no {kind} {name} here", hint="check its name")
         return found
+
+
+def _kept(row: Record) -> Kept:
+    return Kept(path=row[0], size=row[1], sha256=row[2], oid=row[3], lfs=row[4])
 
 
 def short_ref(revision: str) -> str:

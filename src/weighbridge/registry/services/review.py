@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from weighbridge.registry.records.tables import Record
     from weighbridge.registry.services.house import House
 
+_TELLING: Final = 1024  # smaller files, such as licences, say little
+_NEAR: Final = 2000
 TRIAGE: Final = ("open", "confirmed", "false alarm", "accepted")
 
 
@@ -138,17 +140,19 @@ class Review:
         return [{"day": row[0], **{word: row[at + 1] for at, word in enumerate(words)}} for row in reversed(rows)]
 
     def sharing(self, case: int) -> list[Record]:
-        """Other revisions that hold some of the same files: (case, kind, name, label, state, how many)."""
+        """Other revisions that hold some of the same files: (case, kind, name, label, state, how many), 200 at the most."""
         f, r, o = tables.files, tables.revisions, tables.repositories
-        mine = select(f.c.sha256).where(f.c.revision_id == case, f.c.size > 1024)
+        mine = select(f.c.sha256).where(f.c.revision_id == case, f.c.size > _TELLING)
+        # Bounded before it is counted: some files lie in very many artifacts.
+        near = select(f.c.revision_id).where(f.c.sha256.in_(mine), f.c.revision_id != case).limit(_NEAR).subquery()
+        counted = (
+            select(near.c.revision_id, func.count().label("files")).group_by(near.c.revision_id).limit(200).subquery()
+        )
         query = (
-            select(r.c.id, o.c.kind, o.c.name, r.c.label, r.c.state, func.count())
-            .join_from(f, r)
+            select(r.c.id, o.c.kind, o.c.name, r.c.label, r.c.state, counted.c.files)
+            .join_from(counted, r, r.c.id == counted.c.revision_id)
             .join(o)
-            .where(f.c.sha256.in_(mine), r.c.id != case)
-            .group_by(r.c.id, o.c.kind, o.c.name, r.c.label, r.c.state)
             .order_by(r.c.id)
-            .limit(200)
         )
         with self._house.database.read() as connection:
             return list(connection.execute(query).all())

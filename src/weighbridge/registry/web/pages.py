@@ -22,7 +22,7 @@ from weighbridge.registry.services.states import MOVING, SERVED, State, told
 from weighbridge.registry.web.lineage import Box, drawn
 from weighbridge.registry.web.shown import POLICY, static, templates
 from weighbridge.rules import ruleset_version
-from weighbridge.schema import Severity, Status
+from weighbridge.schema import Severity, SourceError, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -197,7 +197,7 @@ class Pages:
     def _case(self, ask: Ask) -> Response:
         row = self._row(ask)
         state = State(row.state)
-        report = self._all.workflow.report(row.digest) if row.digest else None
+        report, unseen = self._seen(row)
         missing = [one for one in report.coverage if one.status is not Status.INSPECTED] if report else []
         sharing = self._all.review.sharing(row.id)
         own = row.requester == ask.caller.name and state is State.REVIEW
@@ -208,9 +208,17 @@ class Pages:
             events=self._all.review.events(row.id), votes=self._all.review.votes(row.id), sharing=sharing,
             acts=[one for one in acts if not (own and one[0] == "approve")], own=own, scopes=self._house.terms.scopes,
             needed=self._house.terms.approvals, sentence=_sentence(row, report), way_out=_way_out(state), tone=_tone(state),
-            unseen="It was not inspected yet." if state in MOVING else "There is no report.",
+            unseen=unseen,
             lineage=self._lineage(row, sharing), decided=bool(row.closed), readers=self._readers(row),
         )  # fmt: skip
+
+    def _seen(self, row: Record) -> tuple[Report | None, str]:
+        """(the report, why there is none)."""
+        try:
+            report = self._all.workflow.report(row.digest) if row.digest else None
+        except (SourceError, msgspec.DecodeError):
+            return None, "The report is missing from the store, or damaged: tell an administrator."
+        return report, "It was not inspected yet." if State(row.state) in MOVING else "There is no report."
 
     def _readers(self, row: Record) -> list[Record]:
         if State(row.state) not in SERVED | {State.REVOKED}:
