@@ -14,13 +14,14 @@ EACH   ?= 50000
 export MYPYPATH := src
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check bench docs fuzz format lock clean
+.PHONY: help kills demo test check bench docs fuzz format lock clean
 
 help:
 	@echo "make demo    build benign and malicious samples, scan them, write the HTML report"
 	@echo "make test    run the tests: the pickle machine uncompiled, then everything"
 	@echo "make check   lint, types, layers, sizes, catalogue, links"
 	@echo "make fuzz    long differential and mutation runs (CASES=$(CASES), EACH=$(EACH) for each reader, SEED=$(SEED))"
+	@echo "make kills   kill the registry at random moments and prove that nothing was lost (KILLS=200)"
 	@echo "make bench   measure beside the peers and write docs/explanation/performance.md"
 	@echo "make docs    build the documentation into site/"
 
@@ -48,6 +49,9 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
 	$(BIN)/python scripts/check.py
+
+kills: $(STAMP)
+	WEIGHBRIDGE_KILLS=$(or $(KILLS),200) $(BIN)/python -m pytest -q tests/e2e/test_serve.py -k very_often
 
 format: $(STAMP)
 	$(BIN)/ruff format src tests scripts benchmarks

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -16,14 +15,25 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 ARTIFACTS, FINDINGS, BLOB = 100_000, 1_000_000, 256 << 20
-PAGES = ("/", "/artifacts", "/artifacts?q=name-77", "/findings", "/findings?rule=PKL-001", "/cases/50000", "/gateway", "/admin")
+PAGES = (
+    "/",
+    "/artifacts",
+    "/artifacts?q=name-77",
+    "/findings",
+    "/findings?rule=PKL-001",
+    "/cases/50000",
+    "/gateway",
+    "/admin",
+)
 
 
 def filled(folder):
     """A registry with many artifacts and findings; (house, token, path of the blob)."""
     from sqlalchemy import insert
+
     from weighbridge.registry.records import tables
     from weighbridge.registry.services.house import open_house
 
@@ -38,16 +48,118 @@ def filled(folder):
             numbers = range(start + 1, start + 5001)
             label = {n: hashlib.sha1(str(n).encode()).hexdigest() for n in numbers}
             digest = {n: hashlib.sha256(str(n).encode()).hexdigest() for n in numbers}
-            connection.execute(insert(tables.repositories), [{"id": n, "kind": "model", "name": f"org-{n % 500}/name-{n}", "folded": f"org-{n % 500}/name-{n}", "upstream": "", "created": 1e9, "checked": 4e9, "facts": {}} for n in numbers])
-            connection.execute(insert(tables.revisions), [{"id": n, "repository_id": n, "label": label[n], "branch": "main", "requester": "ada", "state": states[n % 10], "digest": digest[n], "submitted": 1, "opened": 1e9 + n, "because": "nothing stands against it", "scopes": [], "facts": {}} for n in numbers])
-            connection.execute(insert(tables.refs), [{"repository_id": n, "kind": "branch", "name": "main", "tip": label[n], "served": label[n] if states[n % 10] == "approved" else ""} for n in numbers])
-            connection.execute(insert(tables.files), [row for n in numbers for row in (
-                {"revision_id": n, "path": "model.safetensors", "size": size, "sha256": blob, "oid": "0" * 40, "lfs": True},
-                {"revision_id": n, "path": "config.json", "size": 22, "sha256": small, "oid": label[n], "lfs": False})])
-            connection.execute(insert(tables.inspections), [{"id": n, "digest": digest[n], "rules": "old", "outcome": "admit", "decided_by": "", "because": "", "policy": "strict", "complete": True, "report": "0" * 64, "worst": "low", "count": each, "at": 1.0} for n in numbers])
-            connection.execute(insert(tables.findings), [
-                {"inspection_id": n, "digest": digest[n], "rule": rule, "severity": severity, "rank": rank, "member": f"model/{at}", "message": "a finding of the generator", "triage": "open"}
-                for n in numbers for at in range(each) for rule, severity, rank in (rules[(n + at) % 4],)])
+            connection.execute(
+                insert(tables.repositories),
+                [
+                    {
+                        "id": n,
+                        "kind": "model",
+                        "name": f"org-{n % 500}/name-{n}",
+                        "folded": f"org-{n % 500}/name-{n}",
+                        "upstream": "",
+                        "created": 1e9,
+                        "checked": 4e9,
+                        "facts": {},
+                    }
+                    for n in numbers
+                ],
+            )
+            connection.execute(
+                insert(tables.revisions),
+                [
+                    {
+                        "id": n,
+                        "repository_id": n,
+                        "label": label[n],
+                        "branch": "main",
+                        "requester": "ada",
+                        "state": states[n % 10],
+                        "digest": digest[n],
+                        "submitted": 1,
+                        "opened": 1e9 + n,
+                        "because": "nothing stands against it",
+                        "scopes": [],
+                        "facts": {},
+                    }
+                    for n in numbers
+                ],
+            )
+            connection.execute(
+                insert(tables.refs),
+                [
+                    {
+                        "repository_id": n,
+                        "kind": "branch",
+                        "name": "main",
+                        "tip": label[n],
+                        "served": label[n] if states[n % 10] == "approved" else "",
+                    }
+                    for n in numbers
+                ],
+            )
+            connection.execute(
+                insert(tables.files),
+                [
+                    row
+                    for n in numbers
+                    for row in (
+                        {
+                            "revision_id": n,
+                            "path": "model.safetensors",
+                            "size": size,
+                            "sha256": blob,
+                            "oid": "0" * 40,
+                            "lfs": True,
+                        },
+                        {
+                            "revision_id": n,
+                            "path": "config.json",
+                            "size": 22,
+                            "sha256": small,
+                            "oid": label[n],
+                            "lfs": False,
+                        },
+                    )
+                ],
+            )
+            connection.execute(
+                insert(tables.inspections),
+                [
+                    {
+                        "id": n,
+                        "digest": digest[n],
+                        "rules": "old",
+                        "outcome": "admit",
+                        "decided_by": "",
+                        "because": "",
+                        "policy": "strict",
+                        "complete": True,
+                        "report": "0" * 64,
+                        "worst": "low",
+                        "count": each,
+                        "at": 1.0,
+                    }
+                    for n in numbers
+                ],
+            )
+            connection.execute(
+                insert(tables.findings),
+                [
+                    {
+                        "inspection_id": n,
+                        "digest": digest[n],
+                        "rule": rule,
+                        "severity": severity,
+                        "rank": rank,
+                        "member": f"model/{at}",
+                        "message": "a finding of the generator",
+                        "triage": "open",
+                    }
+                    for n in numbers
+                    for at in range(each)
+                    for rule, severity, rank in (rules[(n + at) % 4],)
+                ],
+            )
     with house.database.engine.connect() as connection:
         connection.exec_driver_sql("ANALYZE")
     return house, token, house.blobs.path(blob)
@@ -103,10 +215,12 @@ def paced(url, token, rate, seconds=8, connections=8):
 
 @contextlib.contextmanager
 def ours(folder, more="", workers=False):
-    log = open(f"{folder}.log", "w+")
+    log = Path(f"{folder}.log").open("w+")  # noqa: SIM115  # closed below
     command = [sys.executable, "-m", "weighbridge", "serve", "--data", str(folder), "--port", "0"]
     command += [] if workers else ["--no-upstream", "--no-workers"]
-    (folder / "weighbridge.toml").write_text(f"[registry]\nrequests_a_minute = 100000000\nrefresh_seconds = 9999\n{more}")
+    (folder / "weighbridge.toml").write_text(
+        f"[registry]\nrequests_a_minute = 100000000\nrefresh_seconds = 9999\n{more}"
+    )
     process = subprocess.Popen(command, stderr=log, start_new_session=True)
     try:
         for _ in range(200):
@@ -128,7 +242,9 @@ def nginx(folder, root):
         f"worker_processes 1;\npid {folder}/pid;\nerror_log {folder}/error.log;\nevents {{ worker_connections 512; }}\n"
         f"http {{ sendfile on; tcp_nopush on; access_log off; server {{ listen 127.0.0.1:18081; root {root}; }} }}\n"
     )
-    process = subprocess.Popen(["nginx", "-c", f"{folder}/nginx.conf", "-g", "daemon off; user root;"], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        ["nginx", "-c", f"{folder}/nginx.conf", "-g", "daemon off; user root;"], stderr=subprocess.DEVNULL
+    )
     time.sleep(0.7)
     try:
         yield "http://127.0.0.1:18081"
@@ -161,11 +277,19 @@ def packages(store, peers):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     index = python_index({"1.0": GOOD})
-    with serve(index) as upstream, ours(folder, f'[registry.upstreams]\npypi = "{upstream}/simple"\nhub = ""\nnpm = ""\n', workers=True) as (address, _):
+    with (
+        serve(index) as upstream,
+        ours(folder, f'[registry.upstreams]\npypi = "{upstream}/simple"\nhub = ""\nnpm = ""\n', workers=True) as (
+            address,
+            _,
+        ),
+    ):
         with open(f"{folder}.log") as log:
             token = re.search(r"wb_\S+", log.read())[0]
         page = f"{address}/pypi/simple/ranker/"
-        request = urllib.request.Request(f"{address}/pypi/files/ranker/1.0/ranker-1.0-py3-none-any.whl", headers={"Authorization": f"Bearer {token}"})
+        request = urllib.request.Request(
+            f"{address}/pypi/files/ranker/1.0/ranker-1.0-py3-none-any.whl", headers={"Authorization": f"Bearer {token}"}
+        )
         with urllib.request.urlopen(request) as answer:
             assert answer.status == 200
         mine = sorted(wrk(page, token, seconds=4)[0] for _ in range(3))[1]
@@ -178,8 +302,18 @@ def _devpi(folder, peers, files):
     import urllib3
 
     shutil.rmtree(folder, ignore_errors=True)
-    subprocess.run([peers / "devpi-init", "--serverdir", folder, "--no-root-pypi"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    process = subprocess.Popen([peers / "devpi-server", "--serverdir", folder, "--port", "18082"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    subprocess.run(
+        [peers / "devpi-init", "--serverdir", folder, "--no-root-pypi"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    process = subprocess.Popen(
+        [peers / "devpi-server", "--serverdir", folder, "--port", "18082"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     address, pool = "http://127.0.0.1:18082", urllib3.PoolManager(retries=urllib3.Retry(40, backoff_factor=0.05))
     try:
         login = pool.request("POST", f"{address}/+login", json={"user": "root", "password": ""}).json()
@@ -187,7 +321,10 @@ def _devpi(folder, peers, files):
         pool.request("PUT", f"{address}/root/dev", json={"bases": [], "type": "stage"}, headers={"X-Devpi-Auth": mark})
         for name, data in files.items():
             fields = {":action": "file_upload", "name": "ranker", "version": "1.0", "content": (name, data)}
-            assert pool.request("POST", f"{address}/root/dev/", fields=fields, headers={"X-Devpi-Auth": mark}).status == 200
+            assert (
+                pool.request("POST", f"{address}/root/dev/", fields=fields, headers={"X-Devpi-Auth": mark}).status
+                == 200
+            )
         return sorted(wrk(f"{address}/root/dev/+simple/ranker/", "", seconds=4)[0] for _ in range(3))[1]
     finally:
         os.killpg(process.pid, signal.SIGTERM)
@@ -201,8 +338,6 @@ def memory(pid):
 
 def registry(peers, _every):
     """Rows for the report."""
-    from pathlib import Path
-
     store = Path(__file__).parent.parent / ".bench/registry-load"
     store.mkdir(parents=True, exist_ok=True)
     folder = store / "registry"
@@ -212,7 +347,9 @@ def registry(peers, _every):
     rows = {}
     with ours(folder) as (address, pid):
         lua = store / "many.lua"
-        lua.write_text('n = 0\nrequest = function()\n n = (n * 7919 + 13) % 100000\n local i = n + 1\n if i % 10 >= 8 then i = i - 3 end\n return wrk.format("GET", "/org-" .. (i % 500) .. "/name-" .. i .. "/resolve/main/config.json")\nend\n')
+        lua.write_text(
+            'n = 0\nrequest = function()\n n = (n * 7919 + 13) % 100000\n local i = n + 1\n if i % 10 >= 8 then i = i - 3 end\n return wrk.format("GET", "/org-" .. (i % 500) .. "/name-" .. i .. "/resolve/main/config.json")\nend\n'
+        )
         single = f"{address}/org-1/name-1/resolve/main/config.json"
         rows["metadata, one model"] = wrk(f"{address}/api/models/org-1/name-1/revision/main", token)
         rows["metadata, 100,000 models at random"] = wrk(address, token, script=str(lua))
@@ -229,7 +366,12 @@ def registry(peers, _every):
         after = memory(pid)
     shutil.rmtree(folder)
     return {
-        "packages": packages(store, Path(peers)), "metadata": rows, "p99 at half load": late, "pages": pages, "rss": rss, "rss after downloads": after,
-        "bytes": sorted(bytes_ours)[1], "nginx": sorted(bytes_nginx)[1],
+        "packages": packages(store, Path(peers)),
+        "metadata": rows,
+        "p99 at half load": late,
+        "pages": pages,
+        "rss": rss,
+        "rss after downloads": after,
+        "bytes": sorted(bytes_ours)[1],
+        "nginx": sorted(bytes_nginx)[1],
     }
-

@@ -106,7 +106,9 @@ def main():
     ]
     print(f"\nexit codes: benign {codes[0]}, malicious {codes[1]}, repository {codes[2]}")
     print(f"report: {FOLDER / 'report.html'}")
-    return 0 if codes == [0, 1, 1, 1] else 1
+    from scripts.demo_registry import demonstrate
+
+    return int(codes != [0, 1, 1, 1]) or demonstrate(FOLDER / "registry")
 
 
 if __name__ == "__main__":

@@ -42,6 +42,14 @@ def run(arguments: list[str]) -> int:
     flag(
         group, "no-scan", "do not inspect files that are neither locked nor approved: refuse them", action="store_true"
     )
+    flag(
+        group,
+        "revocations",
+        "signed list of what was called back; read again when it changes",
+        metavar="FILE",
+        default="",
+    )
+    flag(group, "revocations-key", "public key that the list is signed with", metavar="FILE", default="")
     flag(group, "log", "write a line of JSON for everything that is loaded", metavar="FILE", default="")
     given = made.parse_args(arguments[:cut])
     command = arguments[cut + 1 :]
@@ -54,6 +62,8 @@ def run(arguments: list[str]) -> int:
         "keys": [os.path.abspath(path) for path in given.key],
         "scan": not given.no_scan,
         "log": os.path.abspath(given.log) if given.log else "",
+        "revocations": os.path.abspath(given.revocations) if given.revocations else "",
+        "revocations_key": os.path.abspath(given.revocations_key) if given.revocations_key else "",
     }
     _try(order)
     return _become(command, order)
@@ -63,7 +73,8 @@ def _try(order: dict[str, object]) -> None:
     """Read lock and attestations once here, where a mistake in them is told in one line."""
     from weighbridge.guard.approvals import Approvals  # noqa: PLC0415  # usage errors need none
 
-    Approvals(lock=str(order["lock"]), attestations=list(order["attestations"]), keys=list(order["keys"]))  # type: ignore[call-overload]  # lists of text
+    wanted = ("lock", "attestations", "keys", "revocations", "revocations_key")
+    Approvals(**{name: order[name] for name in wanted})  # type: ignore[arg-type]  # as `run` has put them together
 
 
 def _become(command: list[str], order: dict[str, object]) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from weighbridge.schema import Outcome
+from weighbridge.schema import Outcome, UsageError, WeighbridgeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +25,10 @@ class Decision(Struct, frozen=True, kw_only=True):
 
 
 class Approvals:
-    """What has been approved. `lock` is a file, `attestations` are bundles that `keys` have signed."""
+    """What has been approved. `lock` is a file, `attestations` are bundles that `keys` have signed.
+
+    `revocations` is a signed list, by `revocations_key`, of what was called back since; it is read again when it changes.
+    """
 
     def __init__(
         self,
@@ -33,11 +38,19 @@ class Approvals:
         keys: Sequence[str] = (),
         scan: bool = True,
         policy: Policy | None = None,
+        revocations: str = "",
+        revocations_key: str = "",
     ) -> None:
         """Raises UsageError, SourceError or VerificationFailed where one of them cannot be relied on."""
         self.known: dict[str, str] = {}
         self._scan, self._policy = scan, policy
         self._judged: dict[str, Decision] = {}
+        self._list, self._list_key, self._list_seen = revocations, revocations_key, 0
+        self._revoked: frozenset[str] = frozenset()
+        if bool(revocations) != bool(revocations_key):
+            raise UsageError("a revocation list and the key of its signer belong together", hint="give both")
+        if revocations:
+            self._read_revocations()
         if lock:
             self._read_lock(lock)
         if attestations:
@@ -65,8 +78,26 @@ class Approvals:
                         if "sha256" in digest:
                             self.known.setdefault(f"sha256:{digest['sha256']}", attestation.described(one))
 
+    def _read_revocations(self) -> None:
+        """The list as it is now. Raises SourceError, VerificationFailed where it cannot be relied on."""
+        from weighbridge.provenance import keys, revocation  # noqa: PLC0415  # loading cryptography takes a while
+
+        seen = os.stat(keys.existing(self._list)).st_mtime_ns
+        key = keys.load_public(self._list_key)
+        found = revocation.remembered(revocation.load(self._list, key, datetime.now(UTC)), key)
+        self._revoked, self._list_seen = self._revoked | frozenset(found.revoked), seen
+
+    def _called_back(self, sha256: str) -> bool:
+        # What was called back stays so, whatever a later list says or does not say.
+        with contextlib.suppress(OSError, WeighbridgeError):
+            if self._list and os.stat(self._list).st_mtime_ns != self._list_seen:
+                self._read_revocations()
+        return sha256 in self._revoked
+
     def decide(self, path: str, shown: str, sha256: str) -> Decision:
         """Whether the bytes that lie at `path`, with this digest, may be loaded. `shown` is what the user calls them."""
+        if self._called_back(sha256):
+            return Decision(allowed=False, reason=f"its SHA-256 {sha256[:16]}… was called back, says {self._list}")
         known = self.known.get(f"sha256:{sha256}")
         if known:
             return Decision(allowed=True, reason=known)

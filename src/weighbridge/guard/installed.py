@@ -141,11 +141,14 @@ def install(
     keys: tuple[str, ...] = (),
     scan: bool = True,
     log: str = "",
+    revocations: str = "",
+    revocations_key: str = "",
 ) -> Guard:
     """Guard the loaders of this process, those that are imported already and those that will be.
 
     A file is allowed where its digest is in `lock` or in an attestation (approval, or admitting scan) by one of `keys`,
-    or, with `scan`, where inspection on the spot admits it. `mode` is enforce (raise Refused), warn or record.
+    or, with `scan`, where inspection on the spot admits it; never where `revocations`, a list signed by `revocations_key`,
+    calls it back. `mode` is enforce (raise Refused), warn or record.
     Raises UsageError for a mode that does not exist, and whatever `Approvals` raises.
     """
     global _active  # noqa: PLW0603  # there is one guard in a process
@@ -153,7 +156,14 @@ def install(
         raise UsageError(f"there is no mode {mode!r}", hint=f"one of {', '.join(MODES)}")
     if log:
         log = os.path.abspath(log)
-    approvals = Approvals(lock=lock, attestations=attestations, keys=keys, scan=scan)
+    approvals = Approvals(
+        lock=lock,
+        attestations=attestations,
+        keys=keys,
+        scan=scan,
+        revocations=revocations,
+        revocations_key=revocations_key,
+    )
     uninstall()
     _active = Guard(approvals, mode, log)
     from weighbridge.guard.loaders import PATCHES  # noqa: PLC0415  # loaders ask for the guard that is active

@@ -52,7 +52,10 @@ def test_every_state_can_be_left_and_says_what_it_is():
 
 # --- rules of the organisation
 
-FACTS = {"artifact": {"namespace": "acme", "files": [{"path": "a.bin", "size": 5, "extension": "bin"}]}, "scan": {"complete": True}}
+FACTS = {
+    "artifact": {"namespace": "acme", "files": [{"path": "a.bin", "size": 5, "extension": "bin"}]},
+    "scan": {"complete": True},
+}
 
 
 @pytest.mark.parametrize(
@@ -76,7 +79,11 @@ def test_a_rule_that_cannot_be_read_is_refused_at_once():
 
 @pytest.mark.parametrize(
     ("document", "told_"),
-    [({"patiance": 1}, "patiance"), ({"approvals": 0}, "at least one"), ({"rule": [{"name": "x", "require": "true", "otherwise": "allow"}]}, "allow")],
+    [
+        ({"patiance": 1}, "patiance"),
+        ({"approvals": 0}, "at least one"),
+        ({"rule": [{"name": "x", "require": "true", "otherwise": "allow"}]}, "allow"),
+    ],
 )
 def test_terms_that_are_wrong_name_what_is_wrong(document, told_):
     with pytest.raises(UsageError) as error:
@@ -163,14 +170,21 @@ def test_the_list_holds_what_no_approved_revision_has_and_grows_only_when_it_cha
 
     path = tmp_path / "list.json"
     path.write_bytes(second)
-    found = revocation.load(str(path), keys.load_public(f"{scene.house.folder}/keys/decisions.pem.pub"), scene.house.now())
+    found = revocation.load(
+        str(path), keys.load_public(f"{scene.house.folder}/keys/decisions.pem.pub"), scene.house.now()
+    )
     assert found.number == 2
     assert found.revoked == (hashlib.sha256(b"weights that are long enough").hexdigest(),)
 
     _, again = scene.waiting(b"weights that are long enough", branch="other")
     scene.cases.approve(again, BOB, "looked at again")
     path.write_bytes(revocation_list(scene.house))
-    assert revocation.load(str(path), keys.load_public(f"{scene.house.folder}/keys/decisions.pem.pub"), scene.house.now()).revoked == ()
+    assert (
+        revocation.load(
+            str(path), keys.load_public(f"{scene.house.folder}/keys/decisions.pem.pub"), scene.house.now()
+        ).revoked
+        == ()
+    )
 
 
 def test_copies_in_a_cache_are_found_by_their_bytes_whatever_they_are_called(tmp_path):
@@ -204,7 +218,17 @@ def test_new_rules_are_asked_about_what_is_served_and_revoke_what_they_block(tmp
         digest = scene.cases.row(connection, case).digest
     with scene.house.database.write() as connection:
         connection.execute(
-            tables.inspections.insert().values(digest=digest, rules="of yesterday", outcome="admit", decided_by="", because="", policy="strict", complete=True, report="0" * 64, at=1.0)
+            tables.inspections.insert().values(
+                digest=digest,
+                rules="of yesterday",
+                outcome="admit",
+                decided_by="",
+                because="",
+                policy="strict",
+                complete=True,
+                report="0" * 64,
+                at=1.0,
+            )
         )
     monkeypatch.setattr(scene.services.workflow, "judged_anew", lambda *_: "")
     assert scene.services.upkeep.judge_again() == []

@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import select
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from weighbridge.output.words import plural
 from weighbridge.registry.api.asking import STATUS, Ask, Route, Table, base_of
 from weighbridge.registry.records import tables
 from weighbridge.registry.services.access import ANYBODY, Act, Role
@@ -232,7 +233,9 @@ class Pages:
         ]
         if row.upstream:
             before.append(Box(name=row.upstream, below="upstream"))
-        after = [Box(name=one[2], below=f"{one[4]}, {one[5]} files", address=f"/cases/{one[0]}") for one in sharing]
+        after = [
+            Box(name=one[2], below=f"{one[4]}, {plural(one[5], 'file')}", address=f"/cases/{one[0]}") for one in sharing
+        ]
         return drawn(before, Box(name=row.name, below=f"{row.state}, {row.label[:12]}"), after)
 
     def _report(self, ask: Ask) -> Response:

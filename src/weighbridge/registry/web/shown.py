@@ -36,6 +36,7 @@ def templates() -> Environment:
         "day": lambda at: f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}",
         "moment": lambda at: f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC",
         "short": _short,
+        "client": lambda agent: agent.partition(" ")[0] if agent.startswith("pip/") else agent[:80],
         "place": place,
         "conditions": _conditions,
         "lines": _lines,
