@@ -102,7 +102,7 @@ def postgres_tools():
     """The folder of the PostgreSQL programs, or nothing where they are not installed."""
     found = shutil.which("initdb")
     if found:
-        return os.path.dirname(found)
+        return os.path.dirname(os.path.realpath(found))
     places = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"))
     return os.path.dirname(places[-1]) if places else ""
 
@@ -149,8 +149,9 @@ class Postgres:
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", start_new_session=True, **self.user,
         )  # fmt: skip
         for _ in range(200):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
-                time.sleep(0.3)
+            if not subprocess.run(
+                [f"{self.tools}/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)], check=False
+            ).returncode:
                 return
             time.sleep(0.1)
         raise AssertionError("PostgreSQL does not answer")

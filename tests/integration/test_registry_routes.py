@@ -24,7 +24,7 @@ LEAST = {
     Act.ADMINISTER: "admin",
 }
 OPEN = {
-    r"/health", r"/ready", r"/api/weighbridge/v1/openapi.json", r"/api/weighbridge/v1/keys", r"/static/(?P<name>[\w.-]+)", r"/login",
+    r"/health", r"/ready", r"/api/weighbridge/v1/openapi.json", r"/api/weighbridge/v1/keys", r"/api/weighbridge/v1/workload", r"/login/begin", r"/login/back", r"/static/(?P<name>[\w.-]+)", r"/login",
     r"/api/(?:telemetry|agent-harnesses)(?:/.*)?", r"/upload/(?P<nonce>[\w-]{43})/(?P<oid>[0-9a-f]{64})",
     r"/upload/(?P<nonce>[\w-]{43})/(?P<oid>[0-9a-f]{64})/(?P<number>\d{1,5})",
 }  # fmt: skip

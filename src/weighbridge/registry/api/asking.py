@@ -169,7 +169,9 @@ class Desk:
                 return table.refuse(request, Refusal(No.INVALID, f"{method} is not for this address")), "unknown"
             return await self._run(request, table, route, part, path), route.pattern
         nothing = Refusal(No.ENTRY, "there is nothing at this address", hint="see the API reference")
-        return self._tables[-1].refuse(request, nothing), "unknown"
+        # Programs are told in JSON, people on a page.
+        table = self._tables[0 if path.startswith("/api/") else -1]
+        return table.refuse(request, nothing), "unknown"
 
     async def _run(self, request: Request, table: Table, route: Route, part: dict[str, str], path: str) -> Response:
         who, address = "anybody", request.client.host if request.client else ""

@@ -100,6 +100,12 @@ class Token(Struct):
     token: str
 
 
+class Run(Struct, forbid_unknown_fields=True):
+    """The token that a pipeline's own platform gave it."""
+
+    token: str
+
+
 class NewHook(Struct, forbid_unknown_fields=True):
     """Where messages are sent."""
 
@@ -180,6 +186,7 @@ class OwnApi:
             ("GET", f"{_V1}/tokens", Act.ADMINISTER, self._tokens, None, None, "Tokens that have not ended"),
             ("POST", f"{_V1}/tokens", Act.READ, self._add_token, NewToken, Token, "Make a token"),
             ("DELETE", f"{_V1}/tokens/{number}", Act.READ, self._end_token, None, Outcome, "End a token"),
+            ("POST", f"{_V1}/workload", None, self._workload, Run, Token, "Exchange the token of a run for one of an hour"),
             ("GET", f"{_V1}/webhooks", Act.ADMINISTER, self._hooks, None, list[Hook], "Webhooks"),
             ("POST", f"{_V1}/webhooks", Act.ADMINISTER, self._add_hook, NewHook, Hook, "Add a webhook"),
             ("DELETE", f"{_V1}/webhooks/{number}", Act.ADMINISTER, self._end_hook, None, Outcome, "Remove a webhook"),
@@ -370,6 +377,11 @@ class OwnApi:
         if ask.caller.namespace and new.namespace != ask.caller.namespace:
             raise Refusal(No.FORBIDDEN, f"this token is for {ask.caller.namespace} alone", hint="name that namespace")
         token = self._all.access.new_token(user, new.name, role=role, days=min(new.days, 3650), namespace=new.namespace)
+        return _json(Token(token=token))
+
+    def _workload(self, ask: Ask) -> Response:
+        token, name = self._all.identity.exchange(ask.json(Run).token)
+        self._house.note(name, "POST workload", "a token for an hour")
         return _json(Token(token=token))
 
     def _end_token(self, ask: Ask) -> Response:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from weighbridge.registry.services.access import Access
 from weighbridge.registry.services.cases import Cases
+from weighbridge.registry.services.identity import Identity
 from weighbridge.registry.services.messages import Messages
 from weighbridge.registry.services.mirrors import Mirrors
 from weighbridge.registry.services.packages import Packages
@@ -26,6 +27,7 @@ class Services:
     def __init__(self, house: House) -> None:
         self.house = house
         self.access = Access(house)
+        self.identity = Identity(house, self.access)
         self.cases = Cases(house)
         self.repositories = Repositories(house, self.cases)
         self.mirrors = Mirrors(house, self.cases, self.repositories)

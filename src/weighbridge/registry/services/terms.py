@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from weighbridge.schema import UsageError
 
+_ROLES: Final = ("reader", "publisher", "reviewer", "admin")
 _OUTCOMES: Final = ("review", "reject")
 
 
@@ -27,6 +28,30 @@ class Upstreams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     hub: str = "https://huggingface.co"
     pypi: str = "https://pypi.org/simple"
     npm: str = "https://registry.npmjs.org"
+
+
+class IdentityProvider(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who vouches for people: an OpenID Connect issuer, our client there, and which group of which claim is which role.
+
+    The client's secret, where there is one, is in the variable WEIGHBRIDGE_OIDC_SECRET.
+    """
+
+    issuer: str = ""
+    client: str = "weighbridge"
+    claim: str = "groups"
+    roles: dict[str, str] = {}
+    otherwise: str = "reader"
+
+
+class Workload(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A pipeline that may exchange the token of its run: who issues those, for whom, and what they have to claim (with `*`)."""
+
+    name: str
+    issuer: str
+    audience: str
+    claims: dict[str, str]
+    role: str = "publisher"
+    namespace: str = ""
 
 
 class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,6 +84,8 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     quota: int = 0
     advisories: bool = False
     rule: tuple[SiteRule, ...] = ()
+    identity: IdentityProvider = IdentityProvider()
+    workload: tuple[Workload, ...] = ()
 
 
 def read_terms(document: dict[str, Any], source: str) -> Terms:
@@ -70,6 +97,13 @@ def read_terms(document: dict[str, Any], source: str) -> Terms:
     for rule in terms.rule:
         if rule.otherwise not in _OUTCOMES:
             raise UsageError(f"{source}: the rule {rule.name!r} ends in {rule.otherwise!r}", hint="review or reject")
+    named = [terms.identity.otherwise, *terms.identity.roles.values(), *(one.role for one in terms.workload)]
+    odd = next((role for role in named if role not in _ROLES), "")
+    if odd:
+        raise UsageError(f"{source}: {odd!r} is no role", hint=f"one of {', '.join(_ROLES)}")
+    empty = next((one.name for one in terms.workload if not one.claims), "")
+    if empty:
+        raise UsageError(f"{source}: the workload {empty!r} names no claim", hint="every run of that issuer would fit")
     if terms.approvals < 1:
         raise UsageError(f"{source}: approvals is {terms.approvals}", hint="at least one reviewer has to agree")
     return terms

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import csv
 import hashlib
 import hmac
 import io
+import os
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
 
@@ -17,6 +20,7 @@ from weighbridge.output.words import plural
 from weighbridge.registry.api.asking import STATUS, Ask, Route, Table, base_of
 from weighbridge.registry.records import tables
 from weighbridge.registry.services.access import ANYBODY, Act, Role
+from weighbridge.registry.services.identity import Begun
 from weighbridge.registry.services.refusal import No, Refusal
 from weighbridge.registry.services.review import TRIAGE, Sought
 from weighbridge.registry.services.states import MOVING, SERVED, State, told
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
     from weighbridge.schema import Report
 
 _COOKIE: Final = "weighbridge"
+_BEGUN: Final = "weighbridge_login"
 _PAGE: Final = 50
 _HOURS: Final = 12
 _PLACES: Final = (
@@ -71,6 +76,8 @@ class Pages:
             ("GET", r"/static/(?P<name>[\w.-]+)", None, self._static),
             ("GET", r"/login", None, self._login),
             ("POST", r"/login", None, self._log_in),
+            ("GET", r"/login/begin", None, self._begin),
+            ("GET", r"/login/back", None, self._back),
             ("POST", r"/logout", Act.READ, self._log_out),
             ("GET", r"/", Act.READ, self._overview),
             ("GET", r"/artifacts", Act.READ, self._artifacts),
@@ -140,7 +147,9 @@ class Pages:
     # --- coming and going
 
     def _login(self, ask: Ask) -> Response:
-        return self._page(ask, "login.html", "", next=_local(ask.query("next")), wrong="")
+        return self._page(
+            ask, "login.html", "", next=_local(ask.query("next")), wrong="", offered=self._all.identity.offered
+        )
 
     def _log_in(self, ask: Ask) -> Response:
         next_ = _local(_field(ask, "next"))
@@ -148,7 +157,15 @@ class Pages:
             caller = self._all.access.caller(_field(ask, "token").strip())
         except Refusal:
             self._house.note("anybody", "POST login", "refused", status=401)
-            return self._page(ask, "login.html", "", 401, next=next_, wrong="This token is unknown, ended or revoked.")
+            return self._page(
+                ask,
+                "login.html",
+                "",
+                401,
+                next=next_,
+                wrong="This token is unknown, ended or revoked.",
+                offered=self._all.identity.offered,
+            )
         session = self._all.access.new_token(
             caller.name, "browser", role=caller.role, days=_HOURS / 24, namespace=caller.namespace, kind="session"
         )
@@ -156,6 +173,44 @@ class Pages:
         response = RedirectResponse(next_, 303)
         secure = base_of(ask.request).startswith("https:")
         response.set_cookie(_COOKIE, session, max_age=_HOURS * 3600, httponly=True, samesite="strict", secure=secure)
+        return response
+
+    def _begin(self, ask: Ask) -> Response:
+        address, begun = self._all.identity.begin(f"{ask.base}/login/back", _local(ask.query("next")))
+        response = RedirectResponse(address, 303)
+        kept = base64.urlsafe_b64encode(msgspec.json.encode(begun)).decode()
+        secure = ask.base.startswith("https:")
+        # Lax: the browser comes back from another site with it.
+        response.set_cookie(_BEGUN, kept, max_age=600, path="/login", httponly=True, samesite="lax", secure=secure)
+        return response
+
+    def _back(self, ask: Ask) -> Response:
+        try:
+            kept = base64.urlsafe_b64decode(ask.request.cookies.get(_BEGUN, ""))
+            begun = msgspec.json.decode(kept, type=Begun)
+        except (binascii.Error, msgspec.DecodeError) as error:
+            raise Refusal(No.FORBIDDEN, "this login was not begun here", hint="log in again") from error
+        secret = os.environ.get("WEIGHBRIDGE_OIDC_SECRET", "")
+        try:
+            session = self._all.identity.finish(
+                begun, ask.query("state"), ask.query("code"), f"{ask.base}/login/back", secret
+            )
+        except Refusal as refusal:
+            if refusal.why is No.WHO:
+                raise Refusal(No.FORBIDDEN, refusal.message, hint=refusal.hint) from refusal
+            raise
+        self._house.note(self._all.access.caller(session).name, "GET login", "logged in by the identity provider")
+        # A page and no redirect: the browser sends a strict cookie only where it comes from a page of this site.
+        response = self._page(None, "welcome.html", "", next=_local(begun.next))
+        response.set_cookie(
+            _COOKIE,
+            session,
+            max_age=_HOURS * 3600,
+            httponly=True,
+            samesite="strict",
+            secure=ask.base.startswith("https:"),
+        )
+        response.delete_cookie(_BEGUN, path="/login")
         return response
 
     def _log_out(self, ask: Ask) -> Response:
