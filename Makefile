@@ -14,13 +14,14 @@ EACH   ?= 50000
 export MYPYPATH := src
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help kills demo test check bench docs fuzz format lock clean
+.PHONY: help clients kills demo test check bench docs fuzz format lock clean
 
 help:
 	@echo "make demo    build benign and malicious samples, scan them, write the HTML report"
 	@echo "make test    run the tests: the pickle machine uncompiled, then everything"
 	@echo "make check   lint, types, layers, sizes, catalogue, links"
 	@echo "make fuzz    long differential and mutation runs (CASES=$(CASES), EACH=$(EACH) for each reader, SEED=$(SEED))"
+	@echo "make clients run the hub tests with older and newer clients (VERSIONS=0.36.2 1.0.0 1.33.0 2.4.0)"
 	@echo "make kills   kill the registry at random moments and prove that nothing was lost (KILLS=200)"
 	@echo "make bench   measure beside the peers and write docs/explanation/performance.md"
 	@echo "make docs    build the documentation into site/"
@@ -49,6 +50,9 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
 	$(BIN)/python scripts/check.py
+
+clients: $(STAMP)
+	for version in $(or $(VERSIONS),0.36.2 1.0.0 1.33.0 2.4.0); do test -x .venv-hub-$$version/bin/python || { $(PYTHON) -m venv .venv-hub-$$version && .venv-hub-$$version/bin/pip install --quiet huggingface_hub==$$version; }; echo "huggingface_hub $$version"; WEIGHBRIDGE_HUB_PYTHON=$$PWD/.venv-hub-$$version/bin/python $(BIN)/python -m pytest -q tests/integration/test_registry_hub.py || exit 1; done
 
 kills: $(STAMP)
 	WEIGHBRIDGE_KILLS=$(or $(KILLS),200) $(BIN)/python -m pytest -q tests/e2e/test_serve.py -k very_often

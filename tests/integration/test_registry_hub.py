@@ -34,6 +34,11 @@ CARD = b"---\nlicense: mit\n---\n# A small model\n"
 EVIL = pickle.dumps(type("Evil", (), {"__reduce__": lambda _: (os.system, ("touch fired",))})())
 
 
+# `make clients` runs this file with other versions of huggingface_hub, each in an environment of its own.
+PYTHON = os.environ.get("WEIGHBRIDGE_HUB_PYTHON", sys.executable)
+only_own = pytest.mark.skipif(sys.executable != PYTHON, reason="needs libraries beside huggingface_hub")
+
+
 class Client:
     """huggingface_hub in a process of its own: it reads its settings once, when it is imported."""
 
@@ -46,13 +51,13 @@ class Client:
     def run(self, code):
         """(what the code printed last, what went wrong)."""
         lines = [
-            "import json, sys", "from huggingface_hub import *", "api = HfApi()", "out = None", "try:",
+            "import json, sys", "from huggingface_hub import CommitOperationAdd, HfApi, hf_hub_download, snapshot_download", "api = HfApi()", "out = None", "try:",
             *(f"    {line}" for line in code.strip().splitlines()),
             "except Exception as error:", "    print(json.dumps([None, type(error).__name__ + ': ' + str(error)]))", "else:",
             "    print(json.dumps([out, '']))",
         ]  # fmt: skip
         done = subprocess.run(
-            [sys.executable, "-c", "\n".join(lines)],
+            [PYTHON, "-c", "\n".join(lines)],
             env=self.environment,
             capture_output=True,
             text=True,
@@ -224,6 +229,7 @@ def test_large_files_come_in_parts(place, tmp_path):
     ]
 
 
+@only_own
 def test_a_dataset_is_loaded_by_the_library(place, tmp_path):
     folder = folder_of(tmp_path, {"data/train.csv": b"text,label\ngood,1\nbad,0\n", "README.md": CARD}, "data")
     place.hub.gives(
@@ -238,6 +244,7 @@ def test_a_dataset_is_loaded_by_the_library(place, tmp_path):
     assert out == [1, 0]
 
 
+@only_own
 def test_transformers_reads_a_configuration(place, tmp_path):
     place.settled(pushed(place, tmp_path, {"config.json": CONFIG, "model.safetensors": WEIGHTS}))
 
@@ -296,6 +303,27 @@ def test_a_reader_cannot_push_and_nobody_reads_without_a_token(place, tmp_path):
     stranger = Client(place.address, "wb_nonsense", tmp_path)
     assert "Invalid" in stranger.refused("api.whoami()")
     assert "RevisionNotFound" not in stranger.refused('hf_hub_download("acme/net", "config.json")')
+
+
+@only_own
+def test_pickled_weights_are_offered_as_safetensors_beside_them(place, tmp_path):
+    import torch
+    from safetensors.numpy import load
+
+    weights = tmp_path / "w.bin"
+    torch.save({"w": torch.arange(100.0)}, weights)
+    case = pushed(place, tmp_path, {"pytorch_model.bin": weights.read_bytes(), "config.json": CONFIG})
+    assert place.settled(case) == "needs review", "a pickle alone is nothing that the policy admits unseen"
+    place.client("vera", "reviewer").decide(case, "approve", "plain tensors")
+    (made,) = [one for one in place.client().cases() if one.branch == "safetensors"]
+    assert place.settled(made.id) == "approved"
+
+    path = place.hub.gives('out = hf_hub_download("acme/net", "model.safetensors", revision="safetensors")')
+
+    assert (load(Path(path).read_bytes())["w"] == numpy.arange(100.0)).all()
+    assert place.hub.gives('out = sorted(api.list_repo_files("acme/net"))') == ["config.json", "pytorch_model.bin"]
+    attested = place.client()._call("GET", f"/cases/{made.id}/conversion.att")
+    assert b"dsseEnvelope" in attested
 
 
 # --- pulled through from another hub

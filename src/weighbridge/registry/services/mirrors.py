@@ -123,14 +123,14 @@ class Mirrors:
             digest = stated.get(entry.name, "")
             sha256 = digest.removeprefix("sha256:") if digest.startswith("sha256:") else ""
             if sha256 and self._house.blobs.size(sha256) == entry.size:
-                kept.append(_large(path, entry.size, sha256))
+                kept.append(large(path, entry.size, sha256))
                 continue
             if entry.size > self._house.terms.largest_file:
                 raise SourceError(f"{path}: {entry.size} bytes are more than is taken in", hint="raise largest_file")
             body = _Git(session.stream(tree.address_of(entry.name), entry.size), entry.size)
             found, size = self._house.blobs.put(body, sha256=sha256, size=entry.size)
             if sha256:
-                kept.append(_large(path, size, found))
+                kept.append(large(path, size, found))
                 continue
             if digest != f"git-sha1:{body.oid}":
                 raise VerificationFailed(f"{path} is not the file that the hub lists", hint="ask for it again")
@@ -166,7 +166,8 @@ def pointer(sha256: str, size: int) -> bytes:
     return _POINTER.format(sha256, size).encode()
 
 
-def _large(path: str, size: int, sha256: str) -> Kept:
+def large(path: str, size: int, sha256: str) -> Kept:
+    """A file as clients treat large ones."""
     return Kept(path=path, size=size, sha256=sha256, oid=git_blob(pointer(sha256, size)), lfs=True)
 
 

@@ -63,7 +63,7 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     that nobody has asked for yet, and inspects them when they are fetched. `internal` names namespaces and packages (with `*`) that are
     never asked for upstream. `approval_days` ends approvals (0: never); `refresh_seconds` is how often upstreams are
     asked whether a branch has moved. `quota` bounds the bytes of one namespace (0: no bound).
-    `advisories` says that nothing is admitted while there are no advisories on this machine to hold it against.
+    `convert` offers weights that only a pickle holds as safetensors on a branch of that name. `advisories` says that nothing is admitted while there are no advisories on this machine to hold it against.
     """
 
     name: str = "weighbridge"
@@ -83,6 +83,7 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     largest_file: int = 200 << 30
     quota: int = 0
     advisories: bool = False
+    convert: bool = True
     rule: tuple[SiteRule, ...] = ()
     identity: IdentityProvider = IdentityProvider()
     workload: tuple[Workload, ...] = ()

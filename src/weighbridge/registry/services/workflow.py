@@ -5,6 +5,7 @@ Inspection runs in a process of its own, which reads and never executes what it 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ from weighbridge.policy import decide
 from weighbridge.policy.language import parse_settings
 from weighbridge.registry.records import tables
 from weighbridge.registry.services.cases import Cases, digest_of
+from weighbridge.registry.services.mirrors import large
 from weighbridge.registry.services.site_rules import facts_of
 from weighbridge.registry.services.states import State
 from weighbridge.rules import ruleset_version
@@ -37,11 +39,26 @@ if TYPE_CHECKING:
     from weighbridge.registry.services.packages import Packages
     from weighbridge.registry.services.repositories import Repositories
 
-STEPS: Final = ("fetch", "hash", "inspect", "decide")
+STEPS: Final = ("fetch", "hash", "inspect", "convert", "decide")
 _REPORTED: Final = frozenset({0, 1, 3})
 _LONGEST: Final = 4 * 3600
 _TRIED: Final = 2000
 _INSERTED: Final = 5000
+_CONVERTED: Final = "safetensors"
+_PICKLED: Final = (
+    ".bin",
+    ".pt",
+    ".pth",
+    ".ckpt",
+    ".pkl",
+    ".pickle",
+    ".joblib",
+    ".h5",
+    ".keras",
+    ".msgpack",
+    ".npz",
+    ".npy",
+)
 _PACKAGES: Final = frozenset({"pypi", "npm"})
 
 
@@ -109,7 +126,7 @@ class Workflow:
                 self._cases.move(connection, number, State.FETCHING, round_=round_)
         if row.kind in _PACKAGES:
             files = self._packages.fetch(row)
-        elif row.upstream:
+        elif row.upstream and "derived" not in row.facts:
             files = self._mirrors.fetch(row)
         else:
             files = self._repositories.files(number)
@@ -137,8 +154,6 @@ class Workflow:
 
     def altered(self, sha256: str, size: int) -> str:
         """Why a blob is not what its name says, or nothing."""
-        import hashlib  # noqa: PLC0415  # only here
-
         if self._house.blobs.size(sha256) < 0:
             return f"the blob {sha256[:16]}… is missing"
         made, found = hashlib.sha256(), 0
@@ -214,12 +229,9 @@ class Workflow:
             command += ["--policy", os.path.abspath(self._house.settings.source)]
         if verb == "scan":
             command += ["--offline", "--quiet"]
-        environment = {
-            name: os.environ[name] for name in ("PATH", "HOME", "WEIGHBRIDGE_CACHE", "LANG") if name in os.environ
-        }
         try:
             done = subprocess.run(  # noqa: S603  # our own program, with a list of arguments
-                command, cwd=folder, capture_output=True, timeout=_LONGEST, check=False, env=environment
+                command, cwd=folder, capture_output=True, timeout=_LONGEST, check=False, env=_environment()
             )
         except subprocess.TimeoutExpired:
             raise VerificationFailed("the inspection took too long", hint="inspect it by hand") from None
@@ -298,6 +310,61 @@ class Workflow:
             return None
         return msgspec.json.decode(b"".join(self._house.blobs.read(row.report)), type=Report)
 
+    def _convert(self, number: int, round_: int) -> str:
+        """Weights that only a pickle holds, as safetensors: a revision of its own, which goes the same way."""
+        row = self._row(number, round_)
+        if row is None or row.state != State.QUARANTINED or row.kind != "model" or not self._house.terms.convert:
+            return ""
+        files = self._repositories.files(number)
+        report = self.report(row.digest)
+        blocked = report is None or decide(report, self._house.settings.policy).verdict.outcome is Outcome.BLOCK
+        if blocked or not _is_pickled([file.path for file in files]):
+            return ""
+        with tempfile.TemporaryDirectory(dir=self._place()) as folder:
+            name = _folder_name(row.name)
+            self._lay_out(os.path.join(folder, name), files)
+            why = self._converted(folder, name)
+            if why:
+                self._event(number, round_, "convert", why, "not done")
+                return ""
+            case = self._derive(row, os.path.join(folder, "converted"))
+        self._event(number, round_, "convert", f"as safetensors in case {case}, branch {_CONVERTED}")
+        return ""
+
+    def _converted(self, folder: str, name: str) -> str:
+        """Run the conversion in a process of its own: why there is none, or nothing."""
+        key = os.path.join(self._house.folder, "keys", "decisions.pem")
+        command = [sys.executable, "-I", "-m", "weighbridge", "convert", name, "--output", "converted", "--key", key]
+        try:
+            done = subprocess.run(  # noqa: S603  # our own program, with a list of arguments
+                command, cwd=folder, capture_output=True, timeout=_LONGEST, check=False, env=_environment()
+            )
+        except subprocess.TimeoutExpired:
+            return "it took too long"
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        return "" if done.returncode == 0 else (said[0] if said else f"exit code {done.returncode}")
+
+    def _derive(self, row: Record, folder: str) -> int:
+        kept = []
+        for above, _, names in os.walk(folder):
+            for one in names:
+                path = os.path.join(above, one)
+                with open(path, "rb") as file:
+                    sha256, size = self._house.blobs.put(iter(lambda: file.read(1 << 20), b""))
+                kept.append(large(os.path.relpath(path, folder).replace(os.sep, "/"), size, sha256))
+        with open(f"{folder}.conversion.att", "rb") as file:
+            statement, _ = self._house.blobs.put([file.read()])
+        label = hashlib.sha1(f"{row.label} {digest_of(kept)}".encode(), usedforsecurity=False).hexdigest()
+        with self._house.database.write() as connection:
+            case = self._cases.open(
+                connection, repository=row.repository_id, label=label, branch=_CONVERTED, requester=row.requester,
+                parent=row.label, title=f"{row.label[:12]} as safetensors", files=kept,
+                facts={"derived": row.id, "conversion": statement},
+            )  # fmt: skip
+            self._repositories.point(connection, row.repository_id, "branch", _CONVERTED, tip=label)
+        self._house.submit(case, 1)
+        return case
+
     def tried(self, text: str) -> Trial:
         """What another policy (TOML) would say of what is here. Raises UsageError where it is none."""
         try:
@@ -362,6 +429,16 @@ class Workflow:
 def _folder_name(name: str) -> str:
     """The last part of a name, as the folder that reports speak of."""
     return name.rpartition("/")[2].lstrip("@") or "artifact"
+
+
+def _environment() -> dict[str, str]:
+    """What a child needs to know of the environment; tokens and addresses are not among it."""
+    return {name: os.environ[name] for name in ("PATH", "HOME", "WEIGHBRIDGE_CACHE", "LANG") if name in os.environ}
+
+
+def _is_pickled(paths: Sequence[str]) -> bool:
+    """Whether weights may lie in a pickle, and nowhere else."""
+    return any(path.endswith(_PICKLED) for path in paths) and not any(path.endswith(".safetensors") for path in paths)
 
 
 def _linked(there: str, path: str) -> bool:

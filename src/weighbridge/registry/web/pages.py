@@ -84,6 +84,7 @@ class Pages:
             ("GET", case, Act.READ, self._case),
             ("GET", rf"{case}/report\.json", Act.READ, self._report),
             ("GET", rf"{case}/statement\.json", Act.READ, self._statement),
+            ("GET", rf"{case}/conversion\.att", Act.READ, self._conversion),
             ("POST", rf"{case}/(?P<what>approve|reject|revoke|deprecate|reopen|rescan)", Act.REVIEW, self._act),
             ("GET", r"/findings", Act.READ, self._findings),
             ("POST", r"/findings/(?P<number>\d{1,9})", Act.REVIEW, self._triage),
@@ -301,6 +302,12 @@ class Pages:
 
     def _statement(self, ask: Ask) -> Response:
         return Response(self._all.cases.statement(int(ask.part["case"])), media_type="application/json")
+
+    def _conversion(self, ask: Ask) -> Response:
+        sha256 = self._row(ask).facts.get("conversion", "")
+        if not sha256:
+            raise Refusal(No.ENTRY, "this revision was not converted here")
+        return Response(b"".join(self._house.blobs.read(sha256)), media_type="application/json")
 
     def _findings(self, ask: Ask) -> Response:
         sought = Sought(
