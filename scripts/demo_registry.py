@@ -23,6 +23,7 @@ PAGES = (
     "/policy",
     "/gateway",
     "/monitor",
+    "/evidence",
     "/admin",
 )
 FLAGS = [

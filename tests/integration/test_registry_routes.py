@@ -365,7 +365,7 @@ def test_logging_out_ends_the_session(place):
 
 def test_every_page_forbids_inline_script_and_framing(place):
     browser = Browser(place, "admin")
-    for path in ("/", "/artifacts", "/findings", "/policy", "/gateway", "/monitor", "/admin"):
+    for path in ("/", "/artifacts", "/findings", "/policy", "/gateway", "/monitor", "/evidence", "/admin"):
         status, headers, body = browser.get(path)
         assert status == 200, path
         assert "default-src 'none'" in headers["Content-Security-Policy"]

@@ -16,12 +16,15 @@ from weighbridge.provenance import keys, revocation
 from weighbridge.registry.copies import copies
 from weighbridge.registry.records import tables
 from weighbridge.registry.services.access import Act, Caller, Role
+from weighbridge.registry.services.controls import CONTROLS, Seen
+from weighbridge.registry.services.evidence import evidence
 from weighbridge.registry.services.packages import normal
 from weighbridge.registry.services.refusal import No, Refusal
 from weighbridge.registry.services.revoked import revocation_list
 from weighbridge.registry.services.site_rules import SiteRules
 from weighbridge.registry.services.states import MOVING, SERVED, State, follows, told
 from weighbridge.registry.services.terms import SiteRule, read_terms
+from weighbridge.rules import all_rules
 from weighbridge.schema import UsageError
 
 # --- states
@@ -294,3 +297,30 @@ def test_the_token_of_the_first_administrator_is_shown_once(tmp_path):
 
     assert first.startswith("wb_")
     assert second == ""
+
+
+# --- the auditor's report
+
+
+def test_every_control_says_where_it_is_shown_and_what_is_not_covered(tmp_path):
+    scene = Scene(tmp_path)
+    _, case = scene.waiting()
+    scene.cases.approve(case, BOB, "fine")
+    scene.cases.close(case, BOB, State.REVOKED, "poisoned")
+
+    found = evidence(scene.house)
+
+    assert [row.id for row in found.rows] == [f"C-{number:02d}" for number in range(1, 53)]
+    assert found.decisions == {"approved": 1, "revoked": 1}
+    rows = {row.id: row for row in found.rows}
+    assert rows["C-40"].entries == (1,)
+    assert "cooldown_days = 0" in rows["C-18"].words
+    assert rows["C-23"].seen == Seen.NOWHERE
+    assert found.checkpoint == scene.house.ledger.checkpoint()
+
+
+def test_every_rule_that_a_control_names_exists():
+    for control in CONTROLS:
+        for pattern in control.by if control.seen is Seen.RULES else ():
+            family = pattern.removesuffix("*")
+            assert any(rule.id.startswith(family) for rule in all_rules()), pattern

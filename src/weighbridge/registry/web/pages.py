@@ -20,6 +20,7 @@ from weighbridge.output.words import plural
 from weighbridge.registry.api.asking import STATUS, Ask, Route, Table, base_of
 from weighbridge.registry.records import tables
 from weighbridge.registry.services.access import ANYBODY, Act, Role
+from weighbridge.registry.services.evidence import evidence
 from weighbridge.registry.services.identity import Begun
 from weighbridge.registry.services.refusal import No, Refusal
 from weighbridge.registry.services.review import TRIAGE, Sought
@@ -44,7 +45,7 @@ _PAGE: Final = 50
 _HOURS: Final = 12
 _PLACES: Final = (
     ("/", "Overview"), ("/artifacts", "Artifacts"), ("/findings", "Findings"), ("/policy", "Policy"),
-    ("/gateway", "Gateway"), ("/monitor", "Monitor"), ("/admin", "Administration"),
+    ("/gateway", "Gateway"), ("/monitor", "Monitor"), ("/evidence", "Evidence"), ("/admin", "Administration"),
 )  # fmt: skip
 _ACTS: Final[dict[State, tuple[tuple[str, str, str], ...]]] = {
     State.REVIEW: (("approve", "Approve", "good"), ("reject", "Reject", "bad"), ("rescan", "Inspect again", "")),
@@ -92,6 +93,7 @@ class Pages:
             ("POST", r"/policy", Act.REVIEW, self._try_policy),
             ("GET", r"/gateway", Act.READ, self._gateway),
             ("GET", r"/monitor", Act.READ, self._monitor),
+            ("GET", r"/evidence", Act.READ, self._evidence),
             ("GET", r"/admin", Act.ADMINISTER, self._admin),
             ("POST", r"/admin/users", Act.ADMINISTER, self._add_user),
             ("POST", r"/admin/users/(?P<user>[\w.-]{1,63})", Act.ADMINISTER, self._change_user),
@@ -356,6 +358,14 @@ class Pages:
             failed=self._all.review.artifacts(Sought(state=State.FAILED), 20),
             revoked=self._all.review.artifacts(Sought(state=State.REVOKED), 20),
         )  # fmt: skip
+
+    def _evidence(self, ask: Ask) -> Response:
+        found = evidence(self._house)
+        return (
+            _json(found)
+            if ask.query("format") == "json"
+            else self._page(ask, "evidence.html", "/evidence", found=found)
+        )
 
     def _admin(self, ask: Ask, token: str = "") -> Response:
         before = ask.number("before", 0, 1 << 60)
