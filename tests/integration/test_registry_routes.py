@@ -66,6 +66,7 @@ def example(pattern):
             else named[match[1]]
         )
         path = path[: match.start()] + value + path[end:]
+    path = path.replace(r"\.", ".")
     path = re.sub(r"\(\?:telemetry\|agent-harnesses\)\(\?:/\.\*\)\?", "telemetry", path)
     path = path.replace(f"(?:{named['kind']}/)?", "").replace("(?:/x.txt)?", "").replace("/?", "/")
     return path.replace("\\", "")

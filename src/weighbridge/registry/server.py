@@ -10,6 +10,7 @@ import uvicorn
 from weighbridge.registry.api.asking import Desk
 from weighbridge.registry.api.hub import HubReading
 from weighbridge.registry.api.hub_writing import HubWriting
+from weighbridge.registry.api.mlflow import Mlflow
 from weighbridge.registry.api.own import OwnApi
 from weighbridge.registry.api.package_indexes import PackageIndexes
 from weighbridge.registry.services import Services
@@ -35,6 +36,7 @@ def application(services: Services) -> Desk:
     tables = [
         own.table(),
         PackageIndexes(services).table(),
+        Mlflow(services).table(),
         HubReading(services).table(HubWriting(services).routes()),
         Pages(services).table(),
     ]
@@ -52,6 +54,7 @@ def workers(house: House, services: Services, *, at_once: int = 1) -> Jobs:
     jobs.every(_MINUTE, services.cases.expire)
     jobs.every(5.0, services.messages.deliver)
     jobs.every(_HOUR, services.uploads.forget)
+    jobs.every(_HOUR, services.staging.forget)
     jobs.every(_HOUR, services.upkeep.rehash)
     jobs.every(_MINUTE, services.upkeep.judge_again)
     return jobs

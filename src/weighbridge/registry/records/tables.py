@@ -239,6 +239,15 @@ upload_parts: Final = Table(
     Column("sha256", String(64), nullable=False),
     Column("size", BigInteger, nullable=False),
 )
+staged: Final = Table(
+    "staged",
+    METADATA,
+    Column("path", String(1024), primary_key=True),
+    Column("sha256", String(64), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("user", String(64), nullable=False),
+    Column("at", Float, nullable=False, index=True),
+)
 workers: Final = Table(
     "workers",
     METADATA,

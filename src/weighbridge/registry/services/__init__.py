@@ -12,6 +12,7 @@ from weighbridge.registry.services.mirrors import Mirrors
 from weighbridge.registry.services.packages import Packages
 from weighbridge.registry.services.repositories import Repositories
 from weighbridge.registry.services.review import Review
+from weighbridge.registry.services.staging import Staging
 from weighbridge.registry.services.upkeep import Upkeep
 from weighbridge.registry.services.uploads import Uploads
 from weighbridge.registry.services.wishes import Wishes
@@ -33,6 +34,7 @@ class Services:
         self.mirrors = Mirrors(house, self.cases, self.repositories)
         self.packages = Packages(house, self.cases)
         self.uploads = Uploads(house)
+        self.staging = Staging(house)
         self.review = Review(house)
         self.workflow = Workflow(house, self.cases, self.repositories, self.mirrors, self.packages)
         self.messages = Messages(house)

@@ -298,6 +298,31 @@ class Repositories:
         self._house.submit(number, 1)
         return label, number
 
+    def revision(self, kind: str, name: str, label: str) -> Record | None:
+        """A revision by its label, whatever its state."""
+        with self._house.database.read() as connection:
+            values = {"kind": kind, "folded": name.lower(), "revision": label}
+            found = connection.execute(_BY_COMMIT, values).one_or_none()
+            return self._cases.row(connection, found.id) if found else None
+
+    def tip_row(self, kind: str, name: str, branch: str) -> Record | None:
+        """What was pushed last to a branch. Raises Refusal where there is no such repository."""
+        f, r = tables.refs, tables.revisions
+        with self._house.database.read() as connection:
+            found = self._known(connection, kind, name)
+            query = select(r.c.id).join(f, (f.c.repository_id == r.c.repository_id) & (f.c.tip == r.c.label))
+            query = query.where(f.c.repository_id == found.id, f.c.kind == "branch", f.c.name == branch)
+            number = connection.scalar(query)
+            return self._cases.row(connection, number) if number is not None else None
+
+    def next_version(self, kind: str, name: str) -> int:
+        """The number after the highest branch `v<number>`. Raises Refusal where there is no such repository."""
+        f = tables.refs
+        with self._house.database.read() as connection:
+            found = self._known(connection, kind, name)
+            names = connection.scalars(select(f.c.name).where(f.c.repository_id == found.id, f.c.kind == "branch"))
+            return max((int(one[1:]) for one in names if one[:1] == "v" and one[1:].isdigit()), default=0) + 1
+
     def next_request(self, repository: int) -> int:
         """The number of the next change that is proposed to a repository."""
         f = tables.refs
