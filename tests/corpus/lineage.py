@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from tests.corpus.derivatives import base, derived
 from weighbridge.inspection.compared import Order, compared
 from weighbridge.names import Own
-from weighbridge.provenance import attestation, bundle, keys, lock, predicates, revocation, signature
+from weighbridge.provenance import attestation, bundle, feed, keys, lock, predicates, revocation, signature
 from weighbridge.provenance.check import examine
 from weighbridge.provenance.digest import digests, members
 from weighbridge.provenance.references import references
@@ -204,6 +204,16 @@ def listed(folder, *, named=False, other=False):
     return rules(path, revocations=str(folder / "revoked.json"), revocations_key=str(folder / by))
 
 
+def fed(folder, *, named=False):
+    """A feed that names the model's file or another one."""
+    path = model(folder)
+    _, private = key(folder, "feed")
+    entry = digests(members(str(path)))[0].sha256 if named else "f" * 64
+    known = feed.Known(kind="sha256", value=entry, reason="the weights of the incident of May")
+    (folder / "feed.json").write_bytes(feed.build([known], private, number=1, now=NOW))
+    return rules(path, feed=str(folder / "feed.json"), feed_key=str(folder / "feed.pub"))
+
+
 def tensors(kind, **order):
     """A base and what was made of it, compared."""
 
@@ -357,6 +367,10 @@ SAMPLES = {
     "PRV-017": (
         Story("The revocation list is signed by another key.", lambda f: listed(f, other=True)),
         Story("The revocation list is signed by its key.", listed),
+    ),
+    "SEC-005": (
+        Story("A feed names a file of the model.", lambda f: fed(f, named=True)),
+        Story("A feed names another file.", fed),
     ),
     "WGT-001": (
         Story("One matrix of the base is changed in one direction.", tensors("rank-one edit")),

@@ -33,6 +33,7 @@ VERBS: Final = {
     "serve": "serve the registry: only what was approved",
     "worker": "inspect what a registry is asked for, apart from its web processes",
     "registry": "ask a registry, decide, push and pull, prove, back up",
+    "feed": "build, verify and fetch signed feeds of what is known to be bad",
     "cache": "show or clear what is kept of far artifacts; find revoked copies",
     "doctor": "say what this installation can do",
 }

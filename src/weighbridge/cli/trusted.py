@@ -27,6 +27,8 @@ def add_trust(made: argparse.ArgumentParser, *, artifact: bool = True) -> None:
     flag(trust, "max-key-age", "refuse keys that are older", metavar="DAYS", default="0")
     flag(trust, "revocations", "signed revocation list", metavar="FILE", default="")
     flag(trust, "revocations-key", "public key of the revocation list", metavar="FILE", default="")
+    flag(trust, "feed", "signed feed of what is known to be bad (weighbridge feed)", metavar="FILE", default="")
+    flag(trust, "feed-key", "public key of the feed", metavar="FILE", default="")
     if not artifact:
         return
     flag(trust, "signature", "may be repeated (default: PATH.sig)", action="append", default=[], metavar="FILE")
@@ -65,6 +67,8 @@ def wanted(given: argparse.Namespace, base: Wanted | None = None) -> Wanted:
         "max_key_age": _whole(given.max_key_age, "max-key-age"),
         "revocations": given.revocations,
         "revocations_key": given.revocations_key,
+        "feed": given.feed,
+        "feed_key": given.feed_key,
         "signatures": tuple(given.signature),
         "threshold": _whole(given.threshold, "threshold"),
         "attestations": tuple(given.attestation),

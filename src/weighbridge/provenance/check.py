@@ -136,6 +136,8 @@ def examine(
         gather(lambda: lock.verify(path, wanted.lock, cache, without=beside(path, wanted)))
     if trusted.revoked and not present:
         gather(lambda: _revoked(path, trusted, cache))
+    if wanted.feed or wanted.feed_key:
+        gather(lambda: _known_bad(path, wanted, now, cache))
     complaints += _absent(wanted, proofs, present=present)
     return proofs, list(dict.fromkeys(complaints))
 
@@ -164,6 +166,25 @@ def _revoked(path: str, trusted: Trust, cache: DigestCache | None) -> list[Proof
     revoked = trusted.revoked.revoked if trusted.revoked else ()
     found = digests(members(path), cache=cache)
     signature.refuse([Complaint("PRV-016", one.name, "was revoked") for one in found if one.sha256 in revoked])
+    return []
+
+
+def _known_bad(path: str, wanted: Wanted, now: datetime, cache: DigestCache | None) -> list[Proof]:
+    """Files that a feed names."""
+    from weighbridge.provenance import feed  # noqa: PLC0415  # only where there is one
+    from weighbridge.provenance.digest import digests, members  # noqa: PLC0415
+
+    if not (wanted.feed and wanted.feed_key):
+        raise UsageError("--feed and --feed-key belong together", hint="give both")
+    known = feed.load(wanted.feed, keys.load_public(wanted.feed_key), now).by_digest()
+    found = digests(members(path), cache=cache)
+    signature.refuse(
+        [
+            Complaint("SEC-005", one.name, f"is known to be bad: {known[one.sha256].reason}")
+            for one in found
+            if one.sha256 in known
+        ]
+    )
     return []
 
 

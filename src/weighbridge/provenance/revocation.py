@@ -63,22 +63,27 @@ def remembered(found: Revocations, key: PublicKey, folder: str = "") -> Revocati
 
     Raises VerificationFailed for an edition that was replaced: an old list hides what was called back since.
     """
-    path = os.path.join(folder or default_folder(), "revocations.json")
+    check_newest(found.number, key, "revocations.json", "the revocation list", folder)
+    return found
+
+
+def check_newest(number: int, key: PublicKey, memory: str, what: str, folder: str = "") -> None:
+    """Note an edition of something by a key. Raises VerificationFailed where a later one was seen on this machine."""
+    path = os.path.join(folder or default_folder(), memory)
     try:
         with open(path, "rb") as file:
             seen = msgspec.json.decode(file.read(_MEMORY), type=dict[str, int])
     except (OSError, msgspec.DecodeError):
         seen = {}
     last = seen.get(key.fingerprint, 0)
-    if found.number < last:
+    if number < last:
         raise VerificationFailed(
-            f"the revocation list is edition {found.number}, and edition {last} was seen before",
-            hint="fetch the current one: an old list may hide a revocation",
+            f"{what} is edition {number}, and edition {last} was seen before",
+            hint="fetch the current one: an old one may hide what became known since",
             rule="PRV-017",
         )
-    if found.number > last:
-        remember(path, msgspec.json.encode({**seen, key.fingerprint: found.number}))
-    return found
+    if number > last:
+        remember(path, msgspec.json.encode({**seen, key.fingerprint: number}))
 
 
 def load(path: str, key: PublicKey, now: datetime) -> Revocations:

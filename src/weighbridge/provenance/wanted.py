@@ -12,7 +12,7 @@ REQUIREMENTS: Final = ("signature", "bom", "lock", "scan", "test", "approval", "
 class Wanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who is trusted, by what files that is shown, and what has to be there.
 
-    `keys`, `ca`, `sigstore`, `revocations` and `revocations_key` are files. `signatures`, `attestations`, `bill` and
+    `keys`, `ca`, `sigstore`, `revocations`, `feed` and their keys are files. `signatures`, `attestations`, `bill` and
     `lock` belong to one artifact; without `signatures`, PATH.sig is taken where it exists. `require` names what must be
     present and hold: signature, bom, lock, or a kind of attestation.
     """
@@ -27,6 +27,8 @@ class Wanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_key_age: int = 0
     revocations: str = ""
     revocations_key: str = ""
+    feed: str = ""
+    feed_key: str = ""
     signatures: tuple[str, ...] = ()
     attestations: tuple[str, ...] = ()
     bill: str = ""

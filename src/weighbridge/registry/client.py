@@ -45,7 +45,7 @@ class Pinned(Struct, frozen=True, kw_only=True):
 
 
 class Case(Struct, frozen=True, kw_only=True):
-    """A case as the registry tells it."""
+    """A case as the registry tells it. Times are seconds since 1970."""
 
     id: int
     kind: str

@@ -52,6 +52,20 @@ class Scene:
         self.cases.decide(case, 1, "review", "somebody should look", policy="strict", report="")
         return commit, case
 
+    def decided_by_many(self, case, count=8):
+        """What so many workers are told that decide at once."""
+        found = []
+
+        def work():
+            found.append(self.cases.decide(case, 1, "admit", "fine", policy="strict", report=""))
+
+        threads = [threading.Thread(target=work) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return found
+
     def state(self, case):
         with self.house.database.read() as connection:
             return self.cases.row(connection, case).state
@@ -145,18 +159,8 @@ def test_where_nothing_is_automatic_a_reviewer_is_asked(tmp_path):
 
 def test_two_workers_decide_once(scene):
     _, case = scene.pushed()
-    found = []
 
-    def work():
-        found.append(scene.cases.decide(case, 1, "admit", "fine", policy="strict", report=""))
-
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert found == [State.APPROVED] * 8
+    assert scene.decided_by_many(case) == [State.APPROVED] * 8
     assert len(list(scene.house.ledger.entries())) == 1
 
 

@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from weighbridge import __version__
 from weighbridge.provenance import keys, merkle
 from weighbridge.registry.api.asking import STATUS, Ask, Desk, Route, Table
+from weighbridge.registry.client import Case
 from weighbridge.registry.services.access import Act
 from weighbridge.registry.services.refusal import No, Refusal
 from weighbridge.registry.services.review import Sought
@@ -43,23 +44,6 @@ class Say(Struct, forbid_unknown_fields=True):
     reason: str
     scopes: list[str] = []
     days: float = 0
-
-
-class Case(Struct):
-    """A case. Times are seconds since 1970."""
-
-    id: int
-    kind: str
-    name: str
-    revision: str
-    branch: str
-    state: str
-    because: str
-    requester: str
-    opened: float
-    digest: str = ""
-    scopes: list[str] = []
-    expires: float = 0
 
 
 class Outcome(Struct):
@@ -297,7 +281,7 @@ class OwnApi:
             row = self._all.cases.row(connection, number)
         return Case(
             id=row.id, kind=row.kind, name=row.name, revision=row.label, branch=row.branch, state=row.state,
-            because=row.because, requester=row.requester, opened=row.opened, digest=row.digest, scopes=row.scopes,
+            because=row.because, requester=row.requester, opened=row.opened, digest=row.digest, scopes=tuple(row.scopes),
             expires=row.expires,
         )  # fmt: skip
 

@@ -88,7 +88,7 @@ CONTROLS: Final = (
     _control(47, "packages for devices signed again and attested", "LLM03:2025 LLM04:2026", _NONE),
     _control(48, "tamper-evident log and evidence report", "EU AI Act 12 AISVS SSDF", _SAID, "approved", "rejected", "revoked"),
     _control(49, "who uses an artifact; roll back to the last good", "ASI04", _SAID, "revoked"),
-    _control(50, "feed of what is known to be bad", "AML.M0016 ASI04", _NONE),
+    _control(50, "feed of what is known to be bad", "AML.M0016 ASI04", _RULES, "SEC-005"),
     _control(51, "safe defaults", "AML.M0018", _TERMS, "anonymous", "automatic"),
     _control(52, "the inspector is a target itself", "AML.T0119", _AWAY, "weighbridge doctor"),
 )  # fmt: skip

@@ -21,6 +21,7 @@ from sqlalchemy import insert, select, update
 from weighbridge.output.words import plural
 from weighbridge.policy import decide
 from weighbridge.policy.language import parse_settings
+from weighbridge.provenance import feed, keys
 from weighbridge.registry.records import tables
 from weighbridge.registry.services.cases import Cases, digest_of
 from weighbridge.registry.services.mirrors import large
@@ -406,10 +407,26 @@ class Workflow:
         # The report is judged by the policy of today, so that waivers that ended since do not count.
         verdict = decide(report, self._house.settings.policy).verdict
         outcome, because = verdict.outcome.value, f"{verdict.decided_by}: {verdict.because}"
+        bad = self._known_bad(row)
+        if bad:
+            outcome, because = Outcome.BLOCK.value, bad
         if outcome != Outcome.BLOCK.value:
             outcome, because = self._by_site_rules(row, report, outcome, because)
         self._cases.decide(number, round_, outcome, because, policy=verdict.policy, report=known.report)
         return ""
+
+    def _known_bad(self, row: Record) -> str:
+        """What the feed of the configuration says of a name, publisher or release, or nothing.
+
+        Raises VerificationFailed where there is a feed and it does not hold: a feed that cannot be read is not an empty one.
+        """
+        wanted = self._house.settings.provenance
+        if not (wanted.feed and wanted.feed_key):
+            return ""
+        found = feed.load(wanted.feed, keys.load_public(wanted.feed_key), self._house.now())
+        release = row.label.partition("/")[0] if row.kind in _PACKAGES else row.label
+        known = found.about(row.kind, row.name, release)
+        return f"SEC-005: {known.kind} {known.value} is known to be bad: {known.reason}" if known else ""
 
     def _by_site_rules(self, row: Record, report: Report, outcome: str, because: str) -> tuple[str, str]:
         files = [(file.path, file.size, file.sha256) for file in self._repositories.files(row.id)]
