@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.registry import Postgres, postgres_tools
 from weighbridge.cli.main import main
 from weighbridge.registry.client import Registry
 from weighbridge.schema import SourceError, VerificationFailed
@@ -67,8 +68,8 @@ class House:
         self.address = found[2]
         return process
 
-    def worker(self):
-        process = start(self.place, "worker", "--data", self.data)
+    def worker(self, *more):
+        process = start(self.place, "worker", "--data", self.data, *more)
         self.running.append(process)
         told(process, "working")
         return process
@@ -208,6 +209,31 @@ def test_a_worker_that_is_killed_is_replaced_by_another(house, tmp_path):
 
     assert house.settled(case) == "approved"
     assert sum(1 for _ in house.client().log()) == 1
+
+
+@pytest.mark.skipif(not postgres_tools(), reason="PostgreSQL is not installed")
+def test_web_and_two_workers_apart_on_postgresql_with_one_of_them_killed(house, tmp_path):
+    server = Postgres(tmp_path / "pg")
+    try:
+        where = ("--database", server.fresh())
+        house.serve("--no-workers", *where)
+        first, _ = house.worker(*where), house.worker(*where)
+        folder = folder_of(tmp_path, "net", {"weights.npy": npy()})
+        cases = []
+        for number in range(4):
+            (tmp_path / "net/config.json").write_text(json.dumps({"number": number}))
+            cases.append(house.client().push("model", f"acme/net{number}", folder, "x"))
+        time.sleep(0.5)
+        kill(first)
+        house.worker(*where)
+
+        assert [house.settled(case, 90) for case in cases] == ["approved"] * 4
+        assert sum(1 for _ in house.client().log()) == 4
+        assert main(["registry", "audit", "--data", house.data, *where]) == 0
+    finally:
+        for process in house.running:
+            kill(process)
+        server.kill()
 
 
 def kills(house, tmp_path, count, seed):

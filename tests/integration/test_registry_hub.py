@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import save
 
 from tests.registry import running
-from tests.servers import hub
+from tests.servers import Web, hub
 from tests.servers import serve as serve_files
 from weighbridge.registry.services.access import Caller, Role
 
@@ -396,6 +396,24 @@ def test_bytes_that_are_not_those_that_the_hub_lists_never_get_in(mirror):
     assert "could not be inspected" in wrong
     assert mirror.client().cases()[0].state == "failed"
     assert shown["model.safetensors"] == WEIGHTS
+
+
+def test_a_hub_that_leads_into_the_own_network_is_not_followed(mirror):
+    inside = Web()
+    inside.route = lambda handler: handler.reply(200, WEIGHTS) or True
+    real = mirror.upstream.route
+    with serve_files(inside) as address:
+
+        def leading(handler):
+            if "/resolve/" in handler.path:
+                handler.reply(302, b"", Location=f"{address}/latest/meta-data")
+                return True
+            return real(handler)
+
+        mirror.upstream.route = leading
+        assert "could not be inspected" in mirror.hub.refused('hf_hub_download("org/model", "config.json")')
+    assert inside.log == []
+    assert "private address" in mirror.client().cases()[0].because
 
 
 def test_what_upstream_takes_away_or_changes_is_served_as_it_was_approved(mirror):

@@ -216,6 +216,33 @@ def test_bytes_that_are_not_those_of_the_index_never_get_in(gate):
     assert gate.client().cases()[0].state == "failed"
 
 
+@pytest.mark.index({"1.0": GOOD})
+def test_an_index_that_leads_into_the_own_network_is_not_followed(gate):
+    inside = Web()
+    inside.route = lambda handler: handler.reply(200, b"secret") or True
+    with serve_files(inside) as address:
+        known = gate.web.route
+
+        def leading(handler):
+            if handler.path.startswith("/simple/"):
+                ((name, data),) = gate.web.made.items()
+                row = {
+                    "filename": name,
+                    "url": f"{address}/latest/meta-data",
+                    "hashes": {"sha256": hashlib.sha256(data).hexdigest()},
+                    "upload-time": LONG_AGO,
+                }
+                handler.reply(200, json.dumps({"meta": {}, "name": "ranker", "files": [row]}).encode())
+                return True
+            return known(handler)
+
+        gate.web.route = leading
+        taken, _ = pip(gate, "ranker")
+    assert taken == []
+    assert inside.log == []
+    assert "private address" in gate.client().cases()[0].because
+
+
 def read(gate, path, **headers):
     token = base64.b64encode(f"x:{gate.token('ruth', 'reader')}".encode()).decode()
     request = urllib.request.Request(f"{gate.address}{path}", headers={"Authorization": f"Basic {token}", **headers})

@@ -23,6 +23,7 @@ _PARTS: Final = (
     ("extra keyless", "sigstore", "keyless signatures"),
     ("extra blake3", "blake3", "faster digests of files seen before"),
     ("extra pkcs11", "pkcs11", "keys in hardware"),
+    ("extra registry", "starlette", "the server of a registry"),
 )
 _WHY: Final = {
     "rlimits": "limits could not be set",

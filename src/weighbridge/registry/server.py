@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
@@ -16,7 +17,7 @@ from weighbridge.registry.api.package_indexes import PackageIndexes
 from weighbridge.registry.services import Services
 from weighbridge.registry.web.pages import Pages
 from weighbridge.registry.wire import Protocol
-from weighbridge.schema import UsageError
+from weighbridge.schema import UsageError, WeighbridgeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,15 +81,28 @@ def serve(
         ) from None
     shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104  # only compared
     address = f"http://{shown}:{listening.getsockname()[1]}"
+    ended = threading.Event()
     if jobs:
         jobs.start()
+    else:
+        threading.Thread(target=_flushing, args=(house, ended), name="audit", daemon=True).start()
     try:
         _Server(config, lambda: ready(address)).run(sockets=[listening])
     finally:
+        ended.set()
         if jobs:
             jobs.stop()
         house.flush()
         house.database.close()
+
+
+def _flushing(house: House, ended: threading.Event) -> None:
+    """The audit log of a process without workers."""
+    while not ended.wait(_FLUSH):
+        try:
+            house.flush()
+        except WeighbridgeError as error:
+            logging.getLogger("weighbridge.registry").warning("%s (%s)", error.message, error.hint)
 
 
 class _Server(uvicorn.Server):

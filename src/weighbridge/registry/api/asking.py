@@ -299,6 +299,7 @@ def token_of(request: Request) -> str:
 _SAFE: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
     "Cache-Control": "no-store",
     "Server": "weighbridge",
 }

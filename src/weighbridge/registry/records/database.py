@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import create_engine, event, exc, text
@@ -17,7 +18,19 @@ if TYPE_CHECKING:
 
 _MIGRATIONS: Final = os.path.join(os.path.dirname(__file__), "migrations")
 _BUSY: Final = 30
+_LOCKS: Final = 0x77620000  # locks of PostgreSQL are numbers that all programs of a database share
 _FAILED: Final = (exc.OperationalError, exc.DatabaseError)
+
+
+class Exclusive(IntEnum):
+    """What only one transaction does at a time, on every machine."""
+
+    MIGRATE = 1
+    LOG = 2
+    FIRST_USER = 3
+    REVOCATIONS = 4
+    CASE = 5
+    REPOSITORY = 6
 
 
 class Database:
@@ -60,15 +73,15 @@ class Database:
                 raise
             connection.commit()
 
-    def lock(self, connection: Connection, number: int) -> None:
-        """Wait until this transaction is the only one that holds the lock `number`. SQLite has one writer anyhow."""
+    def lock(self, connection: Connection, what: Exclusive) -> None:
+        """Wait until this transaction is the only one that holds a lock. SQLite has one writer anyhow."""
         if not self.is_sqlite:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": number})
+            connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _LOCKS + what})
 
     def upgrade(self) -> None:
         """Bring the tables to the present edition. Raises SourceError."""
         with self.write() as connection:
-            self.lock(connection, 1)
+            self.lock(connection, Exclusive.MIGRATE)
             self.migrate(connection)
 
     @staticmethod

@@ -16,6 +16,7 @@ from weighbridge.provenance import merkle
 from weighbridge.provenance.checkpoint import Checkpoint, LogKey
 from weighbridge.provenance.checkpoint import read as read_checkpoint
 from weighbridge.registry.records import tables
+from weighbridge.registry.records.database import Exclusive
 from weighbridge.schema import VerificationFailed
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from weighbridge.registry.records.database import Database
 
-_LOCK: Final = 2
 _BATCH: Final = 1000
 
 
@@ -47,7 +47,7 @@ class Ledger:
 
     def append(self, connection: Connection, kind: str, statement: bytes, *, at: str, revision: int = 0) -> int:
         """The number of the new entry. Part of the caller's transaction, so it exists exactly where the decision does."""
-        self._database.lock(connection, _LOCK)
+        self._database.lock(connection, Exclusive.LOG)
         row = connection.execute(select(tables.ledger_head)).one_or_none()
         size = row.size if row else 0
         frontier = _hashes(row.frontier) if row else ()

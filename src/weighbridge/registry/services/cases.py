@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from weighbridge.provenance import attestation, bundle, predicates
 from weighbridge.provenance.digest import FileDigest
-from weighbridge.registry.records import tables
+from weighbridge.registry.records import Exclusive, tables
 from weighbridge.registry.services.access import Act, Caller
 from weighbridge.registry.services.house import encoded
 from weighbridge.registry.services.refusal import No, Refusal
@@ -64,6 +64,7 @@ class Cases:
         files: Iterable[Kept] = (),
     ) -> int:
         """The number of a new case, or of the one that this revision has already."""
+        self._house.database.lock(connection, Exclusive.CASE)
         r = tables.revisions
         known = connection.scalar(select(r.c.id).where(r.c.repository_id == repository, r.c.label == label))
         if known is not None:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from weighbridge.policy import Settings, find_settings
 from weighbridge.provenance import checkpoint, keys
-from weighbridge.registry.records import Database, open_blobs, tables
+from weighbridge.registry.records import Database, Exclusive, open_blobs, tables
 from weighbridge.registry.records.ledger import Ledger
 from weighbridge.registry.services.site_rules import SiteRules
 from weighbridge.registry.services.terms import Terms, read_terms
@@ -164,7 +164,7 @@ def _first_administrator(house: House) -> str:
     now = house.clock()
     try:
         with house.database.write() as connection:
-            house.database.lock(connection, 3)
+            house.database.lock(connection, Exclusive.FIRST_USER)
             if connection.scalar(select(tables.users.c.id).limit(1)) is not None:
                 return ""
             made = connection.execute(

@@ -21,7 +21,7 @@ from msgspec import Struct
 from sqlalchemy import insert, select, update
 
 from weighbridge.policy.language import matches
-from weighbridge.registry.records import tables
+from weighbridge.registry.records import Exclusive, tables
 from weighbridge.registry.services.cases import Cases, Kept
 from weighbridge.registry.services.refusal import No, Refusal
 from weighbridge.registry.services.states import MOVING, SERVED, State, told
@@ -175,6 +175,7 @@ class Packages:
         return msgspec.structs.replace(offer, case=number, state=State.REQUESTED.value), number
 
     def _repository(self, connection: Any, kind: str, name: str) -> int:
+        self._house.database.lock(connection, Exclusive.REPOSITORY)
         o = tables.repositories
         found = connection.scalar(select(o.c.id).where(o.c.kind == kind, o.c.folded == name))
         if found is not None:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from weighbridge.registry.records import tables
+from weighbridge.registry.records import Exclusive, tables
 from weighbridge.registry.services.access import Act, Caller
 from weighbridge.registry.services.cases import Cases, Kept
 from weighbridge.registry.services.refusal import No, Refusal
@@ -214,6 +214,7 @@ class Repositories:
         if not upstream:
             caller.must(Act.PUBLISH, name.partition("/")[0])
         with self._house.database.write() as connection:
+            self._house.database.lock(connection, Exclusive.REPOSITORY)
             found = self.find(connection, kind, name)
             if found is not None:
                 return found.name, False
@@ -276,6 +277,7 @@ class Repositories:
         found = self.writable(kind, name, caller)
         branch = checked_ref(branch)
         with self._house.database.write() as connection:
+            self._house.database.lock(connection, Exclusive.CASE)
             before, files = self._tip(connection, found.id, branch)
             if not before and base:
                 before, files = self._tip(connection, found.id, base)

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from weighbridge.provenance import revocation
 from weighbridge.provenance.revocation import Revocations
-from weighbridge.registry.records import tables
+from weighbridge.registry.records import Exclusive, tables
 from weighbridge.registry.services.states import SERVED, State
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def revocation_list(house: House) -> bytes:
     if table["revoked"] == now and table["until"] > house.clock():
         return str(table["list"]).encode()
     with house.database.write() as connection:
-        house.database.lock(connection, 4)
+        house.database.lock(connection, Exclusive.REVOCATIONS)
         again = connection.scalar(select(tables.settings.c.value).where(tables.settings.c.key == _KEY))
         number = json.loads(again)["number"] if again else 0
         old = Revocations(number=number, expires="", revoked=())
