@@ -84,7 +84,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     token.add_argument("user")
     token.add_argument("--name", default="token")
     token.add_argument("--role", default="", choices=("", "reader", "publisher", "reviewer", "admin"))
-    token.add_argument("--namespace", default="")
+    token.add_argument("--namespace", default="", help="publish and decide there alone")
+    token.add_argument("--scope", default="", help="the environment that it is used in")
     token.add_argument("--days", type=float, default=90)
     audit = verbs.add_parser("audit", help="prove that nothing was altered or removed")
     audit.add_argument(
@@ -241,7 +242,9 @@ def _users(given: argparse.Namespace) -> int:
 
 def _token(given: argparse.Namespace) -> int:
     print(
-        known_registry().new_token(given.user, given.name, role=given.role, namespace=given.namespace, days=given.days)
+        known_registry().new_token(
+            given.user, given.name, role=given.role, namespace=given.namespace, scope=given.scope, days=given.days
+        )
     )
     return 0
 

@@ -29,7 +29,8 @@ def run(arguments: list[str]) -> int:
         print(f"the token of the first administrator, shown once:\n\n  {token}\n", file=sys.stderr)
 
     def ready(address: str) -> None:
-        print(_GREETING.format(address=address), file=sys.stderr, flush=True)
+        with_token = address.replace("://", "://token:wb_…@", 1)
+        print(_GREETING.format(address=address, with_token=with_token), file=sys.stderr, flush=True)
 
     serve(
         house, host=given.host, port=_number(given.port, "port"), at_once=_number(given.workers, "workers"), ready=ready,
@@ -39,10 +40,12 @@ def run(arguments: list[str]) -> int:
 
 
 _GREETING = """Weighbridge registry at {address}
-  models and datasets   export HF_ENDPOINT={address} HF_TOKEN=<token> HF_HUB_DISABLE_XET=1
-  Python packages       pip install --index-url <token-in-place-of-password>, {address}/pypi/simple/
-  npm packages          npm --registry {address}/npm/
-  decisions             weighbridge registry login {address}
+  people                open {address} and log in with a token
+  models and datasets   export HF_ENDPOINT={address} HF_TOKEN=wb_… HF_HUB_DISABLE_XET=1
+  Python packages       pip install --index-url {with_token}/pypi/simple/ NAME
+  npm packages          npm install --registry {address}/npm/ NAME
+  MLflow                export MLFLOW_TRACKING_URI={address}/mlflow MLFLOW_TRACKING_TOKEN=wb_…
+  this command          WEIGHBRIDGE_TOKEN=wb_… weighbridge registry login {address}
 stop with Ctrl-C"""
 
 

@@ -110,9 +110,11 @@ class Registry:
         found: list[dict[str, Any]] = json.loads(self._call("GET", f"{_V1}/users"))
         return found
 
-    def new_token(self, user: str, name: str, *, role: str = "", namespace: str = "", days: float = 90) -> str:
+    def new_token(
+        self, user: str, name: str, *, role: str = "", namespace: str = "", scope: str = "", days: float = 90
+    ) -> str:
         """A token, shown once."""
-        body = {"user": user, "name": name, "role": role, "namespace": namespace, "days": days}
+        body = {"user": user, "name": name, "role": role, "namespace": namespace, "scope": scope, "days": days}
         return str(json.loads(self._call("POST", f"{_V1}/tokens", body))["token"])
 
     def revocations(self) -> bytes:

@@ -232,6 +232,18 @@ def test_environments_are_those_that_were_settled(tmp_path):
         assert scene.cases.row(connection, case).scopes == ["staging"]
 
 
+def test_an_approval_for_an_environment_is_one_there_alone(tmp_path):
+    scene = Scene(tmp_path, scopes=["staging", "production"])
+    commit, case = scene.waiting()
+    scene.cases.approve(case, BOB, "fine", scopes=["staging"])
+
+    assert scene.repositories.served("model", "acme/net", "main", "staging").label == commit
+    for scope in ("", "production"):
+        assert "staging alone" in refused(scene.repositories.served, "model", "acme/net", "main", scope).message
+    token = scene.services.access.new_token("admin", "ci", scope="staging")
+    assert scene.services.access.caller(token).scope == "staging"
+
+
 def test_what_is_judged_again_is_not_served_until_then(scene):
     commit, case = scene.waiting()
     scene.cases.approve(case, BOB, "fine")

@@ -101,7 +101,7 @@ class HubReading:
         """
         kind, name, revision = kind_of(ask), ask.part["name"], ask.part.get("rev") or "main"
         try:
-            return self._all.repositories.served(kind, name, revision)
+            return self._all.repositories.served(kind, name, revision, ask.caller.scope)
         except Refusal as refusal:
             if refusal.why not in {No.REPOSITORY, No.REVISION}:
                 raise
@@ -112,20 +112,20 @@ class HubReading:
                 ask.caller.must(Act.REQUEST)
                 wanted = self._all.mirrors.want(kind, name, revision, ask.caller)
                 known = wanted or refusal
-        return self._waited(kind, name, revision, known)
+        return self._waited(ask.caller.scope, kind, name, revision, known)
 
     def _moving(self, case: int) -> bool:
         with self._house.database.read() as connection:
             return self._all.cases.row(connection, case).state in MOVING
 
-    def _waited(self, kind: str, name: str, revision: str, refusal: Refusal) -> Served:
+    def _waited(self, scope: str, kind: str, name: str, revision: str, refusal: Refusal) -> Served:
         """What becomes of a case within the patience of the registry. Raises the refusal that holds at its end."""
         end = time.monotonic() + self._house.terms.patience
         while refusal.case and self._moving(refusal.case) and time.monotonic() < end:
             time.sleep(_POLL)
         if not refusal.case:
             raise refusal
-        return self._all.repositories.served(kind, name, revision)
+        return self._all.repositories.served(kind, name, revision, scope)
 
     def _resolve(self, ask: Ask) -> Response:
         served = self.served(ask)

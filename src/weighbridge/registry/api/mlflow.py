@@ -163,19 +163,19 @@ class Mlflow:
 
     def _by_alias(self, ask: Ask) -> Response:
         name = _full(ask.query("name"))
-        served = self._all.repositories.served("model", name, ask.query("alias"))
+        served = self._all.repositories.served("model", name, ask.query("alias"), ask.caller.scope)
         return self._told(ask, name, served.revision)
 
     def _where(self, ask: Ask) -> Response:
         name, version = _full(ask.query("name")), ask.query("version")
-        self._all.repositories.served("model", name, f"v{version}")
+        self._all.repositories.served("model", name, f"v{version}", ask.caller.scope)
         return JSONResponse({"artifact_uri": f"{_SCHEME}{name}/v{version}"})
 
     # --- artifacts
 
     def _list(self, ask: Ask) -> Response:
         path = ask.query("path").strip("/")
-        served, inside = self._served(path)
+        served, inside = self._served(path, ask.caller.scope)
         start = f"{inside}/" if inside else ""
         seen: dict[str, dict[str, Any]] = {}
         for file in self._all.repositories.files(served):
@@ -186,16 +186,16 @@ class Mlflow:
                 )
         return JSONResponse({"files": list(seen.values())})
 
-    def _served(self, path: str) -> tuple[int, str]:
+    def _served(self, path: str, scope: str) -> tuple[int, str]:
         """(revision, path inside it) of an approved version. Raises Refusal for everything else: what is staged is not handed out."""
         parts = path.split("/", 3)
         if len(parts) < 3 or parts[0] != _NAMESPACE:
             raise Refusal(No.ENTRY, "only approved versions are handed out", hint="mlflow-artifacts:/mlflow/NAME/vN")
-        served = self._all.repositories.served("model", f"{parts[0]}/{parts[1]}", parts[2])
+        served = self._all.repositories.served("model", f"{parts[0]}/{parts[1]}", parts[2], scope)
         return served.revision, parts[3] if len(parts) > 3 else ""
 
     def _get(self, ask: Ask) -> Response:
-        revision, inside = self._served(ask.part["path"])
+        revision, inside = self._served(ask.part["path"], ask.caller.scope)
         file = self._all.repositories.file(revision, inside)
         if file is None:
             raise Refusal(No.ENTRY, f"there is no {inside}")

@@ -69,12 +69,13 @@ class UserChange(Struct, forbid_unknown_fields=True):
 
 
 class NewToken(Struct, forbid_unknown_fields=True):
-    """A token to be: for whom (empty: yourself), with at most which role, in which namespace, for how long."""
+    """A token to be: for whom (empty: yourself), with at most which role, in which namespace, for which environment, for how long."""
 
     name: str
     user: str = ""
     role: str = ""
     namespace: str = ""
+    scope: str = ""
     days: float = 90
 
 
@@ -360,7 +361,11 @@ class OwnApi:
         role = min(new.role or ask.caller.role, ask.caller.role, key=_rank) if user == ask.caller.name else new.role
         if ask.caller.namespace and new.namespace != ask.caller.namespace:
             raise Refusal(No.FORBIDDEN, f"this token is for {ask.caller.namespace} alone", hint="name that namespace")
-        token = self._all.access.new_token(user, new.name, role=role, days=min(new.days, 3650), namespace=new.namespace)
+        if ask.caller.scope and new.scope != ask.caller.scope:
+            raise Refusal(No.FORBIDDEN, f"this token is for {ask.caller.scope} alone", hint="name that environment")
+        token = self._all.access.new_token(
+            user, new.name, role=role, days=min(new.days, 3650), namespace=new.namespace, scope=new.scope
+        )
         return _json(Token(token=token))
 
     def _workload(self, ask: Ask) -> Response:

@@ -92,7 +92,7 @@ class PackageIndexes:
         name = normal("pypi", ask.part["name"])
         if name != ask.part["name"]:
             return RedirectResponse(f"{ask.base}/pypi/simple/{name}/", 301)
-        project = self._all.packages.project("pypi", name)
+        project = self._all.packages.project("pypi", name, ask.caller.scope)
         offers = list(self._shown(project))
         if _wants_json(ask):
             return Response(msgspec.json.encode(self._document(ask, project, offers)), media_type=_JSON)
@@ -180,7 +180,7 @@ class PackageIndexes:
         return self._file(ask, "npm")
 
     def _package(self, ask: Ask) -> Response:
-        project = self._all.packages.project("npm", ask.part["name"])
+        project = self._all.packages.project("npm", ask.part["name"], ask.caller.scope)
         offers = {one.file.version: one for one in self._shown(project)}
         said = project.document.get("versions", {})
         versions = {

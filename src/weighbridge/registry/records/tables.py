@@ -52,6 +52,7 @@ tokens: Final = Table(
     Column("kind", String(16), nullable=False),  # token, session
     Column("role", String(16), nullable=False),  # at most this, whatever the user may
     Column("namespace", String(96), nullable=False, default=""),  # empty: every namespace
+    Column("scope", String(64), nullable=False, default=""),  # the environment it is used in
     Column("created", Float, nullable=False),
     Column("expires", Float, nullable=False),
     Column("revoked", Boolean, nullable=False, default=False),

@@ -59,12 +59,17 @@ _NEEDED: Final[dict[Act, Role]] = {
 
 
 class Caller(Struct, frozen=True, kw_only=True):
-    """Who asks. `namespace` bounds what may be published; `token` is the number of the token, 0 for nobody."""
+    """Who asks.
+
+    `namespace` bounds what may be published, `scope` is the environment that is asked for; `token` is the number of the
+    token, 0 for nobody.
+    """
 
     name: str
     role: Role
     kind: str = "person"
     namespace: str = ""
+    scope: str = ""
     token: int = 0
 
     def may(self, act: Act, namespace: str = "") -> bool:
@@ -108,7 +113,16 @@ class Access:
         t, u = tables.tokens, tables.users
         query = (
             select(
-                t.c.id, t.c.role, t.c.namespace, t.c.expires, t.c.revoked, u.c.name, u.c.kind, u.c.disabled, u.c.role
+                t.c.id,
+                t.c.role,
+                t.c.namespace,
+                t.c.expires,
+                t.c.revoked,
+                u.c.name,
+                u.c.kind,
+                u.c.disabled,
+                u.c.role,
+                t.c.scope,
             )
             .join_from(t, u)
             .where(t.c.digest == digest)
@@ -120,7 +134,7 @@ class Access:
                 No.WHO, "Invalid credentials in Authorization header", hint="the token is unknown, ended or revoked"
             )
         role = min(Role(row[1]), Role(row[8]), key=lambda one: one.rank)
-        caller = Caller(name=row[5], role=role, kind=row[6], namespace=row[2], token=row[0])
+        caller = Caller(name=row[5], role=role, kind=row[6], namespace=row[2], scope=row[9], token=row[0])
         if len(self._seen) > 10_000:
             self._seen.clear()
         self._seen[digest] = (time.monotonic() + 1.0, caller)
@@ -177,7 +191,15 @@ class Access:
         self._seen.clear()
 
     def new_token(
-        self, user: str, name: str, *, role: str = "", days: float = 90, namespace: str = "", kind: str = "token"
+        self,
+        user: str,
+        name: str,
+        *,
+        role: str = "",
+        days: float = 90,
+        namespace: str = "",
+        scope: str = "",
+        kind: str = "token",
     ) -> str:
         """A token, shown once. Raises Refusal where there is no such user."""
         token = f"wb_{secrets.token_urlsafe(32)}"
@@ -196,6 +218,7 @@ class Access:
                     kind=kind,
                     role=min(most, wanted, key=lambda one: one.rank),
                     namespace=namespace,
+                    scope=scope,
                     created=now,
                     expires=now + days * _DAY,
                 )

@@ -24,6 +24,7 @@ from weighbridge.policy.language import matches
 from weighbridge.registry.records import Exclusive, tables
 from weighbridge.registry.services.cases import Cases, Kept
 from weighbridge.registry.services.refusal import No, Refusal
+from weighbridge.registry.services.repositories import only_for
 from weighbridge.registry.services.states import MOVING, SERVED, State, told
 from weighbridge.schema import SourceError, VerificationFailed
 from weighbridge.source.http import Session
@@ -70,8 +71,8 @@ class Packages:
         self._known: dict[tuple[str, str], tuple[float, str, tuple[Published, ...], dict[str, Any]]] = {}
         self._lock = Lock()
 
-    def project(self, kind: str, name: str) -> Project:
-        """What clients may see of a package. Raises Refusal where nobody has it, or its name is the organisation's own."""
+    def project(self, kind: str, name: str, scope: str = "") -> Project:
+        """What clients of an environment may see of a package. Raises Refusal where nobody has it, or its name is the organisation's own."""
         name = normal(kind, name)
         if any(matches(name, pattern) for pattern in self._house.terms.internal):
             raise Refusal(
@@ -80,7 +81,7 @@ class Packages:
             )  # fmt: skip
         status, files, document = self._listing(kind, name)
         cases = self._rows(kind, name)
-        offers = tuple(self._offer(one, cases.get(label_of(one))) for one in files)
+        offers = tuple(self._offer(one, cases.get(label_of(one)), scope) for one in files)
         return Project(name=name, status=status, offers=offers, document=document)
 
     def _listing(self, kind: str, name: str) -> tuple[str, tuple[Published, ...], dict[str, Any]]:
@@ -117,18 +118,20 @@ class Packages:
     def _rows(self, kind: str, name: str) -> dict[str, Record]:
         r, o = tables.revisions, tables.repositories
         query = (
-            select(r.c.id, r.c.label, r.c.state, r.c.because, r.c.facts, r.c.round)
+            select(r.c.id, r.c.label, r.c.state, r.c.because, r.c.facts, r.c.round, r.c.scopes)
             .join_from(r, o)
             .where(o.c.kind == kind, o.c.folded == name)
         )
         with self._house.database.read() as connection:
             return {row.label: row for row in connection.execute(query)}
 
-    def _offer(self, one: Published, row: Record | None) -> Offer:
+    def _offer(self, one: Published, row: Record | None, scope: str) -> Offer:
         if row is None:
             return Offer(file=one, denied=self._too_young(one))
         state = State(row.state)
         facts = row.facts
+        if state in SERVED and row.scopes and scope not in row.scopes:
+            return Offer(file=one, case=row.id, denied=only_for(row.scopes, row.id))
         if state in SERVED:
             return Offer(
                 file=one, state=state, case=row.id, sha256=facts.get("sha256", ""), metadata=facts.get("metadata", "")
@@ -151,7 +154,7 @@ class Packages:
 
     def want(self, kind: str, name: str, version: str, file: str, caller: Caller) -> tuple[Offer, int]:
         """(what is known of a file, its case), asked for where nobody has. Raises Refusal where there is no such file."""
-        project = self.project(kind, name)
+        project = self.project(kind, name, caller.scope)
         offer = next((one for one in project.offers if (one.file.version, one.file.file) == (version, file)), None)
         if offer is None:
             raise Refusal(No.ENTRY, f"{project.name} {version} has no file {file}", hint="check its name")

@@ -54,7 +54,7 @@ _O, _R, _F, _P = tables.repositories, tables.revisions, tables.refs, tables.file
 _FOUND: Final = select(_O).where(_O.c.kind == bindparam("kind"), _O.c.folded == bindparam("folded"))
 _JOINED: Final = (
     select(
-        _R.c.id, _R.c.label, _R.c.state, _R.c.because, _R.c.opened, _R.c.expires, _O.c.id.label("at"), _O.c.name, _O.c.upstream
+        _R.c.id, _R.c.label, _R.c.state, _R.c.because, _R.c.opened, _R.c.expires, _R.c.scopes, _O.c.id.label("at"), _O.c.name, _O.c.upstream
     )
     .join_from(_O, _R, _R.c.repository_id == _O.c.id)
     .where(_O.c.kind == bindparam("kind"), _O.c.folded == bindparam("folded"))
@@ -107,12 +107,15 @@ class Repositories:
         """A repository by its name, whatever its case."""
         return connection.execute(_FOUND, {"kind": kind, "folded": name.lower()}).one_or_none()
 
-    def served(self, kind: str, name: str, revision: str) -> Served:
-        """What a revision means to a client. Raises Refusal, with the case, where it may not be handed out."""
-        with self._house.database.read() as connection:
-            return self._served(connection, kind, name, revision)
+    def served(self, kind: str, name: str, revision: str, scope: str = "") -> Served:
+        """What a revision means to a client of an environment.
 
-    def _served(self, connection: Connection, kind: str, name: str, revision: str) -> Served:
+        Raises Refusal, with the case, where it may not be handed out.
+        """
+        with self._house.database.read() as connection:
+            return self._served(connection, kind, name, revision, scope)
+
+    def _served(self, connection: Connection, kind: str, name: str, revision: str, scope: str) -> Served:
         values = {"kind": kind, "folded": name.lower(), "revision": revision}
         if _COMMIT.match(revision):
             row = connection.execute(_BY_COMMIT, values).one_or_none()
@@ -124,6 +127,10 @@ class Repositories:
             raise Refusal(No.REVISION, told(State(row.state), row.id, row.because), case=row.id)
         if row.expires and row.expires <= self._house.clock():
             raise Refusal(No.REVISION, told(State.EXPIRED, row.id, row.because), case=row.id)
+        if row.scopes and scope not in row.scopes:
+            raise Refusal(
+                No.REVISION, only_for(row.scopes, row.id), case=row.id, hint="use a token of that environment"
+            )
         warning = f"deprecated: {row.because}" if row.state == State.DEPRECATED else ""
         return Served(
             repository=row.at, revision=row.id, kind=kind, name=row.name, label=row.label, created=row.opened,
@@ -391,6 +398,11 @@ class Repositories:
 
 def _kept(row: Record) -> Kept:
     return Kept(path=row[0], size=row[1], sha256=row[2], oid=row[3], lfs=row[4])
+
+
+def only_for(scopes: Sequence[str], case: int) -> str:
+    """Why an approval is none for somebody."""
+    return f"this revision is approved for {' and '.join(scopes)} alone (case {case})"
 
 
 def short_ref(revision: str) -> str:

@@ -170,7 +170,13 @@ class Pages:
                 offered=self._all.identity.offered,
             )
         session = self._all.access.new_token(
-            caller.name, "browser", role=caller.role, days=_HOURS / 24, namespace=caller.namespace, kind="session"
+            caller.name,
+            "browser",
+            role=caller.role,
+            days=_HOURS / 24,
+            namespace=caller.namespace,
+            scope=caller.scope,
+            kind="session",
         )
         self._house.note(caller.name, "POST login", "logged in")
         response = RedirectResponse(next_, 303)
