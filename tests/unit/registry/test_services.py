@@ -24,6 +24,7 @@ from weighbridge.registry.services.revoked import revocation_list
 from weighbridge.registry.services.site_rules import SiteRules
 from weighbridge.registry.services.states import MOVING, SERVED, State, follows, told
 from weighbridge.registry.services.terms import SiteRule, read_terms
+from weighbridge.registry.services.workflow import folder_name
 from weighbridge.rules import all_rules
 from weighbridge.schema import UsageError
 
@@ -247,6 +248,14 @@ def test_what_is_inspected_anew_is_really_inspected(tmp_path):
     _, case = scene.pushed(b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x04true\x85R.")
     assert scene.services.workflow.judged_anew(case, 1).startswith("no code in weights: PKL-001")
     assert scene.services.workflow.judged_anew(case, 2) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("acme/net", "net"), ("-rf", "rf"), ("@scope/--output", "output"), ("..", "artifact"), ("gpt2", "gpt2")],
+)
+def test_a_name_is_no_option_of_the_programs_that_inspect_it(name, folder):
+    assert folder_name(name) == folder
 
 
 # --- users and packages

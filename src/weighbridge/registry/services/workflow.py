@@ -185,7 +185,7 @@ class Workflow:
 
     def _inspected(self, row: Record) -> Report:
         with tempfile.TemporaryDirectory(dir=self._place()) as folder:
-            name = _folder_name(row.name)
+            name = folder_name(row.name)
             files = self._repositories.files(row.id)
             self._lay_out(os.path.join(folder, name), files)
             packaged = row.kind in _PACKAGES
@@ -322,7 +322,7 @@ class Workflow:
         if blocked or not _is_pickled([file.path for file in files]):
             return ""
         with tempfile.TemporaryDirectory(dir=self._place()) as folder:
-            name = _folder_name(row.name)
+            name = folder_name(row.name)
             self._lay_out(os.path.join(folder, name), files)
             why = self._converted(folder, name)
             if why:
@@ -443,9 +443,9 @@ class Workflow:
         return outcome, because
 
 
-def _folder_name(name: str) -> str:
-    """The last part of a name, as the folder that reports speak of."""
-    return name.rpartition("/")[2].lstrip("@") or "artifact"
+def folder_name(name: str) -> str:
+    """The last part of a name, as the folder that reports speak of. It is given to programs, and must be no option of theirs."""
+    return name.rpartition("/")[2].lstrip("@-~.") or "artifact"
 
 
 def _environment() -> dict[str, str]:
