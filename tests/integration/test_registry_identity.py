@@ -247,6 +247,17 @@ def test_a_run_gets_a_token_for_its_namespace_and_an_hour(place, provider):
     assert exchanged(place, provider)[0] == 200
 
 
+def test_a_second_workload_of_the_same_issuer_is_found_by_its_audience(tmp_path, provider):
+    with serve(provider) as issuer:
+        rows = [
+            {"name": name, "issuer": issuer, "audience": name, "claims": {"repository": "acme/*"}}
+            for name in ("train", "release")
+        ]
+        _, services, _ = opened(tmp_path, workload=rows)
+        token = provider.token(issuer, aud="release", repository="acme/models")
+        assert services.identity.exchange(token)[1] == "release"
+
+
 @pytest.mark.parametrize(
     "claims",
     [{"repository": "evil/models"}, {"ref": "refs/heads/other"}, {"ref": None}, {"aud": "another"}, {"exp": 1}],

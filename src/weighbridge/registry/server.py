@@ -51,7 +51,6 @@ def workers(house: House, services: Services, *, at_once: int = 1) -> Jobs:
     from weighbridge.registry.services.jobs import Jobs  # noqa: PLC0415  # web processes need none
 
     jobs = Jobs(house, services.workflow, at_once=at_once)
-    jobs.every(_FLUSH, house.flush)
     jobs.every(_MINUTE, services.cases.expire)
     jobs.every(5.0, services.messages.deliver)
     jobs.every(_HOUR, services.uploads.forget)
@@ -82,10 +81,9 @@ def serve(
     shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104  # only compared
     address = f"http://{shown}:{listening.getsockname()[1]}"
     ended = threading.Event()
+    threading.Thread(target=_flushing, args=(house, ended), name="audit", daemon=True).start()
     if jobs:
         jobs.start()
-    else:
-        threading.Thread(target=_flushing, args=(house, ended), name="audit", daemon=True).start()
     try:
         _Server(config, lambda: ready(address)).run(sockets=[listening])
     finally:
@@ -97,7 +95,7 @@ def serve(
 
 
 def _flushing(house: House, ended: threading.Event) -> None:
-    """The audit log of a process without workers."""
+    """Write the audit log beside the requests that it is about."""
     while not ended.wait(_FLUSH):
         try:
             house.flush()

@@ -135,6 +135,24 @@ def test_a_reviewer_of_another_namespace_does_not_decide(scene):
     assert refused(scene.cases.approve, case, other, "x").why is No.FORBIDDEN
 
 
+def test_what_is_still_inspected_cannot_be_approved(scene):
+    _, case = scene.pushed()
+
+    assert "still being inspected" in refused(scene.cases.approve, case, BOB, "in a hurry").message
+    assert scene.state(case) == State.QUARANTINED
+    assert scene.house.ledger.checkpoint() == ""
+
+
+@pytest.mark.parametrize("who", [ADA, Caller(name="bob", role=Role.REVIEWER, namespace="other")])
+def test_only_a_reviewer_of_the_namespace_has_something_inspected_again(scene, who):
+    _, case = scene.waiting()
+    scene.cases.approve(case, BOB, "fine")
+
+    assert refused(scene.cases.again, case, who, "x").why is No.FORBIDDEN
+    assert "reason" in refused(scene.cases.again, case, BOB, " ").message
+    assert scene.state(case) == State.APPROVED
+
+
 def test_a_decision_without_a_reason_is_none(scene):
     _, case = scene.waiting()
 
@@ -166,7 +184,7 @@ def test_two_workers_decide_once(scene):
 
 def test_a_late_answer_of_an_earlier_round_decides_nothing(scene):
     _, case = scene.waiting()
-    round_ = scene.cases.again(case, "bob", "rules changed")
+    round_ = scene.cases.again(case, BOB, "rules changed")
 
     scene.cases.decide(case, round_ - 1, "admit", "late", policy="strict", report="")
 
@@ -205,6 +223,8 @@ def test_a_branch_on_a_waiting_commit_serves_nothing_before_its_approval(scene):
     assert refused(scene.served, "next").why is No.REVISION
     scene.cases.approve(case, BOB, "fine")
     assert scene.served("next") == commit
+    scene.cases.close(case, BOB, State.REVOKED, "poisoned")
+    assert scene.repositories.refs("model", "acme/net") == []
 
 
 def test_an_approval_ends_on_its_day(tmp_path):
@@ -248,7 +268,7 @@ def test_what_is_judged_again_is_not_served_until_then(scene):
     commit, case = scene.waiting()
     scene.cases.approve(case, BOB, "fine")
 
-    scene.cases.again(case, "bob", "an advisory came out")
+    scene.cases.again(case, BOB, "an advisory came out")
 
     assert refused(scene.served, commit).case == case
     assert scene.complaints() == []

@@ -26,7 +26,7 @@ from weighbridge.registry.services.states import MOVING, SERVED, State, follows,
 from weighbridge.registry.services.terms import SiteRule, read_terms
 from weighbridge.registry.services.workflow import folder_name
 from weighbridge.rules import all_rules
-from weighbridge.schema import UsageError
+from weighbridge.schema import UsageError, VerificationFailed
 
 # --- states
 
@@ -241,6 +241,44 @@ def test_new_rules_are_asked_about_what_is_served_and_revoke_what_they_block(tmp
     monkeypatch.setattr(scene.services.workflow, "judged_anew", lambda *_: "no code in weights: PKL-001")
     assert scene.services.upkeep.judge_again() == [case]
     assert scene.state(case) == State.REVOKED
+
+
+def test_what_cannot_be_inspected_again_does_not_keep_others_from_it(tmp_path, monkeypatch):
+    scene = Scene(tmp_path)
+    cases = []
+    for number in range(3):
+        _, case = scene.waiting(str(number).encode())
+        scene.cases.approve(case, BOB, "fine")
+        cases.append(case)
+        with scene.house.database.write() as connection:
+            digest = scene.cases.row(connection, case).digest
+            connection.execute(
+                tables.inspections.insert().values(
+                    digest=digest,
+                    rules="of yesterday",
+                    outcome="admit",
+                    decided_by="",
+                    because="",
+                    policy="strict",
+                    complete=True,
+                    report="0" * 64,
+                    at=1.0,
+                )
+            )
+    asked = []
+
+    def anew(number, _):
+        asked.append(number)
+        if number == cases[0]:
+            raise VerificationFailed("the inspection took too long")
+        return ""
+
+    monkeypatch.setattr(scene.services.workflow, "judged_anew", anew)
+    for _ in range(5):
+        scene.services.upkeep.judge_again(limit=1)
+
+    assert asked == [*cases, cases[0]]
+    assert scene.state(cases[0]) == State.APPROVED
 
 
 def test_what_is_inspected_anew_is_really_inspected(tmp_path):

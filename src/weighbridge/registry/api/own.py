@@ -325,7 +325,7 @@ class OwnApi:
 
     def _rescan(self, ask: Ask) -> Response:
         number = int(ask.part["case"])
-        round_ = self._all.cases.again(number, ask.caller.name, ask.json(Say).reason)
+        round_ = self._all.cases.again(number, ask.caller, ask.json(Say).reason)
         self._house.submit(number, round_)
         return _json(Outcome(id=number, state=self._row(number).state))
 

@@ -138,9 +138,9 @@ class Cases:
         )
         if done.rowcount != 1:
             raise Refusal(No.CONFLICT, f"case {row.id} was decided by somebody else just now", hint="look at it again")
-        self._serve(connection, row)
+        self._serve(connection, row, new)
 
-    def _serve(self, connection: Connection, row: Record) -> None:
+    def _serve(self, connection: Connection, row: Record, new: State) -> None:
         """A branch serves its latest approved revision, whatever else was pushed or decided."""
         r, f = tables.revisions, tables.refs
         latest = connection.scalar(
@@ -152,9 +152,8 @@ class Cases:
         here = (f.c.repository_id == row.repository_id, f.c.kind == "branch")
         connection.execute(update(f).where(*here, f.c.name == row.branch).values(served=latest or ""))
         # Other branches may have been set to this very revision.
-        connection.execute(
-            update(f).where(*here, f.c.name != row.branch, f.c.tip == row.label).values(served=row.label)
-        )
+        there = row.label if new in SERVED else ""
+        connection.execute(update(f).where(*here, f.c.name != row.branch, f.c.tip == row.label).values(served=there))
 
     # --- decisions
 
@@ -189,8 +188,9 @@ class Cases:
                     No.FORBIDDEN, f"{caller.name} asked for case {number} and cannot approve it",
                     hint="four eyes: somebody else has to",
                 )  # fmt: skip
-            if row.state != State.REVIEW:
-                follows(State(row.state), State.APPROVED)
+            if State(row.state) in MOVING:
+                raise Refusal(No.CONFLICT, f"case {number} is still being inspected", hint="wait for the report")
+            follows(State(row.state), State.APPROVED)
             try:
                 connection.execute(
                     insert(tables.votes).values(
@@ -233,18 +233,23 @@ class Cases:
             self.event(connection, number, row.round + 1, "reopen", "done", f"{caller.name}: {reason}")
             return State.REVIEW
 
-    def again(self, number: int, who: str, reason: str) -> int:
-        """Judge a revision anew; what was served stays in quarantine until then. The number of the new round."""
+    def again(self, number: int, caller: Caller, reason: str) -> int:
+        """Judge a revision anew; what was served stays in quarantine until then. The number of the new round.
+
+        Raises Refusal where the caller may not, or the state cannot follow.
+        """
+        reason = _reason(reason)
         with self._house.database.write() as connection:
             row = self.row(connection, number, own=True)
+            caller.must(Act.REVIEW, row.name.partition("/")[0])
             state = State(row.state)
             new = State.REQUESTED if state is State.FAILED else State.QUARANTINED
             if state is not State.QUARANTINED:
                 follows(state, new)
             if state in SERVED:
-                self._state(connection, row, new, who, reason)
+                self._state(connection, row, new, caller.name, reason)
             self._set(connection, row, new, because=reason, round=row.round + 1)
-            self.event(connection, number, row.round + 1, "again", "done", f"{who}: {reason}")
+            self.event(connection, number, row.round + 1, "again", "done", f"{caller.name}: {reason}")
             return int(row.round) + 1
 
     def revoke(self, number: int, because: str) -> bool:

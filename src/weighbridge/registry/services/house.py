@@ -76,9 +76,6 @@ class House:
         }  # fmt: skip
         with self._lock:
             self._reads.append(row)
-            full = len(self._reads) >= 500
-        if full:
-            self.flush()
 
     def flush(self) -> None:
         """Write what was noted. Raises SourceError, and keeps it for the next time."""

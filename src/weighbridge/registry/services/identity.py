@@ -140,7 +140,13 @@ class Identity:
         for workload in self._house.terms.workload:
             if workload.issuer != issuer:
                 continue
-            claims = self._claims(token, workload.issuer, workload.audience)
+            try:
+                claims = self._claims(token, workload.issuer, workload.audience)
+            except Refusal as refusal:
+                # The same issuer may speak for another workload, with another audience.
+                if refusal.why is not No.WHO:
+                    raise
+                continue
             if all(matches(str(claims.get(name, "")), pattern) for name, pattern in workload.claims.items()):
                 return self._granted(workload), workload.name
         raise Refusal(No.WHO, "no workload fits this token", hint="[[registry.workload]] says which do")

@@ -117,6 +117,7 @@ class Jobs:
         DBOS.register_queue(_QUEUE, worker_concurrency=self._at_once, polling_interval_sec=_POLL)
         self._house.submit = lambda _number, _round: self._wake.set()
         threading.Thread(target=self._work, name="cases", daemon=True).start()
+        threading.Thread(target=self._do_chores, name="chores", daemon=True).start()
 
     def stop(self) -> None:
         """End after the steps that are going on."""
@@ -134,7 +135,6 @@ class Jobs:
                 if now - beat >= _BEAT:
                     beat = now
                     self._beat(now)
-                self._do_chores(now)
             except Exception:  # noqa: BLE001
                 # The database may be away for a while; the loop outlives it.
                 _LOG.exception("the worker goes on after")
@@ -168,15 +168,21 @@ class Jobs:
             with self._house.database.write() as connection:
                 connection.execute(delete(w).where(w.c.name == name, w.c.seen < now - _LOST))
 
-    def _do_chores(self, now: float) -> None:
-        for at, (seconds, last, chore) in enumerate(self._chores):
-            if now - last < seconds:
-                continue
-            self._chores[at] = (seconds, now, chore)
-            try:
-                chore()
-            except WeighbridgeError as error:
-                _LOG.warning("%s (%s)", error.message, error.hint)
+    def _do_chores(self) -> None:
+        """Beside the cases: a chore may take minutes, and a worker that does not say that it lives is replaced."""
+        while not self._stop.is_set():
+            now = self._house.clock()
+            for at, (seconds, last, chore) in enumerate(self._chores):
+                if now - last < seconds:
+                    continue
+                self._chores[at] = (seconds, now, chore)
+                try:
+                    chore()
+                except WeighbridgeError as error:
+                    _LOG.warning("%s (%s)", error.message, error.hint)
+                except Exception:  # noqa: BLE001
+                    _LOG.exception("a chore failed, and is done again")
+            self._stop.wait(1.0)
 
 
 def _words(error: Exception) -> str:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import func, select
 
 from weighbridge.registry.records import tables
-from weighbridge.registry.services.refusal import Refusal
 from weighbridge.registry.services.states import SERVED
 from weighbridge.rules import ruleset_version
+from weighbridge.schema import WeighbridgeError
 
 if TYPE_CHECKING:
     from weighbridge.registry.services.cases import Cases
     from weighbridge.registry.services.house import House
     from weighbridge.registry.services.workflow import Workflow
 
+_LOG: Final = logging.getLogger("weighbridge.registry")
 _AT_ONCE: Final = 200
 _JUDGED: Final = 20
 
@@ -59,14 +61,16 @@ class Upkeep:
     def judge_again(self, limit: int = _JUDGED) -> list[int]:
         """What was inspected by rules of yesterday is inspected by those of today, while it is served on.
 
-        The cases whose artifacts the new rules do not admit; those are revoked.
+        The cases whose artifacts the new rules block; those are revoked. One that cannot be inspected is logged, and asked
+        about again after all others.
         """
+        start = int(self._house.setting("judged") or 0)
         i, r = tables.inspections, tables.revisions
         last = select(func.max(i.c.id)).where(i.c.digest == r.c.digest).correlate(r).scalar_subquery()
         query = (
             select(r.c.id, r.c.round)
             .join_from(r, i, i.c.id == last)
-            .where(r.c.state.in_(SERVED), i.c.rules != ruleset_version())
+            .where(r.c.state.in_(SERVED), i.c.rules != ruleset_version(), r.c.id > start)
             .order_by(r.c.id)
             .limit(limit)
         )
@@ -76,8 +80,11 @@ class Upkeep:
         for number, round_ in rows:
             try:
                 because = self._workflow.judged_anew(number, round_)
-            except Refusal:
+            except WeighbridgeError as error:
+                _LOG.warning("case %d is not judged again: %s (%s)", number, error.message, error.hint)
                 continue
             if because and self._cases.revoke(number, because):
                 revoked.append(number)
+        with self._house.database.write() as connection:
+            self._house.remember(connection, "judged", str(rows[-1][0]) if len(rows) == limit else "")
         return revoked

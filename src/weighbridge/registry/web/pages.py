@@ -393,7 +393,7 @@ class Pages:
         elif what == "reopen":
             state = cases.reopen(number, ask.caller, reason)
         elif what == "rescan":
-            self._house.submit(number, cases.again(number, ask.caller.name, reason))
+            self._house.submit(number, cases.again(number, ask.caller, reason))
             state = "being inspected again"
         else:
             new = {"reject": State.REJECTED, "revoke": State.REVOKED, "deprecate": State.DEPRECATED}[what]
