@@ -59,7 +59,6 @@ def filled(folder):
                         "upstream": "",
                         "created": 1e9,
                         "checked": 4e9,
-                        "facts": {},
                     }
                     for n in numbers
                 ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -76,10 +75,7 @@ def _revoked(given: argparse.Namespace) -> Revocations:
     from weighbridge.cli.registry import known_registry  # noqa: PLC0415
 
     registry = known_registry()
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(registry.revocations())
-        file.flush()
-        return revocation.remembered(revocation.load(file.name, registry.key(), now), registry.key())
+    return revocation.remembered(revocation.read(registry.revocations(), registry.key(), now), registry.key())
 
 
 def hub_cache() -> str:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from weighbridge.cli.exits import ADMITTED, BLOCKED, INCOMPLETE
+from weighbridge.cli.house import server_parts
 from weighbridge.cli.options import parser
 from weighbridge.output.words import plural, size_text
-from weighbridge.schema import Unavailable, UsageError
+from weighbridge.schema import UsageError
 from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from weighbridge.registry.client import Case, Registry
+    from weighbridge.registry.services.house import House
 
 _SERVED: Final = frozenset({"approved", "deprecated"})
 _WAITING: Final = frozenset({"requested", "fetching", "quarantined", "needs review"})
@@ -285,13 +287,9 @@ def _audit_afar(older: str) -> int:
     return 0
 
 
-def _house(given: argparse.Namespace) -> Any:
-    try:
+def _house(given: argparse.Namespace) -> House:
+    with server_parts("this"):
         from weighbridge.registry.services.house import open_house  # noqa: PLC0415  # an extra
-    except ImportError as error:
-        raise Unavailable(
-            f"this needs the extra registry ({error.name})", hint="pip install 'weighbridge[registry]'"
-        ) from error
     if not os.path.isdir(os.path.join(given.data, "keys")):
         raise UsageError(f"{given.data}: there is no registry", hint="name the folder of `weighbridge serve --data`")
     return open_house(given.data, database=getattr(given, "database", ""), blobs=getattr(given, "blobs", ""))[0]
@@ -306,12 +304,8 @@ def _backup(given: argparse.Namespace) -> int:
 
 
 def _restore(given: argparse.Namespace) -> int:
-    try:
+    with server_parts("this"):
         from weighbridge.registry.services.backup import restore  # noqa: PLC0415  # an extra
-    except ImportError as error:
-        raise Unavailable(
-            f"this needs the extra registry ({error.name})", hint="pip install 'weighbridge[registry]'"
-        ) from error
     count = restore(given.backup, given.data)
     print(f"{given.data}: {plural(count, 'file')}, each with the digest it was backed up with")
     print(f"prove it: weighbridge registry audit --data {given.data}")

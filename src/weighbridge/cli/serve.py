@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from weighbridge.cli.house import add_places, count, opened, server_parts
 from weighbridge.cli.options import flag, parser
-from weighbridge.schema import Unavailable, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -15,25 +15,16 @@ if TYPE_CHECKING:
 def run(arguments: list[str]) -> int:
     """Run the verb."""
     given = _parse(arguments)
-    try:
+    with server_parts("serve"):
         from weighbridge.registry.server import serve  # noqa: PLC0415  # an extra
-        from weighbridge.registry.services.house import open_house  # noqa: PLC0415
-    except ImportError as error:
-        raise Unavailable(
-            f"serve needs the extra registry ({error.name})", hint="pip install 'weighbridge[registry]'"
-        ) from error
-    house, token = open_house(
-        given.data, database=given.database or "", blobs=given.blobs or "", config=given.policy, changes=_changes(given)
-    )
-    if token:
-        print(f"the token of the first administrator, shown once:\n\n  {token}\n", file=sys.stderr)
+    house = opened(given, _changes(given))
 
     def ready(address: str) -> None:
         with_token = address.replace("://", "://token:wb_…@", 1)
         print(_GREETING.format(address=address, with_token=with_token), file=sys.stderr, flush=True)
 
     serve(
-        house, host=given.host, port=_number(given.port, "port"), at_once=_number(given.workers, "workers"), ready=ready,
+        house, host=given.host, port=count(given.port, "port", 0), at_once=count(given.workers, "workers"), ready=ready,
         with_workers=not given.no_workers,
     )  # fmt: skip
     return 0
@@ -55,22 +46,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         "Serve the registry: models, datasets and packages that were inspected and approved, and nothing else.",
         "weighbridge serve --data /srv/weighbridge",
     )
-    place = made.add_argument_group("where things lie")
-    flag(
-        place,
-        "data",
-        "folder for keys, database and blobs (default: ./weighbridge-data)",
-        default="weighbridge-data",
-        metavar="FOLDER",
-    )
-    flag(place, "database", "postgresql://… instead of a file in that folder", metavar="URL")
-    flag(place, "blobs", "s3://…, gs://… or az://… instead of a folder", metavar="URL")
-    flag(
-        place,
-        "policy",
-        "configuration with [registry] and the policy (default: weighbridge.toml in the folder)",
-        metavar="FILE",
-    )
+    add_places(made)
     web = made.add_argument_group("the server")
     flag(web, "host", "address to listen on (default: 127.0.0.1)", default="127.0.0.1", metavar="ADDRESS")
     flag(web, "port", "port to listen on (default: 8440)", default="8440", metavar="N")
@@ -91,9 +67,3 @@ def _changes(given: argparse.Namespace) -> dict[str, Any]:
     if given.anonymous:
         changes["anonymous"] = True
     return changes
-
-
-def _number(text: str, name: str) -> int:
-    if not text.isdigit():
-        raise UsageError(f"--{name} takes a number, not {text!r}")
-    return int(text)

@@ -88,7 +88,7 @@ def read(path: str, trust: Trust, now: datetime) -> list[Attestation]:
 
     Raises VerificationFailed for the first that is not authentic.
     """
-    return [_attestation(one, trust, now) for one in _bundles(keys.read_bundle(path))]
+    return [authentic(one, trust, now) for one in _bundles(keys.read_bundle(path))]
 
 
 def _bundles(data: bytes) -> Iterator[bytes]:
@@ -107,7 +107,8 @@ def _bundles(data: bytes) -> Iterator[bytes]:
             yield json.dumps(one).encode()
 
 
-def _attestation(data: bytes, trust: Trust, now: datetime) -> Attestation:
+def authentic(data: bytes, trust: Trust, now: datetime) -> Attestation:
+    """What one bundle attests. Raises VerificationFailed where it is not authentic."""
     payload, key = bundle.authentic(data, trust, now)
     table = dsse.strict_json(payload, "the signed statement")
     kind, subjects = table.get("predicateType"), table.get("subject")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import os
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
@@ -60,12 +59,7 @@ def new(path: str, name: str) -> LogKey:
     pem = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise UsageError(f"{path} exists", hint="keys are never overwritten; choose another name") from None
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(pem)
+    keys.write_new(path, pem, 0o600)
     return LogKey(private, name)
 
 

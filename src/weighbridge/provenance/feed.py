@@ -5,27 +5,25 @@ It is one file, so that it reaches places without a network. An edition before t
 
 from __future__ import annotations
 
-import json
 import re
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
 
-from weighbridge.provenance import dsse, keys, revocation
+from weighbridge.provenance import editions, keys
 from weighbridge.schema import UsageError, VerificationFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from weighbridge.provenance.keys import PublicKey, SigningKey
 
 KIND: Final = "application/vnd.weighbridge.feed.v1+json"
-MEMORY: Final = "feeds.json"
+_MEMORY: Final = "feeds.json"
 KINDS: Final = ("sha256", "name", "release", "publisher")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}\Z")
-_RULE: Final = "PRV-017"
 
 
 class Known(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,12 +75,10 @@ def build(entries: Sequence[Known], private: SigningKey, *, number: int, now: da
     table = {
         "number": number,
         "made": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-        "expires": f"{now + timedelta(days=days):%Y-%m-%d}",
+        "expires": editions.end(now, days),
         "entries": [msgspec.to_builtins(one) for one in sorted(entries, key=lambda one: (one.kind, one.value))],
     }
-    payload = json.dumps(table, separators=(",", ":")).encode()
-    signature = keys.sign(private, dsse.Envelope(payload=payload, kind=KIND, signatures=()).head, payload)
-    return json.dumps(dsse.wrap(payload, KIND, signature)).encode()
+    return editions.sealed(table, KIND, private)
 
 
 def load(path: str, key: PublicKey, now: datetime, *, folder: str = "") -> Feed:
@@ -90,17 +86,10 @@ def load(path: str, key: PublicKey, now: datetime, *, folder: str = "") -> Feed:
 
     Raises VerificationFailed where it is not signed by `key`, has ended, or a later edition was seen on this machine.
     """
-    envelope = dsse.unwrap(dsse.strict_json(keys.read_bundle(path), "the feed"))
-    if envelope.kind != KIND or not keys.is_signed_by(envelope, key):
-        raise VerificationFailed(
-            "the feed is not signed by the key that was given for it", hint="fetch it again", rule=_RULE
-        )
+    table = editions.opened(keys.read_bundle(path), KIND, key, now, "the feed")
     try:
-        found = msgspec.json.decode(envelope.payload, type=Feed)
-        end = datetime.strptime(found.expires, "%Y-%m-%d").replace(tzinfo=UTC)
-    except (msgspec.DecodeError, ValueError) as error:
-        raise VerificationFailed("the feed is not complete", hint="fetch it again", rule=_RULE) from error
-    if now >= end:
-        raise VerificationFailed(f"the feed ended on {found.expires}", hint="fetch the current one", rule=_RULE)
-    revocation.check_newest(found.number, key, MEMORY, "the feed", folder)
+        found = msgspec.convert(table, Feed)
+    except msgspec.ValidationError as error:
+        raise VerificationFailed("the feed is not complete", hint="fetch it again", rule="PRV-017") from error
+    editions.check_newest(found.number, key, _MEMORY, "the feed", folder)
     return found

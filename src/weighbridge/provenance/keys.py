@@ -65,16 +65,17 @@ def new(path: str, *, curve: str = "p256", days: int = 365, password: bytes = b"
     how = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
     pem = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, how)
     dates = f"Created: {now:%Y-%m-%d}\nExpires: {now + timedelta(days=days):%Y-%m-%d}\n"
-    _write(path, pem, 0o600)
+    write_new(path, pem, 0o600)
     try:
-        _write(f"{path}.pub", dates.encode() + pem_of(private.public_key()), 0o644)
+        write_new(f"{path}.pub", dates.encode() + pem_of(private.public_key()), 0o644)
     except UsageError:
         os.unlink(path)
         raise
     return load_public(f"{path}.pub")
 
 
-def _write(path: str, data: bytes, mode: int) -> None:
+def write_new(path: str, data: bytes, mode: int) -> None:
+    """Write the file of a key. Raises UsageError where there is one, and SourceError where it cannot be written."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except FileExistsError:

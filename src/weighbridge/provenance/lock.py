@@ -206,5 +206,9 @@ def _shared(entry: Locked, found: dict[str, str]) -> int:
 def git_object(path: str) -> str:
     """The git object of a file, by which a hub names small files. No security rests on SHA-1 alone here."""
     with open(path, "rb") as file:
-        data = file.read()
+        return git_blob(file.read())
+
+
+def git_blob(data: bytes) -> str:
+    """The git object of a file with these bytes."""
     return hashlib.sha1(b"blob %d\0%b" % (len(data), data), usedforsecurity=False).hexdigest()

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 from msgspec import Struct
 
-from weighbridge.provenance import dsse, keys
+from weighbridge.provenance import editions, keys
 from weighbridge.schema import UsageError, VerificationFailed
-from weighbridge.source.cache import default_folder, remember
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from weighbridge.provenance.keys import PublicKey, SigningKey
 
 KIND: Final = "application/vnd.weighbridge.revocations.v1+json"
-_MEMORY: Final = 1 << 20
+_WHAT: Final = "the revocation list"
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -50,12 +47,10 @@ def make(old: Revocations | None, add: tuple[str, ...], private: SigningKey, *, 
         )
     table = {
         "number": old.number + 1 if old else 1,
-        "expires": f"{now + timedelta(days=days):%Y-%m-%d}",
+        "expires": editions.end(now, days),
         "revoked": sorted({*(old.revoked if old else ()), *add}),
     }
-    payload = json.dumps(table).encode()
-    signature = keys.sign(private, dsse.Envelope(payload=payload, kind=KIND, signatures=()).head, payload)
-    return json.dumps(dsse.wrap(payload, KIND, signature)).encode()
+    return editions.sealed(table, KIND, private)
 
 
 def remembered(found: Revocations, key: PublicKey, folder: str = "") -> Revocations:
@@ -63,52 +58,19 @@ def remembered(found: Revocations, key: PublicKey, folder: str = "") -> Revocati
 
     Raises VerificationFailed for an edition that was replaced: an old list hides what was called back since.
     """
-    check_newest(found.number, key, "revocations.json", "the revocation list", folder)
+    editions.check_newest(found.number, key, "revocations.json", _WHAT, folder)
     return found
-
-
-def check_newest(number: int, key: PublicKey, memory: str, what: str, folder: str = "") -> None:
-    """Note an edition of something by a key. Raises VerificationFailed where a later one was seen on this machine."""
-    path = os.path.join(folder or default_folder(), memory)
-    try:
-        with open(path, "rb") as file:
-            seen = msgspec.json.decode(file.read(_MEMORY), type=dict[str, int])
-    except (OSError, msgspec.DecodeError):
-        seen = {}
-    last = seen.get(key.fingerprint, 0)
-    if number < last:
-        raise VerificationFailed(
-            f"{what} is edition {number}, and edition {last} was seen before",
-            hint="fetch the current one: an old one may hide what became known since",
-            rule="PRV-017",
-        )
-    if number > last:
-        remember(path, msgspec.json.encode({**seen, key.fingerprint: number}))
 
 
 def load(path: str, key: PublicKey, now: datetime) -> Revocations:
     """A list from its file. Raises VerificationFailed where it is not signed by `key`, or has ended."""
-    envelope = dsse.unwrap(dsse.strict_json(keys.read_bundle(path), "the revocation list"))
-    if envelope.kind != KIND or not keys.is_signed_by(envelope, key):
-        raise VerificationFailed(
-            "the revocation list is not signed by the key that was given for it",
-            hint="fetch it again from its publisher",
-            rule="PRV-017",
-        )
-    table = dsse.strict_json(envelope.payload, "the revocation list")
-    number, expires, revoked = table.get("number"), table.get("expires"), table.get("revoked")
-    if not (type(number) is int and isinstance(expires, str) and isinstance(revoked, list)):
-        raise VerificationFailed("the revocation list is not complete", hint="fetch it again", rule="PRV-017")
-    try:
-        end = datetime.strptime(expires, "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError as error:
-        raise VerificationFailed(
-            "the revocation list has no proper end", hint="fetch it again", rule="PRV-017"
-        ) from error
-    if now >= end:
-        raise VerificationFailed(
-            f"the revocation list ended on {expires}",
-            hint="fetch the current one: an old list may hide a revocation",
-            rule="PRV-017",
-        )
-    return Revocations(number=number, expires=expires, revoked=tuple(map(str, revoked)))
+    return read(keys.read_bundle(path), key, now)
+
+
+def read(data: bytes, key: PublicKey, now: datetime) -> Revocations:
+    """A list from its bytes. Raises as `load` does."""
+    table = editions.opened(data, KIND, key, now, _WHAT)
+    revoked = table.get("revoked")
+    if not isinstance(revoked, list):
+        raise VerificationFailed(f"{_WHAT} is not complete", hint="fetch it again", rule="PRV-017")
+    return Revocations(number=table["number"], expires=table["expires"], revoked=tuple(map(str, revoked)))

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode, urljoin
@@ -173,15 +172,12 @@ class Registry:
     def approval(self, number: int) -> Attestation:
         """The signed approval of a case. Raises VerificationFailed where it is not authentic, or no approval."""
         bundle = self._call("GET", f"{_V1}/cases/{number}/statement?kind=approved")
-        with tempfile.NamedTemporaryFile() as file:
-            file.write(bundle)
-            file.flush()
-            found = attestation.read(file.name, Trust(keys=(self.key(),)), datetime.now(UTC))
-        if len(found) != 1 or not isinstance(found[0].predicate, Approval) or found[0].predicate.case != number:
+        found = attestation.authentic(bundle, Trust(keys=(self.key(),)), datetime.now(UTC))
+        if not isinstance(found.predicate, Approval) or found.predicate.case != number:
             raise VerificationFailed(f"case {number} has no signed approval", hint="it may have been revoked since")
-        for complaint in attestation.objections(found[0], datetime.now(UTC)):
+        for complaint in attestation.objections(found, datetime.now(UTC)):
             raise VerificationFailed(complaint.message, hint="ask for it again")
-        return found[0]
+        return found
 
     # --- bytes
 

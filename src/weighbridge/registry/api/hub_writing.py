@@ -13,11 +13,12 @@ import msgspec
 from msgspec import Struct, field
 from starlette.responses import JSONResponse, Response
 
+from weighbridge.provenance.lock import git_blob
 from weighbridge.registry.api.asking import Ask, Route
 from weighbridge.registry.api.hub import API, NAME, REV, kind_of
 from weighbridge.registry.services.access import Act
 from weighbridge.registry.services.cases import Kept
-from weighbridge.registry.services.mirrors import git_blob, pointer
+from weighbridge.registry.services.mirrors import large
 from weighbridge.registry.services.refusal import No, Refusal
 from weighbridge.registry.services.repositories import Change, checked_path
 
@@ -252,8 +253,7 @@ class HubWriting:
             size = self._house.blobs.size(oid) if len(oid) == 64 and not oid.strip("0123456789abcdef") else -1
             if size < 0 or one.value.get("size", size) != size:
                 raise Refusal(No.INVALID, f"the bytes of {path[:80]} did not arrive", hint="upload them first")
-            kept = Kept(path=path, size=size, sha256=oid, oid=git_blob(pointer(oid, size)), lfs=True)
-            return Change(path=path, file=kept)
+            return Change(path=path, file=large(path, size, oid))
         if one.key == "deletedFolder":
             return Change(path=f"{path.rstrip('/')}/")
         if one.key == "deletedFile":

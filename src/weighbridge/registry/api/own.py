@@ -13,7 +13,7 @@ from weighbridge import __version__
 from weighbridge.provenance import keys, merkle
 from weighbridge.registry.api.asking import STATUS, Ask, Desk, Route, Table
 from weighbridge.registry.client import Case
-from weighbridge.registry.services.access import Act
+from weighbridge.registry.services.access import Act, Role
 from weighbridge.registry.services.refusal import No, Refusal
 from weighbridge.registry.services.review import Sought
 from weighbridge.registry.services.revoked import revocation_list
@@ -403,8 +403,6 @@ class OwnApi:
 
 
 def _rank(role: str) -> int:
-    from weighbridge.registry.services.access import Role  # noqa: PLC0415  # only here
-
     return Role(role).rank if role in set(Role) else -1
 
 

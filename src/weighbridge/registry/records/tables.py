@@ -67,7 +67,6 @@ repositories: Final = Table(
     Column("upstream", Text, nullable=False, default=""),  # empty: hosted here
     Column("created", Float, nullable=False),
     Column("checked", Float, nullable=False, default=0.0),  # when the upstream was last asked
-    Column("facts", JSON, nullable=False, default=dict),
     UniqueConstraint("kind", "folded"),
 )
 revisions: Final = Table(

@@ -32,7 +32,7 @@ class Services:
         self.cases = Cases(house)
         self.repositories = Repositories(house, self.cases)
         self.mirrors = Mirrors(house, self.cases, self.repositories)
-        self.packages = Packages(house, self.cases)
+        self.packages = Packages(house, self.cases, self.repositories)
         self.uploads = Uploads(house)
         self.staging = Staging(house)
         self.review = Review(house)

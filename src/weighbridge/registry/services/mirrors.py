@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import select, update
 
-from weighbridge.policy.language import matches
+from weighbridge.provenance.lock import git_blob
 from weighbridge.registry.records import tables
 from weighbridge.registry.services.cases import Cases, Kept
 from weighbridge.registry.services.refusal import No, Refusal
-from weighbridge.registry.services.repositories import Repositories, checked_path, short_ref
+from weighbridge.registry.services.repositories import Repositories, checked_path, is_commit, short_ref
 from weighbridge.registry.services.states import State, told
 from weighbridge.schema import SourceError, VerificationFailed, WeighbridgeError
 from weighbridge.source.http import Session, origin
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from weighbridge.registry.services.access import Caller
     from weighbridge.registry.services.house import House
 
-_COMMIT: Final = re.compile(r"[0-9a-f]{40}\Z")
 _POINTER: Final = "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize {}\n"
 
 
@@ -42,14 +40,14 @@ class Mirrors:
         A branch that is served already is looked at again after a while, so that its next commit is inspected.
         """
         hub = self._house.terms.upstreams.hub
-        if not hub or self.is_internal(name):
+        if not hub or self._house.terms.is_internal(name):
             return None
         with self._house.database.read() as connection:
             found = self._repositories.find(connection, kind, name)
             if found is not None and not found.upstream:
                 return None
             recent = found is not None and found.checked > self._house.clock() - self._house.terms.refresh_seconds
-            if found is not None and _COMMIT.match(revision):
+            if found is not None and is_commit(revision):
                 recent = bool(self._case(found.id, revision))
         if recent:
             return None
@@ -66,7 +64,7 @@ class Mirrors:
         hub = self._house.terms.upstreams.hub
         # The hub's own spelling, so that two spellings are one repository.
         name, _ = self._repositories.create(kind, tree.answers_to, caller, upstream=hub)
-        branch = "" if _COMMIT.match(revision) else short_ref(revision)
+        branch = "" if is_commit(revision) else short_ref(revision)
         with self._house.database.write() as connection:
             found = self._repositories.find(connection, kind, name)
             assert found is not None
@@ -88,10 +86,6 @@ class Mirrors:
                 )
         self._house.submit(number, row.round)
         return Refusal(No.REVISION, told(State(row.state), number, row.because), case=number)
-
-    def is_internal(self, name: str) -> bool:
-        """Whether a name is the organisation's own, and never asked for elsewhere."""
-        return any(matches(name.lower(), pattern.lower()) for pattern in self._house.terms.internal)
 
     def _case(self, repository: int, label: str) -> int:
         r = tables.revisions
@@ -154,11 +148,6 @@ class _Git:
     def oid(self) -> str:
         """The name of the object."""
         return self._hash.hexdigest()
-
-
-def git_blob(data: bytes) -> str:
-    """The git object of a file."""
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 def pointer(sha256: str, size: int) -> bytes:

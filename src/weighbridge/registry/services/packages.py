@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
-from weighbridge.policy.language import matches
-from weighbridge.registry.records import Exclusive, tables
+from weighbridge.registry.records import tables
 from weighbridge.registry.services.cases import Cases, Kept
 from weighbridge.registry.services.refusal import No, Refusal
-from weighbridge.registry.services.repositories import only_for
+from weighbridge.registry.services.repositories import Repositories, only_for
 from weighbridge.registry.services.states import MOVING, SERVED, State, told
 from weighbridge.schema import SourceError, VerificationFailed
 from weighbridge.source.http import Session
@@ -66,15 +65,15 @@ class Project(Struct, frozen=True, kw_only=True):
 class Packages:
     """The packages of one registry: `pypi` and `npm`."""
 
-    def __init__(self, house: House, cases: Cases) -> None:
-        self._house, self._cases = house, cases
+    def __init__(self, house: House, cases: Cases, repositories: Repositories) -> None:
+        self._house, self._cases, self._repositories = house, cases, repositories
         self._known: dict[tuple[str, str], tuple[float, str, tuple[Published, ...], dict[str, Any]]] = {}
         self._lock = Lock()
 
     def project(self, kind: str, name: str, scope: str = "") -> Project:
         """What clients of an environment may see of a package. Raises Refusal where nobody has it, or its name is the organisation's own."""
         name = normal(kind, name)
-        if any(matches(name, pattern) for pattern in self._house.terms.internal):
+        if self._house.terms.is_internal(name):
             raise Refusal(
                 No.REPOSITORY, f"{name} is an internal name and is never fetched from outside",
                 hint="install it from the index of your own",
@@ -118,7 +117,7 @@ class Packages:
     def _rows(self, kind: str, name: str) -> dict[str, Record]:
         r, o = tables.revisions, tables.repositories
         query = (
-            select(r.c.id, r.c.label, r.c.state, r.c.because, r.c.facts, r.c.round, r.c.scopes)
+            select(r.c.id, r.c.label, r.c.state, r.c.because, r.c.facts, r.c.scopes)
             .join_from(r, o)
             .where(o.c.kind == kind, o.c.folded == name)
         )
@@ -161,34 +160,15 @@ class Packages:
         if offer.case or offer.denied:
             return offer, offer.case
         one = offer.file
-        facts = {
-            "address": one.address,
-            "digest": one.digest,
-            "released": one.released,
-            "by": one.by,
-            "python": one.python,
-        }
+        facts = {"address": one.address, "digest": one.digest}
         with self._house.database.write() as connection:
-            repository = self._repository(connection, kind, project.name)
+            found, _ = self._repositories.ensure(connection, kind, project.name, self._index(kind))
             number = self._cases.open(
-                connection, repository=repository, label=label_of(one), branch="", requester=caller.name,
+                connection, repository=found.id, label=label_of(one), branch="", requester=caller.name,
                 title=f"{project.name} {version}: {file}", facts=facts,
             )  # fmt: skip
         self._house.submit(number, 1)
         return msgspec.structs.replace(offer, case=number, state=State.REQUESTED.value), number
-
-    def _repository(self, connection: Any, kind: str, name: str) -> int:
-        self._house.database.lock(connection, Exclusive.REPOSITORY)
-        o = tables.repositories
-        found = connection.scalar(select(o.c.id).where(o.c.kind == kind, o.c.folded == name))
-        if found is not None:
-            return int(found)
-        made = connection.execute(
-            insert(o).values(
-                kind=kind, name=name, folded=name, upstream=self._index(kind), created=self._house.clock(), facts={}
-            )
-        )
-        return int(made.inserted_primary_key[0])
 
     def fetch(self, row: Record) -> list[Kept]:
         """Bring the file of a case in, under the digest that its index stated when it was asked for.
@@ -207,8 +187,7 @@ class Packages:
                 "the bytes are not what the index announced", hint="try again; if it stays, tell the index"
             )
         name = row.label.partition("/")[2]
-        facts |= {"sha256": sha256, "size": size, "sha1": body.sha1.hexdigest()}
-        facts["sha512"] = base64.b64encode(body.sha512.digest()).decode()
+        facts |= {"sha256": sha256}
         if name.endswith(".whl"):
             facts |= self._metadata(sha256)
         with self._house.database.write() as connection:
@@ -247,16 +226,14 @@ class Packages:
 
 
 class _Hashed:
-    """Passes bytes on and hashes them as npm and PyPI do."""
+    """Passes bytes on and hashes them as npm does."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self.sha512, self.sha1 = hashlib.sha512(), hashlib.sha1(usedforsecurity=False)
+        self._pieces, self.sha512 = pieces, hashlib.sha512()
 
     def __iter__(self) -> Iterator[bytes]:
         for piece in self._pieces:
             self.sha512.update(piece)
-            self.sha1.update(piece)
             yield piece
 
 

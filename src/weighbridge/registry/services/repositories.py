@@ -221,21 +221,20 @@ class Repositories:
         if not upstream:
             caller.must(Act.PUBLISH, name.partition("/")[0])
         with self._house.database.write() as connection:
-            self._house.database.lock(connection, Exclusive.REPOSITORY)
-            found = self.find(connection, kind, name)
-            if found is not None:
-                return found.name, False
-            self._insert(connection, kind, name, upstream)
-        return name, True
+            found, new = self.ensure(connection, kind, name, upstream)
+            return found.name, new
 
-    def _insert(self, connection: Connection, kind: str, name: str, upstream: str) -> int:
-        made = connection.execute(
-            insert(tables.repositories).values(
-                kind=kind, name=name, folded=name.lower(), upstream=upstream, created=self._house.clock(), facts={}
-            )
-        )
-        assert made.inserted_primary_key is not None
-        return int(made.inserted_primary_key[0])
+    def ensure(self, connection: Connection, kind: str, name: str, upstream: str) -> tuple[Record, bool]:
+        """(a repository, whether it was made just now)."""
+        self._house.database.lock(connection, Exclusive.REPOSITORY)
+        found = self.find(connection, kind, name)
+        new = found is None
+        if new:
+            values = {"kind": kind, "name": name, "folded": name.lower(), "upstream": upstream}
+            connection.execute(insert(tables.repositories).values(**values, created=self._house.clock()))
+            found = self.find(connection, kind, name)
+        assert found is not None
+        return found, new
 
     def writable(self, kind: str, name: str, caller: Caller) -> Record:
         """A hosted repository into which the caller may push. Raises Refusal."""
@@ -403,6 +402,11 @@ def _kept(row: Record) -> Kept:
 def only_for(scopes: Sequence[str], case: int) -> str:
     """Why an approval is none for somebody."""
     return f"this revision is approved for {' and '.join(scopes)} alone (case {case})"
+
+
+def is_commit(revision: str) -> bool:
+    """Whether a revision is the name of a commit."""
+    return _COMMIT.match(revision) is not None
 
 
 def short_ref(revision: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from weighbridge.policy.language import matches
 from weighbridge.schema import UsageError
 
 _ROLES: Final = ("reader", "publisher", "reviewer", "admin")
@@ -87,6 +88,10 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rule: tuple[SiteRule, ...] = ()
     identity: IdentityProvider = IdentityProvider()
     workload: tuple[Workload, ...] = ()
+
+    def is_internal(self, name: str) -> bool:
+        """Whether a name is the organisation's own, and never asked for elsewhere."""
+        return any(matches(name.lower(), pattern.lower()) for pattern in self.internal)
 
 
 def read_terms(document: dict[str, Any], source: str) -> Terms:

@@ -223,23 +223,13 @@ class Workflow:
                     copy.writelines(self._house.blobs.read(file.sha256))
 
     def _scan(self, folder: str, verb: str, target: str) -> Report:
-        """Run a verb of this program. Raises VerificationFailed where there is no report: that is not clean."""
-        # -I: neither the current folder nor the environment may put a module in the way.
-        command = [sys.executable, "-I", "-m", "weighbridge", verb, target, "--format", "json"]
-        if self._house.settings.source:
-            command += ["--policy", os.path.abspath(self._house.settings.source)]
+        """The report of a verb of this program. Raises VerificationFailed where there is none: that is not clean."""
+        more = ["--policy", os.path.abspath(self._house.settings.source)] if self._house.settings.source else []
         if verb == "scan":
-            command += ["--offline", "--quiet"]
-        try:
-            done = subprocess.run(  # noqa: S603  # our own program, with a list of arguments
-                command, cwd=folder, capture_output=True, timeout=_LONGEST, check=False, env=_environment()
-            )
-        except subprocess.TimeoutExpired:
-            raise VerificationFailed("the inspection took too long", hint="inspect it by hand") from None
-        if done.returncode not in _REPORTED:
-            told = done.stderr.decode("utf-8", "replace").strip().splitlines()
-            reason = told[0] if told else f"exit code {done.returncode}"
-            raise VerificationFailed(f"{verb}: {reason}", hint="inspect it by hand")
+            more += ["--offline", "--quiet"]
+        done, why = _run(folder, verb, target, "--format", "json", *more)
+        if done is None or done.returncode not in _REPORTED:
+            raise VerificationFailed(f"{verb}: {why}", hint="inspect it by hand")
         return msgspec.json.decode(done.stdout, type=Report)
 
     def _joined(self, report: Report, other: Report) -> Report:
@@ -335,15 +325,8 @@ class Workflow:
     def _converted(self, folder: str, name: str) -> str:
         """Run the conversion in a process of its own: why there is none, or nothing."""
         key = os.path.join(self._house.folder, "keys", "decisions.pem")
-        command = [sys.executable, "-I", "-m", "weighbridge", "convert", name, "--output", "converted", "--key", key]
-        try:
-            done = subprocess.run(  # noqa: S603  # our own program, with a list of arguments
-                command, cwd=folder, capture_output=True, timeout=_LONGEST, check=False, env=_environment()
-            )
-        except subprocess.TimeoutExpired:
-            return "it took too long"
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        return "" if done.returncode == 0 else (said[0] if said else f"exit code {done.returncode}")
+        done, why = _run(folder, "convert", name, "--output", "converted", "--key", key)
+        return "" if done is not None and done.returncode == 0 else why
 
     def _derive(self, row: Record, folder: str) -> int:
         kept = []
@@ -446,6 +429,20 @@ class Workflow:
 def folder_name(name: str) -> str:
     """The last part of a name, as the folder that reports speak of. It is given to programs, and must be no option of theirs."""
     return name.rpartition("/")[2].lstrip("@-~.") or "artifact"
+
+
+def _run(folder: str, *arguments: str) -> tuple[subprocess.CompletedProcess[bytes] | None, str]:
+    """(this program with arguments in a folder, what it complained of); nothing where it took too long."""
+    # -I: neither the current folder nor the environment may put a module in the way.
+    command = [sys.executable, "-I", "-m", "weighbridge", *arguments]
+    try:
+        done = subprocess.run(  # noqa: S603  # our own program, with a list of arguments
+            command, cwd=folder, capture_output=True, timeout=_LONGEST, check=False, env=_environment()
+        )
+    except subprocess.TimeoutExpired:
+        return None, "it took too long"
+    said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    return done, said[0] if said else f"exit code {done.returncode}"
 
 
 def _environment() -> dict[str, str]:

@@ -69,7 +69,6 @@ def upgrade() -> None:
         sa.Column("upstream", sa.Text(), nullable=False),
         sa.Column("created", sa.Float(), nullable=False),
         sa.Column("checked", sa.Float(), nullable=False),
-        sa.Column("facts", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_repositories")),
         sa.UniqueConstraint("kind", "folded", name=op.f("uq_repositories_kind_folded")),
     )
