@@ -299,6 +299,29 @@ def test_a_port_that_is_taken_is_said(house):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("flags", [("--port", "abc"), ("--workers", "0")])
+def test_a_number_that_is_none_is_said_before_anything_is_made(tmp_path, flags, capsys):
+    assert main(["serve", "--data", str(tmp_path / "data"), *flags]) == 2
+    assert "takes a whole number" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_file_that_cannot_be_read_is_said(house, tmp_path, monkeypatch, capsys):
+    house.serve()
+    with known(house, tmp_path, monkeypatch):
+        for command in (
+            ["registry", "audit", "--against", str(tmp_path)],
+            ["feed", "update", str(tmp_path), "--key", "x", "--output", "y"],
+        ):
+            assert main(command) == 2
+            said = capsys.readouterr().err
+            assert "internal error" not in said
+            assert str(tmp_path) in said
+        assert main(["registry", "push", "model", "acme/none", str(tmp_path / "nowhere")]) == 2
+        with pytest.raises(SourceError, match="404"):
+            house.client()._call("GET", "/api/models/acme/none")
+
+
 def test_a_folder_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").write_text("x")
     done = subprocess.run(

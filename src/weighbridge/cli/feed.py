@@ -82,8 +82,9 @@ def _show(path: str, key: str) -> None:
 def _update(source: str, key: str, output: str) -> int:
     """Only a feed that holds takes the place of the one that is there."""
     if "://" not in source:
-        with open(source, "rb") as file:
-            data = file.read()
+        from weighbridge.provenance import keys  # noqa: PLC0415  # loading cryptography takes a while
+
+        data = keys.read_bundle(source)
     else:
         from weighbridge.source.http import Session  # noqa: PLC0415  # only where it is fetched
 

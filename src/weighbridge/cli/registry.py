@@ -254,8 +254,9 @@ def _token(given: argparse.Namespace) -> int:
 def _audit(given: argparse.Namespace) -> int:
     older = ""
     if given.against:
-        with open(given.against, encoding="utf-8") as file:
-            older = file.read(1 << 16)
+        from weighbridge.provenance import keys  # noqa: PLC0415  # loading cryptography takes a while
+
+        older = keys.read(given.against).decode("utf-8", "replace")
     if given.data is None:
         return _audit_afar(older)
     house = _house(given)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def run(arguments: list[str]) -> int:
     """Run the verb."""
     given = _parse(arguments)
+    port, at_once = count(given.port, "port", 0), count(given.workers, "workers")
     with server_parts("serve"):
         from weighbridge.registry.server import serve  # noqa: PLC0415  # an extra
     house = opened(given, _changes(given))
@@ -24,7 +25,7 @@ def run(arguments: list[str]) -> int:
         print(_GREETING.format(address=address, with_token=with_token), file=sys.stderr, flush=True)
 
     serve(
-        house, host=given.host, port=count(given.port, "port", 0), at_once=count(given.workers, "workers"), ready=ready,
+        house, host=given.host, port=port, at_once=at_once, ready=ready,
         with_workers=not given.no_workers,
     )  # fmt: skip
     return 0

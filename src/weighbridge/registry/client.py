@@ -231,15 +231,15 @@ class Registry:
 
     def push(self, kind: str, name: str, folder: str, message: str) -> int:
         """The case of a folder that was pushed to `main`, as it is and nothing else."""
+        files = sorted(_files_of(folder))
+        if not files:
+            raise UsageError(f"{folder}: there are no files", hint="give a folder with files")
         organization, _, short = name.rpartition("/")
         try:
             self._call("POST", "/api/repos/create", {"name": short, "organization": organization or None, "type": kind})
         except SourceError as error:
             if " 409" not in error.message:
                 raise
-        files = sorted(_files_of(folder))
-        if not files:
-            raise UsageError(f"{folder}: there are no files", hint="give a folder with files")
         lines = [{"key": "header", "value": {"summary": message, "description": ""}}]
         prefix = "" if kind == "model" else f"{kind}s/"
         for path in files:
