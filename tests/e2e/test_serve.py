@@ -235,7 +235,8 @@ def test_web_and_two_workers_apart_on_postgresql_with_one_of_them_killed(house, 
         kill(first)
         house.worker(*where)
 
-        assert [house.settled(case, 90) for case in cases] == ["approved"] * 4
+        ends = [house.settled(case, 90) for case in cases]
+        assert ends == ["approved"] * 4, [house.client().case(case) for case in cases]
         assert decisions(house, *cases) == [1] * 4
         assert main(["registry", "audit", "--data", house.data, *where]) == 0
     finally:

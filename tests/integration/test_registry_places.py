@@ -81,6 +81,40 @@ def test_two_workers_on_postgresql_decide_once(tmp_path, postgres, scened):
 
 
 @needs_postgres
+def test_what_is_decided_on_postgresql_during_an_audit_is_no_contradiction(tmp_path, postgres, scened, monkeypatch):
+    scene = scened(tmp_path, postgres)
+    scene.cases.approve(scene.waiting(b"first")[1], BOB, "fine")
+    _, case = scene.waiting(b"second")
+    scene.deciding_meanwhile(monkeypatch, case)
+
+    assert list(objections(scene.house)) == []
+    assert scene.state(case) == State.APPROVED
+    assert list(objections(scene.house)) == []
+
+
+def test_a_client_sees_the_log_go_on_while_decisions_are_made(tmp_path, monkeypatch):
+    with running(tmp_path) as place:
+        client = place.client()
+        case = client.push("model", "acme/net", files_of(tmp_path / "net", notes=b"x"), "first")
+        assert place.settled(case) == "approved"
+        client.checkpoint()
+        client.decide(case, "revoke", "poisoned")
+        call = client._call
+
+        def meanwhile(verb, path, *args, **kw):
+            if "consistency" in path:
+                monkeypatch.setattr(client, "_call", call)
+                client.push("model", "acme/other", files_of(tmp_path / "other", notes=b"y"), "second")
+                assert place.settled(case + 1) == "approved"
+            return call(verb, path, *args, **kw)
+
+        monkeypatch.setattr(client, "_call", meanwhile)
+
+        assert client.checkpoint().size == 2
+        assert client.checkpoint().size == 3
+
+
+@needs_postgres
 def test_a_killed_postgresql_is_said_and_nothing_is_lost(tmp_path, postgres, scened):
     scene = scened(tmp_path, postgres)
     _, case = scene.waiting(b"before the crash")

@@ -66,6 +66,17 @@ class Scene:
             thread.join()
         return found
 
+    def deciding_meanwhile(self, monkeypatch, case):
+        """Approve a case at the moment at which the head of the log is read."""
+        ledger, head = self.house.ledger, self.house.ledger.head
+
+        def meanwhile(*args):
+            monkeypatch.setattr(ledger, "head", head)
+            self.cases.approve(case, BOB, "meanwhile")
+            return head(*args)
+
+        monkeypatch.setattr(ledger, "head", meanwhile)
+
     def state(self, case):
         with self.house.database.read() as connection:
             return self.cases.row(connection, case).state

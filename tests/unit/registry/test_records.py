@@ -1,6 +1,7 @@
 """What the registry keeps: bytes, rows and the log; and that tampering with each of them shows."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from tests.unit.registry.test_cases import BOB, Scene
 from weighbridge.registry.records import Database, FolderBlobs
 from weighbridge.registry.records.ledger import prove
 from weighbridge.registry.records.tables import METADATA
+from weighbridge.registry.services import backup
 from weighbridge.registry.services.backup import back_up, restore
 from weighbridge.registry.services.proof import objections
 from weighbridge.registry.services.states import State
@@ -225,7 +227,32 @@ def test_a_log_that_only_grew_continues_what_was_kept(scene):
     scene.cases.close(scene.first, BOB, State.REVOKED, "later")
 
     assert complaints(scene, older=kept) == []
-    assert prove(scene.house.ledger, scene.house.log_key.verifier)[0].size == 4
+    with scene.house.database.snapshot() as connection:
+        assert prove(scene.house.ledger, connection, scene.house.log_key.verifier)[0].size == 4
+
+
+def test_what_is_decided_during_an_audit_is_no_contradiction(scene, monkeypatch):
+    _, fourth = scene.waiting(b"four")
+    scene.deciding_meanwhile(monkeypatch, fourth)
+
+    assert complaints(scene) == []
+    assert scene.state(fourth) == State.APPROVED
+    assert complaints(scene) == []
+
+
+def test_a_backup_goes_on_from_the_checkpoint_that_it_names(scene, tmp_path, monkeypatch):
+    def copied(*args):
+        if scene.state(scene.first) != State.REVOKED:
+            scene.cases.close(scene.first, BOB, State.REVOKED, "during the backup")
+        copy(*args)
+
+    copy = backup._copy
+    monkeypatch.setattr(backup, "_copy", copied)
+    back_up(scene.house, str(tmp_path / "backup"))
+    named = json.loads((tmp_path / "backup/backup.json").read_text())["checkpoint"]
+    restore(str(tmp_path / "backup"), str(tmp_path / "again/registry"))
+
+    assert list(objections(opened(tmp_path / "again")[0], older=named)) == []
 
 
 def test_a_blob_that_was_altered_is_found_and_revoked(scene):

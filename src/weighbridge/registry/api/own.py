@@ -250,7 +250,7 @@ class OwnApi:
         )  # fmt: skip
 
     def _consistency(self, ask: Ask) -> Response:
-        leaves, old = self._house.ledger.leaves(), ask.number("old", 0, 1 << 40)
+        leaves, old = self._house.ledger.leaves(ask.number("size", -1, 1 << 40)), ask.number("old", 0, 1 << 40)
         if old > len(leaves):
             raise Refusal(No.INVALID, f"the log has {len(leaves)} entries", hint="the older one cannot have more")
         return _json(

@@ -36,7 +36,7 @@ class Exclusive(IntEnum):
 class Database:
     """Connections to one database.
 
-    `read` gives what was committed; `write` is one transaction, and the only one at a time on SQLite.
+    `read` gives what was committed, `snapshot` all of it at one moment; `write` is one transaction, and the only one at a time on SQLite.
     """
 
     def __init__(self, url: str, *, pool: int = 16) -> None:
@@ -59,6 +59,19 @@ class Database:
         """A connection that sees what was committed. Raises SourceError where the database cannot be reached."""
         with _told(), self.engine.connect() as connection:
             yield connection
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A connection that sees one moment, whatever is committed while it reads. Raises SourceError."""
+        with _told(), self.engine.connect() as connection:
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN")
+            else:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")  # noqa: PLW2901
+            try:
+                yield connection
+            finally:
+                connection.rollback()
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:

@@ -6,6 +6,7 @@ An entry is canonical JSON: `{"at", "index", "kind", "previous", "statement"}`; 
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -21,6 +22,7 @@ from weighbridge.schema import VerificationFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection
 
@@ -75,25 +77,30 @@ class Ledger:
         head = tables.ledger_head
         connection.execute(insert(head).values(id=1, **values) if first else update(head).values(**values))
 
-    def checkpoint(self) -> str:
+    def _reading(self, within: Connection | None) -> AbstractContextManager[Connection]:
+        return nullcontext(within) if within is not None else self._database.read()
+
+    def checkpoint(self, within: Connection | None = None) -> str:
         """The signed checkpoint of what was decided until now; empty before the first entry."""
-        with self._database.read() as connection:
+        with self._reading(within) as connection:
             return connection.scalar(select(tables.ledger_head.c.checkpoint)) or ""
 
-    def head(self) -> tuple[int, tuple[bytes, ...]]:
+    def head(self, within: Connection | None = None) -> tuple[int, tuple[bytes, ...]]:
         """(entries, frontier) from which the next entry goes on."""
-        with self._database.read() as connection:
+        with self._reading(within) as connection:
             row = connection.execute(select(tables.ledger_head)).one_or_none()
         return (row.size, _hashes(row.frontier)) if row else (0, ())
 
-    def entries(self, start: int = 0, stop: int = -1) -> Iterator[tuple[Entry, bytes]]:
+    def entries(
+        self, start: int = 0, stop: int = -1, within: Connection | None = None
+    ) -> Iterator[tuple[Entry, bytes]]:
         """(entry, its bytes) from `start` to `stop` (-1: the end). Raises VerificationFailed for one that is no entry."""
         while stop < 0 or start < stop:
             last = start + _BATCH if stop < 0 else min(stop, start + _BATCH)
             query = select(tables.ledger.c.index.label("number"), tables.ledger.c.body).where(
                 tables.ledger.c.index >= start, tables.ledger.c.index < last
             )
-            with self._database.read() as connection:
+            with self._reading(within) as connection:
                 rows = connection.execute(query.order_by(tables.ledger.c.index)).all()
             if not rows:
                 return
@@ -109,20 +116,20 @@ class Ledger:
         return [bytes.fromhex(one) for one in found]
 
 
-def prove(ledger: Ledger, verifier: str, older: str = "") -> tuple[Checkpoint, list[Entry]]:
-    """(what the log is now, its entries), after every entry was hashed again.
+def prove(ledger: Ledger, within: Connection, verifier: str, older: str = "") -> tuple[Checkpoint, list[Entry]]:
+    """(what the log is in a snapshot, its entries), after every entry was hashed again.
 
     `older` is a checkpoint that was kept elsewhere. Raises VerificationFailed where an entry was altered, removed or put
     in, or where the log does not continue the older one.
     """
-    note = ledger.checkpoint()
+    note = ledger.checkpoint(within)
     if not note:
         raise VerificationFailed("the log has no checkpoint", hint="restore the registry from its backup")
     now = read_checkpoint(note, verifier)
     kept = read_checkpoint(older, verifier) if older else None
     leaves: list[bytes] = []
     found: list[Entry] = []
-    for number, (entry, body) in enumerate(ledger.entries()):
+    for number, (entry, body) in enumerate(ledger.entries(within=within)):
         if entry.index != number:
             raise VerificationFailed(f"entry {number} of the log is missing", hint="restore it from the backup")
         if entry.previous != (leaves[-1].hex() if leaves else ""):
@@ -132,7 +139,7 @@ def prove(ledger: Ledger, verifier: str, older: str = "") -> tuple[Checkpoint, l
         leaves.append(merkle.leaf(body))
         found.append(entry)
     _agree(now, leaves, "the signed checkpoint")
-    size, frontier = ledger.head()
+    size, frontier = ledger.head(within)
     if (size, merkle.root_of_frontier(frontier)) != (now.size, now.root):
         raise VerificationFailed("the log would not go on from its checkpoint", hint="restore it from the backup")
     if kept:

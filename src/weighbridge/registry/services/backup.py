@@ -32,7 +32,8 @@ def back_up(house: House, target: str) -> int:
         raise UsageError(f"{target} exists", hint="name a new folder")
     try:
         os.makedirs(target, mode=0o700)
-        # The database first: every blob that it names is there before its row is.
+        # The checkpoint before the database, which then goes on from it; that before the blobs: every blob that it names is there before its row is.
+        checkpoint = house.ledger.checkpoint()
         with (
             sqlite3.connect(os.path.join(house.folder, _DATABASE)) as source,
             sqlite3.connect(os.path.join(target, _DATABASE)) as copy,
@@ -41,7 +42,7 @@ def back_up(house: House, target: str) -> int:
         for name in ("keys", "blobs", "weighbridge.toml"):
             _copy(os.path.join(house.folder, name), os.path.join(target, name))
         digests = {name: _digest(os.path.join(target, name)) for name in _files(target)}
-        table = {"at": house.stamp(), "checkpoint": house.ledger.checkpoint(), "files": digests}
+        table = {"at": house.stamp(), "checkpoint": checkpoint, "files": digests}
         write_whole(os.path.join(target, _LIST), msgspec.json.encode(table))
     except OSError as error:
         raise SourceError(

@@ -20,7 +20,7 @@ from sqlalchemy import delete, insert, select, update
 
 from weighbridge.registry.records import tables
 from weighbridge.registry.services.states import MOVING
-from weighbridge.registry.services.workflow import STEPS, clean_up
+from weighbridge.registry.services.workflow import STEPS
 from weighbridge.schema import WeighbridgeError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Jobs:
     """The workers of one process. `chores` are called now and then, by one process at a time where that matters."""
 
     def __init__(self, house: House, workflow: Workflow, *, at_once: int = 1) -> None:
-        self._house, self._at_once = house, at_once
+        self._house, self._workplace, self._at_once = house, workflow.workplace, at_once
         self._stop, self._wake = threading.Event(), threading.Event()
         self._lock = -1
         self._name = self._own_name()
@@ -111,8 +111,7 @@ class Jobs:
 
     def start(self) -> None:
         """Begin to work, in threads."""
-        if self._name.endswith("-first"):
-            clean_up(self._house.folder)
+        self._workplace.open()
         DBOS.launch()
         DBOS.register_queue(_QUEUE, worker_concurrency=self._at_once, polling_interval_sec=_POLL)
         self._house.submit = lambda _number, _round: self._wake.set()
@@ -124,6 +123,7 @@ class Jobs:
         self._stop.set()
         self._wake.set()
         DBOS.destroy(workflow_completion_timeout_sec=2)
+        self._workplace.close()
         os.close(self._lock)
 
     def _work(self) -> None:

@@ -16,7 +16,7 @@ from weighbridge.registry.services.states import SERVED, State
 from weighbridge.schema import VerificationFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import Connection
 
@@ -33,16 +33,18 @@ def objections(house: House, *, older: str = "", altered: Callable[[str, int], s
     `older` is a checkpoint that was kept elsewhere; `altered` says why a blob is not what its name says, and is left out
     where bytes are not to be hashed. Raises VerificationFailed where the log itself cannot be believed.
     """
-    _, entries = prove(house.ledger, house.log_key.verifier, older)
-    last: dict[int, tuple[str, dict[str, Any]]] = {}
-    for entry in entries:
-        statement = _statement(house, entry)
-        last[int(statement["predicate"].get("case", 0))] = (entry.kind, statement)
-    with house.database.read() as connection:
-        yield from _rows(connection, last)
-        yield from _lost(connection, last)
-        if altered is not None:
-            yield from _bytes(connection, altered)
+    # Log and rows of one moment: what is decided while this looks is no contradiction.
+    with house.database.snapshot() as connection:
+        _, entries = prove(house.ledger, connection, house.log_key.verifier, older)
+        last: dict[int, tuple[str, dict[str, Any]]] = {}
+        for entry in entries:
+            statement = _statement(house, entry)
+            last[int(statement["predicate"].get("case", 0))] = (entry.kind, statement)
+        found = [*_rows(connection, last), *_lost(connection, last)]
+        served = _served(connection) if altered is not None else []
+    yield from found
+    if altered is not None:
+        yield from _bytes(served, altered)
 
 
 def _statement(house: House, entry: Entry) -> dict[str, Any]:
@@ -90,11 +92,15 @@ def _lost(connection: Connection, last: dict[int, tuple[str, dict[str, Any]]]) -
             yield f"case {case} was {kind} and is {state} in the database"
 
 
-def _bytes(connection: Connection, altered: Callable[[str, int], str]) -> Iterator[str]:
+def _served(connection: Connection) -> Sequence[Record]:
     f, r = tables.files, tables.revisions
     query = select(f.c.sha256, f.c.size, f.c.path, r.c.id).join_from(f, r).where(r.c.state.in_(SERVED))
+    return connection.execute(query.order_by(f.c.sha256)).all()
+
+
+def _bytes(served: Sequence[Record], altered: Callable[[str, int], str]) -> Iterator[str]:
     seen: dict[str, str] = {}
-    for row in connection.execute(query.order_by(f.c.sha256)):
+    for row in served:
         if row.sha256 not in seen:
             seen[row.sha256] = altered(row.sha256, row.size)
         if seen[row.sha256]:

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import tomllib
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +25,7 @@ from weighbridge.registry.services.cases import Cases, digest_of
 from weighbridge.registry.services.mirrors import large
 from weighbridge.registry.services.site_rules import facts_of
 from weighbridge.registry.services.states import State
+from weighbridge.registry.services.workplace import Workplace
 from weighbridge.rules import ruleset_version
 from weighbridge.schema import Outcome, Report, SourceError, UsageError, VerificationFailed
 
@@ -88,6 +87,7 @@ class Workflow:
     ) -> None:
         self._house, self._cases, self._repositories = house, cases, repositories
         self._mirrors, self._packages = mirrors, packages
+        self.workplace = Workplace(house.folder)
 
     def run(self, number: int, round_: int) -> str:
         """All steps at once; the state that the case ends in."""
@@ -184,7 +184,7 @@ class Workflow:
         return ""
 
     def _inspected(self, row: Record) -> Report:
-        with tempfile.TemporaryDirectory(dir=self._place()) as folder:
+        with self.workplace.room() as folder:
             name = folder_name(row.name)
             files = self._repositories.files(row.id)
             self._lay_out(os.path.join(folder, name), files)
@@ -206,11 +206,6 @@ class Workflow:
 
     def _judges(self) -> tuple[str, str]:
         return ruleset_version(), self._house.settings.policy.name
-
-    def _place(self) -> str:
-        place = os.path.join(self._house.folder, "work")
-        os.makedirs(place, exist_ok=True)
-        return place
 
     def _lay_out(self, folder: str, files: Sequence[Kept]) -> None:
         """The files under their names, without a copy where the file system allows it."""
@@ -311,7 +306,7 @@ class Workflow:
         blocked = report is None or decide(report, self._house.settings.policy).verdict.outcome is Outcome.BLOCK
         if blocked or not _is_pickled([file.path for file in files]):
             return ""
-        with tempfile.TemporaryDirectory(dir=self._place()) as folder:
+        with self.workplace.room() as folder:
             name = folder_name(row.name)
             self._lay_out(os.path.join(folder, name), files)
             why = self._converted(folder, name)
@@ -468,15 +463,3 @@ def _audited(name: str, files: Sequence[Kept]) -> str:
     from weighbridge.formats.manifests import is_manifest  # noqa: PLC0415  # only here
 
     return name if any(is_manifest(file.path.rpartition("/")[2]) for file in files) else ""
-
-
-def clean_up(folder: str) -> None:
-    """Remove what inspections left that were killed."""
-    place = os.path.join(folder, "work")
-    try:
-        for name in os.listdir(place):
-            shutil.rmtree(os.path.join(place, name), ignore_errors=True)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise SourceError(f"{place}: {error.strerror}", hint="let it be written") from error
