@@ -62,7 +62,7 @@ def test_the_whole_way_on_postgresql_and_an_object_store(tmp_path, postgres, buc
         with pytest.raises(SourceError, match="was revoked"):
             client.pull("model", "acme/net", str(tmp_path / "again"))
         assert len(list(client.log())) == 2
-        assert list(objections(place.house, altered=place.services.workflow.altered)) == []
+        assert list(objections(place.house, altered=place.house.altered)) == []
         # What people look at answers on this database too.
         for path in ("cases?q=net", "audit", "users", "tokens"):
             client._call("GET", f"/api/weighbridge/v1/{path}")

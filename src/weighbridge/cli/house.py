@@ -27,6 +27,24 @@ def add_places(made: argparse.ArgumentParser) -> None:
     flag(place, "policy", config, metavar="FILE")
 
 
+def add_logs(group: argparse._ArgumentGroup) -> None:
+    """The flag that says how is logged."""
+    flag(
+        group,
+        "log-format",
+        "text, or one JSON object a line with every request",
+        choices=("text", "json"),
+        default="text",
+    )
+
+
+def begin_logs(given: argparse.Namespace) -> None:
+    """Log as the flag says."""
+    from weighbridge.registry.logs import begin  # noqa: PLC0415  # only servers log
+
+    begin(given.log_format)
+
+
 @contextlib.contextmanager
 def server_parts(verb: str) -> Iterator[None]:
     """Around imports of the server. Raises Unavailable where the extra is not installed."""

@@ -40,7 +40,7 @@ def run(arguments: list[str]) -> int:
     given = _parse(arguments)
     acts: dict[str, Callable[[argparse.Namespace], int]] = {
         "login": _login, "request": _request, "status": _status, "pull": _pull, "push": _push, "log": _log,
-        "audit": _audit, "backup": _backup, "restore": _restore, "users": _users, "token": _token,
+        "waive": _waive, "rollback": _rollback, "import-mlflow": _import_mlflow, "audit": _audit, "backup": _backup, "restore": _restore, "users": _users, "token": _token,
         **dict.fromkeys(_DECISIONS, _decide),
     }  # fmt: skip
     return acts[given.what](given)
@@ -70,6 +70,22 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         one.add_argument("--reason", required=True)
         one.add_argument("--scope", action="append", default=[], help="an environment that it is for; may be repeated")
         one.add_argument("--days", type=float, default=0, help="how long an approval holds")
+    waive = verbs.add_parser("waive", help="accept a finding in the files of a case")
+    waive.add_argument("case", type=int)
+    waive.add_argument("rule")
+    waive.add_argument("member", help="the member that the finding is in, as the report names it")
+    waive.add_argument("--reason", required=True)
+    waive.add_argument("--days", type=int, default=90, help="how long it holds (default: 90)")
+    rollback = verbs.add_parser(
+        "rollback", help="revoke what is served, so that the last good revision is served again"
+    )
+    rollback.add_argument("kind", choices=("model", "dataset", "space"))
+    rollback.add_argument("name")
+    rollback.add_argument("--branch", default="main")
+    rollback.add_argument("--reason", required=True)
+    mlflow = verbs.add_parser("import-mlflow", help="bring in the models of an MLflow registry, to be inspected here")
+    mlflow.add_argument("address", help="of the tracking server; its token is read from MLFLOW_TRACKING_TOKEN")
+    mlflow.add_argument("model", nargs="*", help="these alone (default: all)")
     for name, text in (("pull", "fetch what was approved, and verify it"), ("push", "bring a folder in")):
         one = verbs.add_parser(name, help=text)
         one.add_argument("kind", choices=("model", "dataset", "space"))
@@ -78,6 +94,12 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         one.add_argument("--revision", default="main")
         one.add_argument("--message", default="pushed by weighbridge")
     verbs.add_parser("log", help="every decision, after the whole log was verified")
+    _add_upkeep(verbs)
+    return made.parse_args(arguments)
+
+
+def _add_upkeep(verbs: argparse._SubParsersAction[Any]) -> None:
+    """What administrators do."""
     users = verbs.add_parser("users", help="list users, or add one")
     users.add_argument("name", nargs="?")
     users.add_argument("--role", default="reader", choices=("reader", "publisher", "reviewer", "admin"))
@@ -104,7 +126,6 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         one = verbs.add_parser(name, help=text)
         one.add_argument("--data", required=True, metavar="FOLDER", help="the registry's folder")
         one.add_argument("backup", metavar="BACKUP")
-    return made.parse_args(arguments)
 
 
 def _place() -> str:
@@ -186,6 +207,40 @@ def _decide(given: argparse.Namespace) -> int:
     return 0
 
 
+def _waive(given: argparse.Namespace) -> int:
+    known_registry().waive(given.case, given.rule, given.member, given.reason, days=given.days)
+    print(f"{given.rule} in {given.member} is accepted for {plural(given.days, 'day')}")
+    print(f"weighbridge registry rescan {given.case} --reason … has it judged with that", file=sys.stderr)
+    return 0
+
+
+def _rollback(given: argparse.Namespace) -> int:
+    bad, good = known_registry().roll_back(given.kind, given.name, given.reason, given.branch)
+    print(f"case {bad.id} ({bad.revision[:12]}) is revoked")
+    if good is None:
+        print(f"{given.name} serves nothing on {given.branch}: no revision before it was approved")
+        return INCOMPLETE
+    print(f"{given.name} serves case {good.id} ({good.revision[:12]}) on {given.branch} again")
+    return 0
+
+
+def _import_mlflow(given: argparse.Namespace) -> int:
+    from weighbridge.registry.mlflow_source import MlflowSource, bring_in  # noqa: PLC0415  # only here
+
+    registry = known_registry()
+    source = MlflowSource(given.address, os.environ.get("MLFLOW_TRACKING_TOKEN", ""))
+    left = came = 0
+    for one in bring_in(source, registry, given.model):
+        if one.case:
+            came += 1
+            print(printable(f"{one.name} {one.version}: case {one.case}"))
+        else:
+            left += 1
+            print(printable(f"{one.name} {one.version}: not brought in: {one.why}"), file=sys.stderr)
+    print(f"{plural(came, 'version')} brought in, {left} left; weighbridge registry status", file=sys.stderr)
+    return INCOMPLETE if left or not came else 0
+
+
 def _pull(given: argparse.Namespace) -> int:
     registry = known_registry()
     case, size = registry.pull(given.kind, given.name, given.folder, given.revision)
@@ -260,10 +315,9 @@ def _audit(given: argparse.Namespace) -> int:
     if given.data is None:
         return _audit_afar(older)
     house = _house(given)
-    from weighbridge.registry.services import Services  # noqa: PLC0415  # an extra
     from weighbridge.registry.services.proof import objections  # noqa: PLC0415
 
-    altered = None if given.no_bytes else Services(house).workflow.altered
+    altered = None if given.no_bytes else house.altered
     count = 0
     for objection in objections(house, older=older, altered=altered):
         count += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from weighbridge.cli.house import add_places, count, opened, server_parts
+from weighbridge.cli.house import add_logs, add_places, begin_logs, count, opened, server_parts
 from weighbridge.cli.options import flag, parser
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ def run(arguments: list[str]) -> int:
     port, at_once = count(given.port, "port", 0), count(given.workers, "workers")
     with server_parts("serve"):
         from weighbridge.registry.server import serve  # noqa: PLC0415  # an extra
+    begin_logs(given)
     house = opened(given, _changes(given))
 
     def ready(address: str) -> None:
@@ -53,6 +54,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     flag(web, "port", "port to listen on (default: 8440)", default="8440", metavar="N")
     flag(web, "address", "the address that clients use, where it is another", metavar="URL")
     flag(web, "workers", "inspections at a time (default: 1)", default="1", metavar="N")
+    add_logs(web)
     flag(web, "no-workers", "only answer requests; `weighbridge worker` inspects", action="store_true")
     flag(web, "no-upstream", "fetch nothing from outside", action="store_true")
     flag(web, "anonymous", "let anybody read what was approved", action="store_true")

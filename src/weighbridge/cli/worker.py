@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 
-from weighbridge.cli.house import add_places, count, opened, server_parts
+from weighbridge.cli.house import add_logs, add_places, begin_logs, count, opened, server_parts
 from weighbridge.cli.options import flag, parser
 
 
@@ -18,12 +18,15 @@ def run(arguments: list[str]) -> int:
         "weighbridge worker --data /srv/weighbridge --database postgresql://registry@db/registry",
     )
     add_places(made)
-    flag(made.add_argument_group("work"), "workers", "inspections at a time (default: 1)", default="1", metavar="N")
+    work = made.add_argument_group("work")
+    flag(work, "workers", "inspections at a time (default: 1)", default="1", metavar="N")
+    add_logs(work)
     given = made.parse_args(arguments)
     at_once = count(given.workers, "workers")
     with server_parts("worker"):
         from weighbridge.registry.server import workers  # noqa: PLC0415  # an extra
         from weighbridge.registry.services import Services  # noqa: PLC0415
+    begin_logs(given)
     house = opened(given)
     jobs = workers(house, Services(house), at_once=at_once)
     jobs.start()

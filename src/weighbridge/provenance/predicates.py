@@ -17,6 +17,7 @@ SCAN: Final = "https://weighbridge.dev/attestation/scan-result/v1"
 TEST: Final = "https://weighbridge.dev/attestation/test-result/v1"
 APPROVAL: Final = "https://weighbridge.dev/attestation/approval/v1"
 DECISION: Final = "https://weighbridge.dev/attestation/decision/v1"
+WAIVER: Final = "https://weighbridge.dev/attestation/waiver/v1"
 CONVERSION: Final = "https://weighbridge.dev/attestation/conversion/v1"
 BILL: Final = "https://cyclonedx.org/bom"
 SLSA: Final = "https://slsa.dev/provenance/v1"
@@ -27,6 +28,7 @@ NAMES: Final = {
     "test": TEST,
     "approval": APPROVAL,
     "decision": DECISION,
+    "waiver": WAIVER,
     "conversion": CONVERSION,
     "bom": BILL,
     "slsa": SLSA,
@@ -108,6 +110,18 @@ class Decision(Struct, frozen=True, kw_only=True, rename="camel"):
     report_sha256: str = ""
 
 
+class Waived(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A finding that somebody accepts in a set of files, until a date."""
+
+    rule: str
+    member: str
+    reason: str
+    owner: str
+    expires: str
+    granted_at: str
+    case: int = 0
+
+
 class Converted(Struct, frozen=True, kw_only=True, rename="camel"):
     """One file that was converted: what it was made from, with both SHA-256 digests, and what was not carried over."""
 
@@ -171,6 +185,7 @@ def read(kind: str, table: object) -> Predicate:
         TEST: TestResult,
         APPROVAL: Approval,
         DECISION: Decision,
+        WAIVER: Waived,
         CONVERSION: ConversionResult,
     }.get(kind)
     try:

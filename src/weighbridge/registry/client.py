@@ -100,6 +100,37 @@ class Registry:
         body = {"reason": reason, "scopes": list(scopes), "days": days}
         return str(json.loads(self._call("POST", f"{_V1}/cases/{number}/{what}", body))["state"])
 
+    def waive(self, number: int, rule: str, member: str, reason: str, *, days: int = 90) -> None:
+        """Accept a finding in the files of a case for a while; `decide(…, "rescan", …)` has it judged with that."""
+        body = {"rule": rule, "member": member, "reason": reason, "days": days}
+        self._call("POST", f"{_V1}/cases/{number}/waive", body)
+
+    def served(self, kind: str, name: str, revision: str = "main") -> Case | None:
+        """The case of what is handed out under a name, or nothing where nothing is."""
+        try:
+            info = json.loads(self._call("GET", f"/api/{kind}s/{name}/revision/{quote(revision, safe='')}"))
+        except SourceError as error:
+            if " 404" not in error.message:
+                raise
+            return None
+        return next((one for one in self._cases_of(kind, name) if one.revision == str(info["sha"])), None)
+
+    def _cases_of(self, kind: str, name: str) -> list[Case]:
+        return [one for one in self.cases(text=name, kind=kind, limit=200) if one.name.lower() == name.lower()]
+
+    def roll_back(self, kind: str, name: str, reason: str, branch: str = "main") -> tuple[Case, Case | None]:
+        """(what was revoked, the last good revision that its branch serves instead). Raises UsageError where nothing is served."""
+        bad = self.served(kind, name, branch)
+        if bad is None:
+            raise UsageError(f"{kind} {name} serves nothing on {branch}", hint="weighbridge registry status")
+        self.decide(bad.id, "revoke", reason)
+        return bad, self.served(kind, name, branch)
+
+    def point_alias(self, name: str, alias: str, version: str) -> None:
+        """Let an alias of an MLflow model name a version."""
+        body = {"name": name, "alias": alias, "version": version}
+        self._call("POST", "/mlflow/api/2.0/mlflow/registered-models/alias", body)
+
     def add_user(self, name: str, role: str, kind: str = "person") -> None:
         """Add a user."""
         self._call("POST", f"{_V1}/users", {"name": name, "role": role, "kind": kind})
@@ -206,9 +237,7 @@ class Registry:
         return cases[0], total
 
     def _fetch(self, address: str, folder: str, path: str, sha256: str) -> int:
-        target = os.path.join(folder, *path.split("/"))
-        if os.path.isabs(path) or ".." in path.split("/"):
-            raise VerificationFailed(f"{path!r} leads out of the folder", hint="do not use it")
+        target = path_below(folder, path)
         os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
         response = self._open("GET", address)
         made, size = hashlib.sha256(), 0
@@ -226,8 +255,8 @@ class Registry:
         response.release_conn()
         return size
 
-    def push(self, kind: str, name: str, folder: str, message: str) -> int:
-        """The case of a folder that was pushed to `main`, as it is and nothing else."""
+    def push(self, kind: str, name: str, folder: str, message: str, *, branch: str = "main") -> int:
+        """The case of a folder that was pushed to a branch, as it is and nothing else."""
         files = sorted(_files_of(folder))
         if not files:
             raise UsageError(f"{folder}: there are no files", hint="give a folder with files")
@@ -243,7 +272,7 @@ class Registry:
             sha256, size = self._upload(f"/{prefix}{name}.git/info/lfs/objects/batch", os.path.join(folder, path))
             lines.append({"key": "lfsFile", "value": {"path": path, "algo": "sha256", "oid": sha256, "size": size}})
         body = b"\n".join(json.dumps(line).encode() for line in lines)
-        done = json.loads(self._call("POST", f"/api/{kind}s/{name}/commit/main", body))
+        done = json.loads(self._call("POST", f"/api/{kind}s/{name}/commit/{quote(branch, safe='')}", body))
         match = re.search(r"case (\d+)", str(done.get("hookOutput", "")))
         if match is None:
             raise SourceError("the registry names no case", hint="is this a Weighbridge registry?")
@@ -324,10 +353,18 @@ class Registry:
         response.release_conn()
         try:
             said = json.loads(data)
-            message, hint = str(said.get("error", "")), str(said.get("hint", ""))
+            message, hint = str(said.get("error") or said.get("message", "")), str(said.get("hint", ""))
         except (ValueError, AttributeError):
             message, hint = "", ""
         raise SourceError(f"the registry answers {response.status}: {message}".rstrip(": "), hint=hint)
+
+
+def path_below(folder: str, path: str) -> str:
+    """Where a path that somebody else named lies below a folder. Raises VerificationFailed where it leads out of it."""
+    parts = path.split("/")
+    if not path or any(part in {"", ".", ".."} or "\\" in part or "\0" in part for part in parts):
+        raise VerificationFailed(f"{path!r} leads out of the folder", hint="do not use it")
+    return os.path.join(folder, *parts)
 
 
 class _Window:

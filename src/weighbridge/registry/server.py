@@ -50,7 +50,7 @@ def workers(house: House, services: Services, *, at_once: int = 1) -> Jobs:
     """The workers of one process, with what is done now and then."""
     from weighbridge.registry.services.jobs import Jobs  # noqa: PLC0415  # web processes need none
 
-    jobs = Jobs(house, services.workflow, at_once=at_once)
+    jobs = Jobs(house, services.workflow, services.inspector.workplace, at_once=at_once)
     jobs.every(_MINUTE, services.cases.expire)
     jobs.every(5.0, services.messages.deliver)
     jobs.every(_HOUR, services.uploads.forget)

@@ -146,7 +146,7 @@ def run(scene, *lines):
 
 
 def complaints(scene, **kw):
-    return list(objections(scene.house, altered=scene.services.workflow.altered, **kw))
+    return list(objections(scene.house, altered=scene.house.altered, **kw))
 
 
 def test_an_untouched_registry_is_proved(scene):
@@ -280,7 +280,7 @@ def test_a_backup_becomes_the_same_registry(scene, tmp_path):
 
     house, services, token = opened(tmp_path / "again")
     assert token == ""
-    assert list(objections(house, altered=services.workflow.altered)) == []
+    assert list(objections(house, altered=house.altered)) == []
     served = services.repositories.served("model", "acme/net", "main")
     assert b"".join(house.blobs.read(services.repositories.files(served.revision)[0].sha256)) == b"three"
 

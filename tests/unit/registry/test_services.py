@@ -16,6 +16,7 @@ from weighbridge.provenance import keys, revocation
 from weighbridge.registry.copies import copies
 from weighbridge.registry.records import tables
 from weighbridge.registry.services.access import Act, Caller, Role
+from weighbridge.registry.services.child import folder_name
 from weighbridge.registry.services.controls import CONTROLS, Seen
 from weighbridge.registry.services.evidence import evidence
 from weighbridge.registry.services.packages import normal
@@ -24,7 +25,6 @@ from weighbridge.registry.services.revoked import revocation_list
 from weighbridge.registry.services.site_rules import SiteRules
 from weighbridge.registry.services.states import MOVING, SERVED, State, follows, told
 from weighbridge.registry.services.terms import SiteRule, read_terms
-from weighbridge.registry.services.workflow import folder_name
 from weighbridge.rules import all_rules
 from weighbridge.schema import UsageError, VerificationFailed
 

@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from weighbridge.registry.logs import ACCESS, trace_of
 from weighbridge.registry.services.access import ANYBODY, Access, Act, Caller
 from weighbridge.registry.services.refusal import No, Refusal
 from weighbridge.schema import SourceError, WeighbridgeError
@@ -157,7 +158,10 @@ class Desk:
         finally:
             key = (route, response.status_code)
             self.counts[key] = self.counts.get(key, 0) + 1
-            self.seconds += time.perf_counter() - started
+            took = time.perf_counter() - started
+            self.seconds += took
+            if ACCESS.isEnabledFor(logging.INFO):
+                _told(request, route, response.status_code, took)
 
     async def _answer(self, request: Request, path: str) -> tuple[Response, str]:
         method = request.method
@@ -232,6 +236,16 @@ class Desk:
     async def _caller(self, token: str) -> Caller:
         known = self._access.remembered(token)
         return known if known is not None else await run_in_threadpool(self._access.caller, token)
+
+
+def _told(request: Request, route: str, status: int, took: float) -> None:
+    """Log an answer. Addresses may hold secrets in their query, so the query is left out."""
+    fields = {
+        "method": request.method, "path": request.scope["path"], "route": route, "status": status,
+        "milliseconds": round(took * 1000, 3), "client": request.client.host if request.client else "",
+        "agent": request.headers.get("user-agent", "")[:300], **trace_of(request.headers.get("traceparent", "")),
+    }  # fmt: skip
+    ACCESS.info("%s %s %d", request.method, request.scope["path"], status, extra={"fields": fields})
 
 
 async def _read(ask: Ask, route: Route, largest: int) -> None:

@@ -46,6 +46,15 @@ class Say(Struct, forbid_unknown_fields=True):
     days: float = 0
 
 
+class Acceptance(Struct, forbid_unknown_fields=True):
+    """A finding that is accepted: its rule and member, why, and for how many days."""
+
+    rule: str
+    member: str
+    reason: str
+    days: int = 90
+
+
 class Outcome(Struct):
     """What a case is now."""
 
@@ -165,6 +174,8 @@ class OwnApi:
             ("POST", f"{case}/deprecate", Act.REVIEW, self._closed(State.DEPRECATED), Say, Outcome, "Serve it with a warning"),
             ("POST", f"{case}/reopen", Act.REVIEW, self._reopen, Say, Outcome, "Put it before the reviewers again"),
             ("POST", f"{case}/rescan", Act.REVIEW, self._rescan, Say, Outcome, "Inspect it again"),
+            ("GET", f"{case}/bill", Act.READ, self._bill, None, None, "Its bill of materials (CycloneDX)"),
+            ("POST", f"{case}/waive", Act.REVIEW, self._waive, Acceptance, Outcome, "Accept a finding in these files"),
             ("GET", f"{_V1}/users", Act.ADMINISTER, self._users, None, None, "Users"),
             ("POST", f"{_V1}/users", Act.ADMINISTER, self._add_user, NewUser, Outcome, "Add a user"),
             ("PATCH", rf"{_V1}/users/(?P<user>[\w.-]{{1,63}})", Act.ADMINISTER, self._change_user, UserChange, Outcome, "Change a user"),
@@ -295,7 +306,7 @@ class OwnApi:
         return _json(self._row(number))
 
     def _report(self, ask: Ask) -> Response:
-        report = self._all.workflow.report(self._row(int(ask.part["case"])).digest)
+        report = self._all.inspector.report(self._row(int(ask.part["case"])).digest)
         if report is None:
             raise Refusal(No.ENTRY, "it was not inspected yet", hint="ask again in a minute")
         return _json(report)
@@ -327,6 +338,19 @@ class OwnApi:
         number = int(ask.part["case"])
         round_ = self._all.cases.again(number, ask.caller, ask.json(Say).reason)
         self._house.submit(number, round_)
+        return _json(Outcome(id=number, state=self._row(number).state))
+
+    def _bill(self, ask: Ask) -> Response:
+        bill = self._all.inspector.bill(self._row(int(ask.part["case"])).digest)
+        if not bill:
+            raise Refusal(No.ENTRY, "there is no bill of materials", hint="it is written when it is inspected")
+        return Response(bill, media_type="application/vnd.cyclonedx+json")
+
+    def _waive(self, ask: Ask) -> Response:
+        said, number = ask.json(Acceptance), int(ask.part["case"])
+        self._all.waivers.grant(
+            number, ask.caller, rule=said.rule, member=said.member, reason=said.reason, days=said.days
+        )
         return _json(Outcome(id=number, state=self._row(number).state))
 
     # --- people

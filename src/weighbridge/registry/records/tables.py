@@ -121,12 +121,14 @@ inspections: Final = Table(
     Column("id", Integer, primary_key=True),
     Column("digest", String(64), nullable=False),
     Column("rules", String(64), nullable=False),
+    Column("edition", String(32), nullable=False, default=""),  # of rules, policy, advisories and feed
     Column("outcome", String(8), nullable=False),
     Column("decided_by", Text, nullable=False),
     Column("because", Text, nullable=False),
     Column("policy", String(64), nullable=False),
     Column("complete", Boolean, nullable=False),
     Column("report", String(64), nullable=False),
+    Column("bill", String(64), nullable=False, default=""),
     Column("worst", String(16), nullable=False, default=""),
     Column("count", Integer, nullable=False, default=0),
     Column("at", Float, nullable=False),
@@ -148,6 +150,14 @@ findings: Final = Table(
     Index("ix_findings_rank", "rank", "id"),
     Index("ix_findings_digest", "digest", "rank"),
     Index("ix_findings_inspection", "inspection_id"),
+)
+waivers: Final = Table(
+    "waivers",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("digest", String(64), nullable=False, index=True),
+    Column("statement", Text, nullable=False),
+    Column("at", Float, nullable=False),
 )
 events: Final = Table(
     "events",

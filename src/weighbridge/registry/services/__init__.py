@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from weighbridge.registry.services.access import Access
 from weighbridge.registry.services.cases import Cases
 from weighbridge.registry.services.identity import Identity
+from weighbridge.registry.services.inspector import Inspector
 from weighbridge.registry.services.messages import Messages
 from weighbridge.registry.services.mirrors import Mirrors
 from weighbridge.registry.services.packages import Packages
@@ -15,6 +16,7 @@ from weighbridge.registry.services.review import Review
 from weighbridge.registry.services.staging import Staging
 from weighbridge.registry.services.upkeep import Upkeep
 from weighbridge.registry.services.uploads import Uploads
+from weighbridge.registry.services.waivers import Waivers
 from weighbridge.registry.services.wishes import Wishes
 from weighbridge.registry.services.workflow import Workflow
 
@@ -36,7 +38,9 @@ class Services:
         self.uploads = Uploads(house)
         self.staging = Staging(house)
         self.review = Review(house)
-        self.workflow = Workflow(house, self.cases, self.repositories, self.mirrors, self.packages)
+        self.waivers = Waivers(house, self.cases)
+        self.inspector = Inspector(house, self.cases, self.repositories, self.packages, self.waivers)
+        self.workflow = Workflow(house, self.cases, self.repositories, self.mirrors, self.packages, self.inspector)
         self.messages = Messages(house)
-        self.upkeep = Upkeep(house, self.cases, self.workflow)
+        self.upkeep = Upkeep(house, self.cases, self.workflow, self.inspector)
         self.wishes = Wishes(self.repositories, self.mirrors, self.packages)

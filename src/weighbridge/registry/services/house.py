@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import threading
@@ -90,6 +91,18 @@ class House:
             with self._lock:
                 self._reads = rows + self._reads
             raise
+
+    def altered(self, sha256: str, size: int) -> str:
+        """Why a blob is not what its name says, or nothing."""
+        if self.blobs.size(sha256) < 0:
+            return f"the blob {sha256[:16]}… is missing"
+        made, found = hashlib.sha256(), 0
+        for piece in self.blobs.read(sha256):
+            made.update(piece)
+            found += len(piece)
+        if found != size or made.hexdigest() != sha256:
+            return f"the blob {sha256[:16]}… was altered"
+        return ""
 
     def setting(self, key: str) -> str:
         """A value that the registry remembers, or nothing."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from weighbridge.registry.services.house import House
     from weighbridge.registry.services.workflow import Workflow
+    from weighbridge.registry.services.workplace import Workplace
 
 _QUEUE: Final = "cases"
 _POLL: Final = 0.25
@@ -57,8 +58,8 @@ class _Json(SerializerOfDbos):
 class Jobs:
     """The workers of one process. `chores` are called now and then, by one process at a time where that matters."""
 
-    def __init__(self, house: House, workflow: Workflow, *, at_once: int = 1) -> None:
-        self._house, self._workplace, self._at_once = house, workflow.workplace, at_once
+    def __init__(self, house: House, workflow: Workflow, workplace: Workplace, *, at_once: int = 1) -> None:
+        self._house, self._workplace, self._at_once = house, workplace, at_once
         self._stop, self._wake = threading.Event(), threading.Event()
         self._lock = -1
         self._name = self._own_name()

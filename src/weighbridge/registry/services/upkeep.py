@@ -9,12 +9,12 @@ from sqlalchemy import func, select
 
 from weighbridge.registry.records import tables
 from weighbridge.registry.services.states import SERVED
-from weighbridge.rules import ruleset_version
 from weighbridge.schema import WeighbridgeError
 
 if TYPE_CHECKING:
     from weighbridge.registry.services.cases import Cases
     from weighbridge.registry.services.house import House
+    from weighbridge.registry.services.inspector import Inspector
     from weighbridge.registry.services.workflow import Workflow
 
 _LOG: Final = logging.getLogger("weighbridge.registry")
@@ -25,8 +25,8 @@ _JUDGED: Final = 20
 class Upkeep:
     """The chores of one registry."""
 
-    def __init__(self, house: House, cases: Cases, workflow: Workflow) -> None:
-        self._house, self._cases, self._workflow = house, cases, workflow
+    def __init__(self, house: House, cases: Cases, workflow: Workflow, inspector: Inspector) -> None:
+        self._house, self._cases, self._workflow, self._inspector = house, cases, workflow, inspector
 
     def rehash(self, limit: int = _AT_ONCE) -> list[int]:
         """Hash files of what is served again, from where the last time ended; the cases that had to be revoked."""
@@ -44,7 +44,7 @@ class Upkeep:
             rows = connection.execute(query).all()
         revoked = []
         for sha256, size in rows:
-            why = self._workflow.altered(sha256, size)
+            why = self._house.altered(sha256, size)
             if why:
                 revoked += self._revoke(sha256, why)
         with self._house.database.write() as connection:
@@ -59,9 +59,9 @@ class Upkeep:
         return [number for number in numbers if self._cases.revoke(number, why)]
 
     def judge_again(self, limit: int = _JUDGED) -> list[int]:
-        """What was inspected by rules of yesterday is inspected by those of today, while it is served on.
+        """What was inspected by rules, advisories or a feed of yesterday is inspected by those of today, while it is served on.
 
-        The cases whose artifacts the new rules block; those are revoked. One that cannot be inspected is logged, and asked
+        The cases whose artifacts are blocked now; those are revoked. One that cannot be inspected is logged, and asked
         about again after all others.
         """
         start = int(self._house.setting("judged") or 0)
@@ -70,7 +70,7 @@ class Upkeep:
         query = (
             select(r.c.id, r.c.round)
             .join_from(r, i, i.c.id == last)
-            .where(r.c.state.in_(SERVED), i.c.rules != ruleset_version(), r.c.id > start)
+            .where(r.c.state.in_(SERVED), i.c.edition != self._inspector.edition(), r.c.id > start)
             .order_by(r.c.id)
             .limit(limit)
         )

@@ -25,6 +25,7 @@ from weighbridge.registry.services.identity import Begun
 from weighbridge.registry.services.refusal import No, Refusal
 from weighbridge.registry.services.review import TRIAGE, Sought
 from weighbridge.registry.services.states import MOVING, SERVED, State, told
+from weighbridge.registry.services.trials import tried as try_policy
 from weighbridge.registry.web.lineage import Box, drawn
 from weighbridge.registry.web.shown import POLICY, static, templates
 from weighbridge.rules import ruleset_version
@@ -86,6 +87,8 @@ class Pages:
             ("GET", rf"{case}/report\.json", Act.READ, self._report),
             ("GET", rf"{case}/statement\.json", Act.READ, self._statement),
             ("GET", rf"{case}/conversion\.att", Act.READ, self._conversion),
+            ("GET", rf"{case}/bill\.cdx\.json", Act.READ, self._bill),
+            ("POST", rf"{case}/waive", Act.REVIEW, self._waive),
             ("POST", rf"{case}/(?P<what>approve|reject|revoke|deprecate|reopen|rescan)", Act.REVIEW, self._act),
             ("GET", r"/findings", Act.READ, self._findings),
             ("POST", r"/findings/(?P<number>\d{1,9})", Act.REVIEW, self._triage),
@@ -275,15 +278,32 @@ class Pages:
             needed=self._house.terms.approvals, sentence=_sentence(row, report), way_out=_way_out(state), tone=_tone(state),
             unseen=unseen,
             lineage=self._lineage(row, sharing), decided=bool(row.closed), readers=self._readers(row),
+            parts_list=self._parts(row), waived=self._all.waivers.of(row.digest) if row.digest else (),
+            may_waive=bool(acts) and row.requester != ask.caller.name, instead=self._instead(row),
         )  # fmt: skip
 
     def _seen(self, row: Record) -> tuple[Report | None, str]:
         """(the report, why there is none)."""
         try:
-            report = self._all.workflow.report(row.digest) if row.digest else None
+            report = self._all.inspector.report(row.digest) if row.digest else None
         except (SourceError, msgspec.DecodeError):
             return None, "The report is missing from the store, or damaged: tell an administrator."
         return report, "It was not inspected yet." if State(row.state) in MOVING else "There is no report."
+
+    def _parts(self, row: Record) -> list[dict[str, Any]]:
+        """The components of the bill of materials; nothing where there is none that can be read."""
+        try:
+            bill = msgspec.json.decode(self._all.inspector.bill(row.digest) or b"{}")
+        except (SourceError, msgspec.DecodeError):
+            return []
+        found = bill.get("components", []) if isinstance(bill, dict) else []
+        return [one for one in found if isinstance(one, dict)]
+
+    def _instead(self, row: Record) -> Record | None:
+        """What its branch serves once this revision no longer is: the last good one before it."""
+        if State(row.state) not in SERVED:
+            return None
+        return next((one for one in self._all.review.before(row.id) if State(one.state) in SERVED), None)
 
     def _readers(self, row: Record) -> list[Record]:
         if State(row.state) not in SERVED | {State.REVOKED}:
@@ -303,7 +323,7 @@ class Pages:
         return drawn(before, Box(name=row.name, below=f"{row.state}, {row.label[:12]}"), after)
 
     def _report(self, ask: Ask) -> Response:
-        report = self._all.workflow.report(self._row(ask).digest)
+        report = self._all.inspector.report(self._row(ask).digest)
         if report is None:
             raise Refusal(No.ENTRY, "it was not inspected yet")
         return _json(report)
@@ -316,6 +336,21 @@ class Pages:
         if not sha256:
             raise Refusal(No.ENTRY, "this revision was not converted here")
         return Response(b"".join(self._house.blobs.read(sha256)), media_type="application/json")
+
+    def _bill(self, ask: Ask) -> Response:
+        bill = self._all.inspector.bill(self._row(ask).digest)
+        if not bill:
+            raise Refusal(No.ENTRY, "there is no bill of materials", hint="it is written when it is inspected")
+        return Response(bill, media_type="application/vnd.cyclonedx+json")
+
+    def _waive(self, ask: Ask) -> Response:
+        number, days = int(ask.part["case"]), _field(ask, "days")
+        self._all.waivers.grant(
+            number, ask.caller, rule=_field(ask, "rule"), member=_field(ask, "member"), reason=_field(ask, "reason"),
+            days=int(days) if days.isdigit() and len(days) < 5 else 0,
+        )  # fmt: skip
+        said = "The finding is accepted here. Inspect the case again to have it judged with that."
+        return RedirectResponse(f"/cases/{number}?{urlencode({'said': said})}", 303)
 
     def _findings(self, ask: Ask) -> Response:
         sought = Sought(
@@ -345,7 +380,7 @@ class Pages:
 
     def _try_policy(self, ask: Ask) -> Response:
         text = _field(ask, "policy")
-        return self._policy(ask, text, self._all.workflow.tried(text))
+        return self._policy(ask, text, try_policy(self._house, self._all.inspector, text))
 
     def _gateway(self, ask: Ask) -> Response:
         rows = [row for row in self._all.review.acts(limit=400) if _is_pull(row.subject)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from glob import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -40,6 +41,9 @@ def templates() -> Environment:
         "place": place,
         "conditions": _conditions,
         "lines": _lines,
+        "as_pattern": escape,
+        # A value that comes back from a form must be the same; the browser shows a hidden field to nobody.
+        "untouched": Markup.escape,
         "with_token": lambda base: base.replace("://", "://token:…@", 1),
     }
     return made

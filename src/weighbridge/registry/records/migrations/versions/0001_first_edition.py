@@ -30,12 +30,14 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("rules", sa.String(length=64), nullable=False),
+        sa.Column("edition", sa.String(length=32), nullable=False),
         sa.Column("outcome", sa.String(length=8), nullable=False),
         sa.Column("decided_by", sa.Text(), nullable=False),
         sa.Column("because", sa.Text(), nullable=False),
         sa.Column("policy", sa.String(length=64), nullable=False),
         sa.Column("complete", sa.Boolean(), nullable=False),
         sa.Column("report", sa.String(length=64), nullable=False),
+        sa.Column("bill", sa.String(length=64), nullable=False),
         sa.Column("worst", sa.String(length=16), nullable=False),
         sa.Column("count", sa.Integer(), nullable=False),
         sa.Column("at", sa.Float(), nullable=False),
@@ -100,6 +102,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("name", name=op.f("uq_users_name")),
     )
+    op.create_table(
+        "waivers",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("statement", sa.Text(), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_waivers")),
+    )
+    op.create_index(op.f("ix_waivers_digest"), "waivers", ["digest"], unique=False)
     op.create_table(
         "webhooks",
         sa.Column("id", sa.Integer(), nullable=False),
