@@ -23,6 +23,8 @@ VERBS: Final = {
     "verify": "hold an artifact against its signature, attestations, bill or lock",
     "attest": "sign a statement about an artifact: inspection, approval, test, build",
     "lock": "pin the models and datasets of a project, and check them",
+    "test": "test a model for backdoors before it is deployed",
+    "calibrate": "score clean models, for tests to be held against",
     "convert": "turn pickled weights into safetensors without executing them",
     "load": "load a file in the sandbox, and say what it tried",
     "run": "run a program whose model files load only where they are approved",

@@ -1,0 +1,69 @@
+"""Knows how references are made: from clean models that somebody has, or trained here by a recipe on somebody's data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy
+import torch
+
+from weighbridge.backdoor.examine import open_like
+from weighbridge.backdoor.models import Classifier, open_classifier
+from weighbridge.backdoor.pixels import KNOWN, settle_pixels
+from weighbridge.backdoor.recipes import NETS, train
+from weighbridge.backdoor.references import References
+from weighbridge.backdoor.samples import read_samples
+from weighbridge.backdoor.threads import one_thread
+from weighbridge.backdoor.vision import IMAGES, SEARCHES, STEPS, chosen, look
+from weighbridge.schema import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from weighbridge.backdoor.samples import Samples
+
+
+def of_models(paths: Sequence[str], samples: str, name: str, pixels: str = "") -> Iterator[References]:
+    """References from clean models of one task: after each model, those until then. Raises UsageError, SourceError, Unavailable."""
+    first = open_classifier(paths[0])
+    given = read_samples(samples, first.shape)
+    settle_pixels(first, given, pixels)
+    scores: list[tuple[float, ...]] = []
+    for number, path in enumerate(paths):
+        model = first if number == 0 else open_like(path, first)
+        with one_thread():
+            scores.append(_scores(model, given))
+        yield _references(first, name, f"{len(scores)} clean models that were given", scores)
+
+
+def of_recipe(net: str, count: int, data: str, shape: tuple[int, int, int], name: str) -> Iterator[References]:
+    """References from models that are trained here, on two thirds of the data each; the rest is searched on.
+
+    Raises UsageError where the data has no labels.
+    """
+    given = read_samples(data, shape, most=100_000)
+    if given.labels is None:
+        raise UsageError(f"{data}: there are no labels to train on", hint="a folder a class, or an .npz with x and y")
+    x, y = torch.from_numpy(given.images), torch.from_numpy(given.labels)
+    classes = int(y.max()) + 1
+    scores: list[tuple[float, ...]] = []
+    for number in range(count):
+        order = torch.from_numpy(numpy.random.default_rng(number).permutation(len(x)))
+        own, rest = order[: len(x) * 2 // 3], order[len(x) * 2 // 3 :]
+        with one_thread():
+            model = Classifier(train(NETS[net], x[own], y[own], classes, number), shape, about=net, digest="")
+            model.pixels = KNOWN["0-1"]
+            scores.append(look(model, chosen(model, x[rest], y[rest])).scores.values)
+        yield _references(model, name, f"{len(scores)} nets of the recipe {net}", scores)
+
+
+def _scores(model: Classifier, given: Samples) -> tuple[float, ...]:
+    labels = torch.from_numpy(given.labels) if given.labels is not None else None
+    return look(model, chosen(model, torch.from_numpy(given.images), labels)).scores.values
+
+
+def _references(model: Classifier, name: str, recipe: str, scores: Sequence[tuple[float, ...]]) -> References:
+    return References(
+        name=name, recipe=recipe, shape=model.shape, classes=model.classes, searches=SEARCHES, steps=STEPS, images=IMAGES,
+        scores=tuple(tuple(round(value, 4) for value in one) for one in scores),
+    )  # fmt: skip

@@ -1,0 +1,241 @@
+"""Knows how one model is tested from end to end: opened, its pixels settled, searched, ranked, its trigger verified."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import torch
+from msgspec import Struct
+
+from weighbridge.backdoor.inversion import Trigger, masked, verified
+from weighbridge.backdoor.models import Classifier, open_classifier
+from weighbridge.backdoor.pixels import settle_pixels
+from weighbridge.backdoor.references import Ranked, References, rank
+from weighbridge.backdoor.result import ALWAYS_UNTESTED, Measured, Result, Shown, Test, Verdict
+from weighbridge.backdoor.samples import Samples, noise, read_samples
+from weighbridge.backdoor.threads import one_thread
+from weighbridge.backdoor.vision import IMAGES, NAMES, Looked, chosen, look, work
+from weighbridge.schema import Unavailable, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+FOUND: Final = 0.01
+SUSPICIOUS: Final = 0.05
+_TURNS: Final = 0.8  # of unseen images, for a trigger to count as verified
+_UNSEEN: Final = 300
+_LEAST: Final = 10
+_LONG: Final = 60.0  # seconds of searching from which more than one thread pays
+_OUTLIER: Final = 3.5  # without references, in absolute deviations; honest models exceed the customary 2 too often
+_MISSING: Final = "there are no clean models to hold it against (--references, from weighbridge calibrate)"
+_ABOUT: Final = {
+    "targeted": "the smallest change that leads any image to one class",
+    "untargeted": "the smallest change that leads any image away from its class",
+    "paired": "the smallest change that leads images of one class to another",
+}
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """What somebody wants tested, and with what."""
+
+    model: str
+    samples: str = ""
+    references: References | None = None
+    others: tuple[str, ...] = ()
+    pixels: str = ""
+    budget: float = 0.0
+    seed: int = 0
+
+
+def examine(
+    wish: Wish, *, said: Callable[[str], None] = lambda _: None, told: Callable[[float], None] = lambda _: None
+) -> Result:
+    """Test a classifier of images. What cannot be tested is a result, and says what is missing.
+
+    Raises UsageError and SourceError for samples and references that cannot be read.
+    """
+    with one_thread() as threads:
+        return _examined(wish, said, told, threads)
+
+
+def _examined(wish: Wish, said: Callable[[str], None], told: Callable[[float], None], threads: int) -> Result:
+    begun = time.process_time()
+    # The same numbers on every run: scores are held against those of other models.
+    torch.manual_seed(wish.seed)
+    try:
+        model = open_classifier(wish.model)
+        samples = read_samples(wish.samples, model.shape) if wish.samples else noise(model.shape)
+        pixels = settle_pixels(model, samples, wish.pixels)
+        seconds = work(model)
+        if seconds > _LONG:
+            torch.set_num_threads(threads)
+            seconds = work(model)
+        said(f"{model.about}, {model.classes} classes; {pixels}; about {duration(seconds)} of searching")
+        _affordable(seconds, wish.budget)
+        images, labels = torch.from_numpy(samples.images), None
+        labels = torch.from_numpy(samples.labels) if samples.labels is not None else None
+        x = chosen(model, images, labels)
+        looked = look(model, x, seed=wish.seed, told=told)
+    except Unavailable as error:
+        return Result(
+            model=wish.model, digest="", about="", verdict=Verdict.UNTESTABLE, because=f"{error.message} ({error.hint})",
+            untested=("everything",), seconds=time.process_time() - begun,
+        )  # fmt: skip
+    references = _comparable(wish, model)
+    ranked = rank(looked.scores.values, references) if references else None
+    unseen = _unseen(images, x)
+    suspect = ranked is None or ranked.together < SUSPICIOUS or looked.scores.outlier > _OUTLIER
+    others = [open_like(path, model) for path in wish.others]
+    order = sorted(range(len(NAMES)), key=lambda at: ranked.distances[at] if ranked else 0.0)
+    trigger = recovered(model, x, unseen, looked, order, others) if suspect and wish.samples else None
+    verdict, because = _judged(looked, ranked, references, trigger)
+    return Result(
+        model=wish.model, digest=model.digest, about=model.about, verdict=verdict, because=because,
+        p_value=ranked.together if ranked else None, reference=references.name if references else "",
+        references=len(references.scores) if references else 0, pixels=pixels, samples=_told(samples, x, unseen),
+        tests=tuple(
+            Test(name=name, about=_ABOUT[name], value=looked.scores.values[at], p_value=ranked.each[at] if ranked else None)
+            for at, name in enumerate(NAMES)
+        ),
+        trigger=_shown(trigger), alarms=references.alarms if references else (0, 0),
+        power=tuple(Measured(attack=one.attack, found=one.found, of=one.of) for one in references.power) if references else (),
+        untested=tuple(_untested(looked, samples)), seconds=time.process_time() - begun,
+    )  # fmt: skip
+
+
+def _comparable(wish: Wish, model: Classifier) -> References | None:
+    """The references, where they can be held against this model. Raises UsageError where they are of another task.
+
+    Without samples nothing can: sizes on noise are not sizes on images.
+    """
+    references = wish.references
+    if references is None or not wish.samples:
+        return None
+    if not references.fits(model.shape, model.classes):
+        task = f"{references.classes} classes of images of {' x '.join(map(str, references.shape))}"
+        raise UsageError(
+            f"the references {references.name} are of {task}, and the model is not",
+            hint="weighbridge calibrate makes others",
+        )
+    return references
+
+
+def _affordable(seconds: float, budget: float) -> None:
+    if budget and seconds > budget:
+        raise Unavailable(
+            f"it takes about {duration(seconds)}, and the budget is {duration(budget)}", hint="give it --budget more"
+        )
+
+
+def open_like(path: str, model: Classifier) -> Classifier:
+    """Another model of the same task, seen through the same pixels."""
+    other = open_classifier(path)
+    if (other.shape, other.classes) != (model.shape, model.classes):
+        raise Unavailable(f"{path} is of another task", hint="give a clean model of the same inputs and classes")
+    other.pixels = model.pixels
+    return other
+
+
+def _unseen(images: torch.Tensor, used: torch.Tensor) -> torch.Tensor:
+    """Images that no search has seen; those that were searched on where there are no others."""
+    flat = {row.numpy().tobytes() for row in used}
+    left = [at for at in range(len(images)) if images[at].numpy().tobytes() not in flat]
+    return images[left[:_UNSEEN]]
+
+
+def recovered(
+    model: Classifier,
+    x: torch.Tensor,
+    unseen: torch.Tensor,
+    looked: Looked,
+    order: Sequence[int],
+    others: Sequence[Classifier] = (),
+) -> Trigger | None:
+    """The trigger that the most suspicious test points at, of those that work on unseen images, else the one that works best.
+
+    `order` numbers the tests, most suspicious first. Nothing where there are too few unseen images.
+    """
+    if len(unseen) < _LEAST:
+        return None
+    scores = looked.scores
+    place = scores.shortlist.index(scores.target)
+    pair = min(looked.by_pair, key=lambda one: float(looked.by_pair[one].norm()) or 1e9)
+    found = [
+        (0, verified(model, unseen, looked.changes[place], target=scores.target, others=others)),
+        (1, verified(model, unseen, looked.away, target=-1, others=others)),
+        (2, verified(model, unseen, looked.by_pair[pair], target=pair[1], source=pair[0], others=others)),
+    ]
+    towards = x[model.predicted(x) != scores.target]
+    if len(towards):
+        mask, pattern = masked(model, towards, scores.target)
+        found.append((0, verified(model, unseen, pattern, target=scores.target, mask=mask, others=others)))
+    working = [one for one in found if one[1].of >= _LEAST and one[1].success >= _TURNS]
+    if not working:
+        return max((one for _, one in found), key=lambda one: one.success)
+    # A patch says most to people.
+    return min(working, key=lambda one: (order.index(one[0]), one[1].kind == "change of all pixels"))[1]
+
+
+def _judged(
+    looked: Looked, ranked: Ranked | None, references: References | None, trigger: Trigger | None
+) -> tuple[Verdict, str]:
+    works = trigger is not None and trigger.of >= _LEAST and trigger.success >= _TURNS
+    alone = trigger is not None and (trigger.transfers is None or trigger.transfers < _TURNS / 2)
+    if ranked is None or references is None:
+        index = looked.scores.outlier
+        if index > _OUTLIER and works:
+            return Verdict.SUSPICIOUS, (
+                f"class {looked.scores.target} is reached by far less than the others (anomaly index {index:.1f}), uncalibrated: {_MISSING}"
+            )
+        return Verdict.NOTHING, (
+            f"nothing stands out among its classes (anomaly index {index:.1f}), uncalibrated: {_MISSING}, so weak backdoors and "
+            "those without a target stay unseen"
+        )
+    floor = 1 / (len(references.scores) + 1)
+    held = f"p = {ranked.together:.3g} among {len(references.scores)} clean models ({references.name})"
+    if ranked.together < FOUND and works and alone:
+        assert trigger is not None
+        return Verdict.FOUND, f"{held}, and the recovered trigger turns {trigger.works} of {trigger.of} unseen images"
+    if ranked.together < SUSPICIOUS:
+        more = "" if works else ", but no trigger that was recovered works on unseen images"
+        more = more or ("" if ranked.together < FOUND else f"; with so many references p cannot be below {floor:.3g}")
+        return Verdict.SUSPICIOUS, held + (
+            more if alone or trigger is None else ", but the trigger works on honest models too"
+        )
+    return Verdict.NOTHING, held
+
+
+def _told(samples: Samples, x: torch.Tensor, unseen: torch.Tensor) -> str:
+    labels = "" if samples.labels is not None else ", without labels"
+    return f"{len(samples)} from {samples.source}{labels}: {len(x)} searched on, {len(unseen)} kept unseen"
+
+
+def _untested(looked: Looked, samples: Samples) -> list[str]:
+    scores = looked.scores
+    found = []
+    if len(scores.shortlist) < scores.classes:
+        found.append(
+            f"{scores.classes - len(scores.shortlist)} of {scores.classes} classes as targets: {len(scores.shortlist)} were picked"
+        )
+    if samples.source == "noise":
+        found.append("the model on real images: noise finds a part of what samples would")
+    elif len(samples) < IMAGES:
+        found.append(f"the model on more than {len(samples)} images: {IMAGES} make the numbers steadier")
+    return [*found, *ALWAYS_UNTESTED]
+
+
+def _shown(trigger: Trigger | None) -> Shown | None:
+    return Shown(**msgspec.structs.asdict(trigger)) if trigger else None
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 90
+        else f"{seconds / 60:.0f} min"
+        if seconds < 5400
+        else f"{seconds / 3600:.1f} h"
+    )

@@ -1,0 +1,118 @@
+"""Knows how a Hugging Face folder is opened to be tested: by the library's own classes, from configuration and safetensors.
+
+Code that a repository brings along is never run.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import warnings
+from typing import Any, Final
+
+from torch import Tensor, nn
+
+from weighbridge.backdoor.models import Classifier, digest_of
+from weighbridge.backdoor.pixels import Pixels
+from weighbridge.schema import Unavailable
+from weighbridge.source.blob import FileBlob
+
+_CONFIG: Final = 4 << 20
+_WEIGHTS: Final = "model.safetensors"
+_LARGEST: Final = 8 << 30
+
+
+def open_folder(path: str) -> Classifier:
+    """A classifier of images from a folder. Raises Unavailable with what is missing."""
+    config = _document(os.path.join(path, "config.json"))
+    if config is None:
+        raise Unavailable("the folder has no config.json", hint="give a Hugging Face folder, or one ONNX file")
+    if "auto_map" in config:
+        raise Unavailable("its architecture is code in the repository, which is not run", hint="export it as ONNX")
+    named = [str(one) for one in config.get("architectures") or ()]
+    if not any("ImageClassification" in one for one in named):
+        raise Unavailable(
+            f"it is {named[0] if named else 'no classifier'}", hint="only classifiers of images are tested this way"
+        )
+    weights = os.path.join(path, _WEIGHTS)
+    if not os.path.isfile(weights):
+        raise Unavailable(f"the folder has no {_WEIGHTS}", hint="weighbridge convert makes it of a pickle")
+    if os.path.getsize(weights) > _LARGEST:
+        raise Unavailable(
+            f"{os.path.getsize(weights) >> 30} GiB of weights", hint="it is too large to be searched here"
+        )
+    net = _opened(path)
+    said = _document(os.path.join(path, "preprocessor_config.json")) or {}
+    made = Classifier(_Logits(net), _shape(config, said), about=named[0], digest=digest_of(FileBlob(weights)))
+    made.expected = _expected(said)
+    return made
+
+
+def _document(path: str) -> dict[str, Any] | None:
+    try:
+        with open(path, "rb") as file:
+            found = json.loads(file.read(_CONFIG))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise Unavailable(
+            f"{os.path.basename(path)} cannot be read: {error}", hint="weighbridge scan says more"
+        ) from error
+    return found if isinstance(found, dict) else {}
+
+
+def _opened(path: str) -> nn.Module:
+    try:
+        from transformers import AutoModelForImageClassification  # noqa: PLC0415  # takes seconds
+        from transformers.utils import logging as quiet  # noqa: PLC0415
+    except ImportError as error:
+        raise Unavailable(f"a Hugging Face folder needs {error.name}", hint="pip install transformers") from error
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    quiet.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            net: nn.Module = AutoModelForImageClassification.from_pretrained(
+                path, local_files_only=True, trust_remote_code=False, use_safetensors=True
+            )
+    except Exception as error:  # the library raises whatever a configuration makes it stumble over
+        raise Unavailable(
+            f"transformers cannot open it: {str(error).splitlines()[0][:200]}", hint="is it complete?"
+        ) from error
+    return net.float()
+
+
+class _Logits(nn.Module):
+    """A model of the library, without the names around its scores."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self._net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self._net(pixel_values=x).logits
+        return found
+
+
+def _shape(config: dict[str, Any], said: dict[str, Any]) -> tuple[int, int, int]:
+    channels = int(config.get("num_channels", 3))
+    size = config.get("image_size") or said.get("size") or 224
+    if isinstance(size, dict):
+        size = size.get("height") or size.get("shortest_edge") or 224
+    side = int(size[0] if isinstance(size, list) else size)
+    if not (0 < channels <= 16 and 0 < side <= 2048):
+        raise Unavailable(f"images of {channels} x {side} x {side}", hint="check its configuration")
+    return channels, side, side
+
+
+def _expected(said: dict[str, Any]) -> Pixels | None:
+    """What its own preprocessor does to pixels."""
+    mean, deviation = said.get("image_mean"), said.get("image_std")
+    if not (isinstance(mean, list) and isinstance(deviation, list) and len(mean) == len(deviation)):
+        return None
+    try:
+        values = tuple(float(one) for one in mean), tuple(float(one) for one in deviation)
+    except (TypeError, ValueError):
+        return None
+    return Pixels("of its preprocessor", *values) if all(values[1]) else None

@@ -1,0 +1,109 @@
+"""Knows how the picture of a trigger is recovered, and whether it is one: put on images that no search has seen.
+
+Source: Wang et al., "Neural Cleanse", S&P 2019 (mask and pattern under an L1 penalty that follows the success).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy
+import torch
+from msgspec import Struct
+from torch import Tensor
+from torch.nn import functional
+
+from weighbridge.backdoor.picture import png
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from weighbridge.backdoor.models import Classifier
+
+_STEPS: Final = 120
+_WANTED: Final = 0.95
+
+
+class Trigger(Struct, frozen=True, kw_only=True):
+    """A recovered trigger.
+
+    How it is put on images, to which class it leads (-1: away from the right one), of which source
+    class (-1: any), on how many unseen images it works and of how many, its size (L2) and the pixels that it covers.
+    """
+
+    kind: str
+    target: int
+    source: int
+    works: int
+    of: int
+    transfers: float | None
+    size: float
+    pixels: int
+    picture: bytes
+    stamped: bytes
+
+    @property
+    def success(self) -> float:
+        """The share of unseen images that it turns."""
+        return self.works / self.of if self.of else 0.0
+
+
+def masked(model: Classifier, x: Tensor, target: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """(mask from 0 to 1, pattern) of the smallest patch that leads images to a target."""
+    dice = torch.Generator().manual_seed(seed)
+    channels, height, width = model.shape
+    mask = (torch.randn(1, height, width, generator=dice) * 0.1 - 2).requires_grad_()
+    pattern = (torch.randn(channels, height, width, generator=dice) * 0.1).requires_grad_()
+    optimizer = torch.optim.Adam([mask, pattern], 0.15)
+    wanted = torch.full((len(x),), target)
+    weight, best, kept = 1e-3, float("inf"), (torch.sigmoid(mask).detach(), torch.sigmoid(pattern).detach())
+    for _ in range(_STEPS):
+        m, p = torch.sigmoid(mask), torch.sigmoid(pattern)
+        scores = model(x * (1 - m) + p * m)
+        share = float((scores.argmax(1) == wanted).float().mean())
+        area = m.sum()
+        if share >= _WANTED and float(area.detach()) < best:
+            best, kept = float(area.detach()), (m.detach(), p.detach())
+        weight *= 1.15 if share >= _WANTED else 1 / 1.3
+        optimizer.zero_grad()
+        torch.autograd.backward(functional.cross_entropy(scores, wanted) + weight * area)
+        optimizer.step()
+    return kept
+
+
+def verified(
+    model: Classifier, unseen: Tensor, change: Tensor, *, target: int, source: int = -1, mask: Tensor | None = None,
+    others: Sequence[Classifier] = (),
+) -> Trigger:  # fmt: skip
+    """What a trigger does to images that were not searched on, and to other models: a backdoor's does not work there."""
+    own = model.predicted(unseen)
+    held = unseen[(own != target) & ((own == source) if source >= 0 else torch.ones_like(own, dtype=torch.bool))]
+    stamped = _stamped(held, change, mask)
+    works = int(_turned(model, held, stamped, target).sum()) if len(held) else 0
+    transfers = None
+    if others and len(held):
+        transfers = max(float(_turned(other, held, stamped, target).float().mean()) for other in others)
+    shown = (change * mask if mask is not None else 0.5 + change).clamp(0, 1)
+    return Trigger(
+        kind="change of all pixels" if mask is None else "patch" if bool((mask > 0.5).any()) else "blend", target=target, source=source, works=works, of=len(held),
+        transfers=transfers, size=float(((change - unseen.mean(0)) * mask if mask is not None else change).norm()),
+        pixels=int((mask > (0.5 if bool((mask > 0.5).any()) else 0.1)).sum()) if mask is not None else int(change.abs().amax(0).gt(0.05).sum()),
+        picture=png(_bytes(shown)), stamped=png(_bytes(stamped[0] if len(held) else shown)),
+    )  # fmt: skip
+
+
+def _stamped(x: Tensor, change: Tensor, mask: Tensor | None) -> Tensor:
+    return (x + change).clamp(0, 1) if mask is None else x * (1 - mask) + change * mask
+
+
+def _turned(model: Classifier, before: Tensor, after: Tensor, target: int) -> Tensor:
+    said = model.predicted(after)
+    return said == target if target >= 0 else said != model.predicted(before)
+
+
+def _bytes(image: Tensor) -> Any:
+    """Rows of RGB bytes, enlarged so that people see single pixels."""
+    image = image.expand(3, -1, -1) if image.shape[0] == 1 else image[:3]
+    times = max(1, 160 // image.shape[2])
+    grown = image.repeat_interleave(times, 1).repeat_interleave(times, 2)
+    return numpy.ascontiguousarray((grown.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy())

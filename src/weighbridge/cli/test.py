@@ -1,0 +1,202 @@
+"""The verb `test`: backdoor tests of a model, before it is deployed."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from weighbridge.cli.exits import ADMITTED, BLOCKED, INCOMPLETE
+from weighbridge.cli.options import flag, parser
+from weighbridge.cli.sign import add_signer, seal
+from weighbridge.cli.written import write_file
+from weighbridge.schema import Unavailable, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from weighbridge.backdoor.result import Result
+
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600}
+_EPILOG: Final = """verdicts:
+  trigger found   p < 0.01 against clean models, and the recovered trigger works on unseen samples (exit 1)
+  suspicious      p < 0.05, or not verified (exit 3)
+  no evidence     nothing was found, by tests whose power is said (exit 0)
+  not testable    and why (exit 3)
+No verdict says clean: what no search finds may still be there."""
+
+
+def run(arguments: list[str]) -> int:
+    """Run the verb."""
+    given = _parse(arguments)
+    if not (given.self_test or given.model):
+        raise UsageError("name a model", hint="weighbridge test model.onnx --data samples/")
+    try:
+        if given.self_test:
+            from weighbridge.backdoor.self_test import self_test  # noqa: PLC0415  # loading torch takes seconds
+
+            return _told_self_test(self_test, given)
+        result = _tested(given)
+    except ImportError as error:
+        raise Unavailable(
+            f"test needs the extra backdoor ({error.name})", hint="pip install 'weighbridge[backdoor]'"
+        ) from error
+    _written(given, result)
+    if given.key or given.keyless:
+        _attest(given, result)
+    return _code(result)
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    made = parser(
+        "test",
+        "Test a classifier of images for backdoors: searches for the smallest change that leads images astray, compares it\n"
+        "with clean models, recovers the trigger and tries it on samples that no search has seen. Nothing of the model is executed.",
+        "weighbridge test model.onnx --data samples/ --html report.html",
+        _EPILOG,
+    )
+    made.add_argument("model", nargs="?", help="an ONNX file, or a folder with config.json and safetensors")
+    made.add_argument(
+        "--data", metavar="PATH", default="", help="samples: a folder (one folder a class), .npz with x and y, or .npy"
+    )
+    made.add_argument(
+        "--references",
+        metavar="FILE",
+        help="scores of clean models of the same task, from weighbridge calibrate; digits and mnist come along",
+    )
+    made.add_argument(
+        "--clean",
+        metavar="MODEL",
+        action="append",
+        default=[],
+        help="a clean model of the same task: a trigger should not work there",
+    )
+    made.add_argument(
+        "--pixels",
+        default="",
+        metavar="RANGE",
+        help="0-1, 0-255, -1-1, imagenet, mnist, cifar, or mean/deviation (default: found out on labelled samples)",
+    )
+    made.add_argument(
+        "--budget", default="", metavar="TIME", help="such as 90s, 5m, 1h: what would take longer is not begun"
+    )
+    made.add_argument(
+        "--self-test", action="store_true", help="test the shipped known-bad models, and say how well they are found"
+    )
+    output = made.add_argument_group("output")
+    flag(output, "format", "how to write the result", choices=("terminal", "json"), default="terminal")
+    output.add_argument("--output", metavar="FILE", help="write it to this file")
+    output.add_argument("--html", metavar="FILE", help="write a page with the recovered trigger")
+    output.add_argument(
+        "--attestation", metavar="FILE", help="with --key: where the signed result goes (default: MODEL.test.att)"
+    )
+    add_signer(made)
+    return made.parse_args(arguments)
+
+
+def _tested(given: argparse.Namespace) -> Result:
+    from weighbridge.backdoor.examine import Wish, examine  # noqa: PLC0415  # loading torch takes seconds
+    from weighbridge.backdoor.references import find_references  # noqa: PLC0415
+
+    wish = Wish(
+        model=given.model, samples=given.data, references=find_references(given.references) if given.references else None,
+        others=tuple(given.clean), pixels=given.pixels, budget=seconds_of(given.budget),
+    )  # fmt: skip
+    return examine(wish, said=_said, told=_progress())
+
+
+def seconds_of(text: str) -> float:
+    """`90s`, `5m` or `1h` in seconds; 0 for nothing. Raises UsageError."""
+    if not text:
+        return 0.0
+    number, unit = (text[:-1], text[-1]) if text[-1] in _UNITS else (text, "s")
+    try:
+        found = float(number) * _UNITS[unit]
+    except ValueError:
+        found = 0.0
+    if not 0 < found < 1e7:
+        raise UsageError(f"--budget {text}: not understood", hint="such as 90s, 5m or 1h")
+    return found
+
+
+def _said(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _progress() -> Callable[[float], None]:
+    """A line that grows in a terminal; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        return lambda _: None
+    begun = time.monotonic()
+
+    def told(share: float) -> None:
+        left = (time.monotonic() - begun) * (1 / share - 1)
+        print(
+            f"\r  {share:4.0%}  {left:.0f} s left   ", end="" if share < 1 else "\r\033[K", file=sys.stderr, flush=True
+        )
+
+    return told
+
+
+def _written(given: argparse.Namespace, result: Result) -> None:
+    from weighbridge.output.behaviour import to_lines, to_page  # noqa: PLC0415
+
+    if given.html:
+        write_file(given.html, to_page(result).encode())
+    if given.format == "json":
+        data = msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n"
+    else:
+        data = "".join(f"{line}\n" for line in to_lines(result)).encode()
+    if given.output:
+        write_file(given.output, data)
+    else:
+        sys.stdout.write(data.decode())
+
+
+def _code(result: Result) -> int:
+    from weighbridge.backdoor.result import Verdict  # noqa: PLC0415
+
+    return {Verdict.FOUND: BLOCKED, Verdict.NOTHING: ADMITTED}.get(result.verdict, INCOMPLETE)
+
+
+def _attest(given: argparse.Namespace, result: Result) -> None:
+    from weighbridge import __version__  # noqa: PLC0415  # the package imports this module's siblings
+    from weighbridge.provenance import attestation  # noqa: PLC0415  # loading cryptography takes a while
+    from weighbridge.provenance.digest import digests, members  # noqa: PLC0415
+    from weighbridge.provenance.predicates import TEST, Tested, TestResult  # noqa: PLC0415
+
+    said = TestResult(
+        tool=f"weighbridge {__version__}", verdict=result.verdict.value, tested_at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        tests=tuple(Tested(name=one.name, outcome=f"{one.value:.4f}", p_value=one.p_value) for one in result.tests),
+    )  # fmt: skip
+    table: dict[str, Any] = msgspec.to_builtins(said)
+    path = given.attestation or f"{given.model.rstrip('/')}.test.att"
+    sealed, by = seal(given, attestation.statement(digests(members(given.model)), TEST, table))
+    write_file(path, sealed)
+    print(f"{path}: signed by {by}", file=sys.stderr)
+
+
+def _told_self_test(self_test: Any, given: argparse.Namespace) -> int:
+    from weighbridge.output.behaviour import to_page, trigger_text  # noqa: PLC0415
+
+    begun, missed, alarms = time.monotonic(), [], []
+    for one in self_test():
+        verdict = one.result.verdict.value
+        print(f"{one.name:<14}{one.planted:<48}{verdict:<15}p = {one.result.p_value:.3g}", flush=True)
+        if one.result.trigger and one.is_bad:
+            print(f"{'':<14}{trigger_text(one.result.trigger)}")
+        missed += [one.name] if one.is_bad and one.result.p_value >= 0.05 else []
+        alarms += [one.name] if not one.is_bad and one.result.p_value < 0.05 else []
+        if given.html and one.is_bad:
+            write_file(
+                f"{given.html.removesuffix('.html')}-{one.name}.html", to_page(one.result, known=one.trigger).encode()
+            )
+    print(
+        f"{len(missed)} known-bad models missed{': ' + ', '.join(missed) if missed else ''}; "
+        f"{len(alarms)} clean models suspected; {time.monotonic() - begun:.0f} s"
+    )
+    return BLOCKED if missed or alarms else ADMITTED
