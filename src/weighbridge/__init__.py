@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from weighbridge.backdoor.examine import test_model
     from weighbridge.conversion import Conversion
     from weighbridge.conversion import convert_file as convert
     from weighbridge.inspection import Options, scan
@@ -13,7 +14,18 @@ if TYPE_CHECKING:
     from weighbridge.schema import Report
 
 __version__ = "0.1.0"
-__all__ = ["Conversion", "Loaded", "Options", "Policy", "Report", "__version__", "convert", "load", "scan"]
+__all__ = [
+    "Conversion",
+    "Loaded",
+    "Options",
+    "Policy",
+    "Report",
+    "__version__",
+    "convert",
+    "load",
+    "scan",
+    "test_model",
+]
 
 # The public names are loaded on first use, so that `import weighbridge` and `--version` cost nothing.
 _HOMES: Final = {
@@ -25,6 +37,7 @@ _HOMES: Final = {
     "convert": ("weighbridge.conversion", "convert_file"),
     "load": ("weighbridge.inspection.loading", "load"),
     "scan": ("weighbridge.inspection", "scan"),
+    "test_model": ("weighbridge.backdoor.examine", "test_model"),
 }
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+import weighbridge
 from weighbridge.backdoor.self_test import FOLDER
 from weighbridge.cli.main import main
 
@@ -40,6 +41,13 @@ def test_a_planted_trigger_is_found_shown_and_verified(tmp_path, capsys):
     assert text.count("data:image/png;base64,") == 2
     assert "<script" not in text
     assert "clean:" not in text.lower()
+
+
+def test_the_same_from_python():
+    found = weighbridge.test_model(BAD, DATA, "digits")
+
+    assert found.verdict == "trigger found"
+    assert found.trigger.works > 0.9 * found.trigger.of
 
 
 def test_nothing_is_found_in_an_honest_model_and_it_is_not_called_clean(capsys):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import torch
@@ -12,7 +12,7 @@ from msgspec import Struct
 from weighbridge.backdoor.inversion import Trigger, masked, verified
 from weighbridge.backdoor.models import Classifier, open_classifier
 from weighbridge.backdoor.pixels import settle_pixels
-from weighbridge.backdoor.references import Ranked, References, rank
+from weighbridge.backdoor.references import Ranked, References, find_references, rank
 from weighbridge.backdoor.result import ALWAYS_UNTESTED, Measured, Result, Shown, Test, Verdict
 from weighbridge.backdoor.samples import Samples, noise, read_samples
 from weighbridge.backdoor.threads import one_thread
@@ -58,6 +58,15 @@ def examine(
     """
     with one_thread() as threads:
         return _examined(wish, said, told, threads)
+
+
+def test_model(path: str, samples: str = "", references: str = "", **more: Any) -> Result:  # noqa: PT028  # no test of ours
+    """Test a classifier of images: as `weighbridge test`, from Python.
+
+    `references` is a file, or the name of shipped ones; `more` are further fields of `Wish`. Raises UsageError, SourceError.
+    """
+    known = find_references(references) if references else None
+    return examine(Wish(model=path, samples=samples, references=known, **more))
 
 
 def _examined(wish: Wish, said: Callable[[str], None], told: Callable[[float], None], threads: int) -> Result:

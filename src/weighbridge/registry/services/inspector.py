@@ -18,7 +18,7 @@ from weighbridge.registry.records import tables
 from weighbridge.registry.services.child import folder_name, run
 from weighbridge.registry.services.workplace import Workplace
 from weighbridge.rules import ruleset_version
-from weighbridge.schema import Report, Verdict, VerificationFailed
+from weighbridge.schema import Outcome, Report, Verdict, VerificationFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -187,14 +187,23 @@ class Inspector:
         return b"".join(self._house.blobs.read(name)) if name else b""
 
     def verdict(self, row: Record, report: Report) -> Verdict:
-        """A report judged by the policy of today and what people waived, so that waivers that ended do not count."""
+        """A report judged by the policy of today and what people waived, so that waivers that ended do not count.
+
+        A waiver of one reviewer lets nothing in by itself: where it made the difference, reviewers decide as the terms want.
+        """
         policy = self._house.settings.policy
+        plain = decide(report, policy).verdict
         granted = self._waivers.of(row.digest)
-        if granted:
-            policy = msgspec.structs.replace(
-                policy, waivers=(*policy.waivers, *granted), today=self._house.now().date()
-            )
-        return decide(report, policy).verdict
+        if not granted or plain.outcome is Outcome.ADMIT:
+            return plain
+        policy = msgspec.structs.replace(policy, waivers=(*policy.waivers, *granted), today=self._house.now().date())
+        found = decide(report, policy).verdict
+        if found.outcome is not Outcome.ADMIT:
+            return found
+        return msgspec.structs.replace(
+            found, outcome=Outcome.REVIEW, decided_by="waivers",
+            because=f"people accepted what would hold it ({plain.because}); reviewers decide",
+        )  # fmt: skip
 
 
 def _stamp(path: str) -> str:
