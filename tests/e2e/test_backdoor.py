@@ -151,6 +151,17 @@ def test_a_hugging_face_folder_is_opened_by_the_library(tmp_path, capsys):
 
     assert (model.shape, model.classes, model.expected.deviation) == ((3, 16, 16), 4, (0.25,) * 3)
 
+    # A configuration that claims what the file does not hold is refused before memory is taken for it.
+    known = json.loads((tmp_path / "config.json").read_text())
+    for change, why in (
+        ({"num_hidden_layers": 2}, "weights lack"),
+        ({"intermediate_size": 10**9}, "configuration claims"),
+    ):
+        (tmp_path / "config.json").write_text(json.dumps(known | change))
+        code, said = result_of(capsys, str(tmp_path))
+        assert (code, said["verdict"]) == (3, "not testable")
+        assert why in said["because"]
+
 
 def test_weights_of_a_known_architecture_need_no_code(tmp_path):
     from safetensors.torch import save_file

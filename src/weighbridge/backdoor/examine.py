@@ -17,7 +17,7 @@ from weighbridge.backdoor.result import ALWAYS_UNTESTED, Measured, Result, Shown
 from weighbridge.backdoor.samples import Samples, noise, read_samples
 from weighbridge.backdoor.threads import one_thread
 from weighbridge.backdoor.vision import IMAGES, NAMES, Looked, chosen, look, work
-from weighbridge.schema import Unavailable, UsageError
+from weighbridge.schema import LimitExceeded, Unavailable, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -86,8 +86,8 @@ def _examined(wish: Wish, said: Callable[[str], None], told: Callable[[float], N
         images, labels = torch.from_numpy(samples.images), None
         labels = torch.from_numpy(samples.labels) if samples.labels is not None else None
         x = chosen(model, images, labels)
-        looked = look(model, x, seed=wish.seed, told=told)
-    except Unavailable as error:
+        looked = _searched(model, x, wish, told)
+    except (Unavailable, LimitExceeded) as error:
         return Result(
             model=wish.model, digest="", about="", verdict=Verdict.UNTESTABLE, because=f"{error.message} ({error.hint})",
             untested=("everything",), seconds=time.process_time() - begun,
@@ -112,6 +112,14 @@ def _examined(wish: Wish, said: Callable[[str], None], told: Callable[[float], N
         power=tuple(Measured(attack=one.attack, found=one.found, of=one.of) for one in references.power) if references else (),
         untested=tuple(_untested(looked, samples)), seconds=time.process_time() - begun,
     )  # fmt: skip
+
+
+def _searched(model: Classifier, x: torch.Tensor, wish: Wish, told: Callable[[float], None]) -> Looked:
+    try:
+        return look(model, x, seed=wish.seed, told=told)
+    except (RuntimeError, MemoryError) as error:
+        why = str(error).splitlines()[0][:200] if str(error) else "there is not enough memory"
+        raise Unavailable(f"the search broke off: {why}", hint="it may be too large for this machine") from error
 
 
 def _comparable(wish: Wish, model: Classifier) -> References | None:

@@ -11,6 +11,7 @@ import os
 import warnings
 from typing import Any, Final
 
+import torch
 from torch import Tensor, nn
 
 from weighbridge.backdoor.models import Classifier, digest_of
@@ -64,7 +65,7 @@ def _document(path: str) -> dict[str, Any] | None:
 
 def _opened(path: str) -> nn.Module:
     try:
-        from transformers import AutoModelForImageClassification  # noqa: PLC0415  # takes seconds
+        from transformers import AutoConfig, AutoModelForImageClassification  # noqa: PLC0415  # takes seconds
         from transformers.utils import logging as quiet  # noqa: PLC0415
     except ImportError as error:
         raise Unavailable(f"a Hugging Face folder needs {error.name}", hint="pip install transformers") from error
@@ -73,14 +74,42 @@ def _opened(path: str) -> nn.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            net: nn.Module = AutoModelForImageClassification.from_pretrained(
-                path, local_files_only=True, trust_remote_code=False, use_safetensors=True
+            # First without memory: what a configuration claims has to be in the file, or it is made up and fills the machine.
+            config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+            with torch.device("meta"):
+                claimed = AutoModelForImageClassification.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
+            count = sum(one.numel() for one in claimed.parameters())
+            _held(count, os.path.getsize(os.path.join(path, _WEIGHTS)))
+            net, info = AutoModelForImageClassification.from_pretrained(
+                path,
+                config=config,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
             )
+    except Unavailable:
+        raise
     except Exception as error:  # the library raises whatever a configuration makes it stumble over
         raise Unavailable(
             f"transformers cannot open it: {str(error).splitlines()[0][:200]}", hint="is it complete?"
         ) from error
-    return net.float()
+    missing = sorted([*info["missing_keys"], *(str(one) for one in info["mismatched_keys"])])
+    if missing:
+        raise Unavailable(
+            f"its weights lack {missing[0][:120]}", hint="what is missing would be random: is it complete?"
+        )
+    found: nn.Module = net.float()
+    return found
+
+
+def _held(count: int, size: int) -> None:
+    """Raises Unavailable where a file has less than half a byte for each weight that its configuration claims."""
+    if count > 2 * size:
+        raise Unavailable(
+            f"its configuration claims {count} weights, and the file has {size} bytes",
+            hint="weighbridge scan says more",
+        )
 
 
 class _Logits(nn.Module):

@@ -43,7 +43,7 @@ class Classifier(nn.Module):
         with torch.no_grad():
             try:
                 found = self._scores(torch.rand(2, *self.shape, generator=torch.Generator().manual_seed(0)))
-            except (RuntimeError, IndexError, ValueError, TypeError) as error:
+            except (RuntimeError, IndexError, KeyError, ValueError, TypeError, MemoryError) as error:
                 raise Unavailable(
                     f"it does not run: {str(error).splitlines()[0][:200]}", hint="is it complete?"
                 ) from error

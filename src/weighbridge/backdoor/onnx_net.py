@@ -22,7 +22,7 @@ _KINDS: Final = {
     1: torch.float32, 2: torch.uint8, 3: torch.int8, 5: torch.int16, 6: torch.int32, 7: torch.int64, 9: torch.bool,
     10: torch.float16, 11: torch.float64, 16: torch.bfloat16,
 }  # fmt: skip
-_MOST: Final = 1 << 31
+_MOST: Final = 1 << 28  # numbers of one value: a hostile shape must not take the machine's memory
 Inputs = list[Any]
 
 
@@ -56,8 +56,8 @@ class OnnxNet(nn.Module):
             given = [self._value(known, name) for name in step.inputs]
             made = _OPERATIONS[step.op](step, given)
             for name, value in zip(step.outputs, made if isinstance(made, tuple) else (made,), strict=False):
-                if isinstance(value, Tensor) and value.numel() > _MOST:
-                    raise LimitExceeded(f"{step.op} makes {value.numel()} numbers", limit="bytes")
+                if isinstance(value, Tensor):
+                    _bounded(value.shape)
                 known[name] = value
             for name in self._last.get(at, ()):
                 known.pop(name, None)
@@ -92,6 +92,13 @@ def _last_uses(program: Program) -> dict[int, list[str]]:
         if name not in kept:
             found.setdefault(at, []).append(name)
     return found
+
+
+def _bounded(shape: Sequence[int]) -> list[int]:
+    """A shape that may be made. Raises LimitExceeded before it is."""
+    if math.prod(max(0, size) for size in shape) > _MOST:
+        raise LimitExceeded(f"a step makes {' x '.join(map(str, shape))[:80]} numbers", limit="bytes")
+    return list(shape)
 
 
 # --- operations: a step and its inputs to its outputs
@@ -143,6 +150,7 @@ def _padded(step: Step, x: Tensor, kernel: Sequence[int], value: float = 0.0) ->
         pads = list(zip(flat[:rank], flat[rank:], strict=True))
     if not any(one for pair in pads for one in pair):
         return x
+    _bounded([*x.shape[:2], *(size + sum(pair) for size, pair in zip(x.shape[2:], pads, strict=True))])
     return functional.pad(x, [one for pair in reversed(pads) for one in pair], value=value)
 
 
@@ -290,6 +298,7 @@ def _pad(step: Step, given: Inputs) -> Tensor:
     value = float(given[2]) if len(given) > 2 and given[2] is not None else _float(step, "value", 0.0)
     mode = {"constant": "constant", "reflect": "reflect", "edge": "replicate"}[_text(step, "mode", "constant")]
     pairs = [(flat[at], flat[at + rank]) for at in range(rank)]
+    _bounded([size + sum(pair) for size, pair in zip(given[0].shape, pairs, strict=True)])
     if mode != "constant":
         while pairs and pairs[0] == (0, 0):
             pairs = pairs[1:]
@@ -307,10 +316,15 @@ def _split(step: Step, given: Inputs) -> tuple[Tensor, ...]:
     return torch.split(given[0], sizes, axis)
 
 
+def _tiled(x: Tensor, times: list[int]) -> list[int]:
+    _bounded([x.numel(), *times])
+    return times
+
+
 def _filled(step: Step, given: Inputs) -> Tensor:
     value = step.attributes.get("value")
     filler = tensor_of(value) if isinstance(value, Constant) else torch.zeros(1)
-    return filler.reshape(()).expand(_listed(given[0]))
+    return filler.reshape(()).expand(_bounded(_listed(given[0])))
 
 
 def _resize(step: Step, given: Inputs) -> Tensor:
@@ -319,6 +333,7 @@ def _resize(step: Step, given: Inputs) -> Tensor:
     if sizes is None:
         scales = given[2] if len(given) > 2 else given[1]
         sizes = [math.floor(one * scale) for one, scale in zip(x.shape, scales.tolist(), strict=True)]
+    _bounded(sizes)
     mode = {"nearest": "nearest", "linear": "bilinear", "cubic": "bicubic"}[_text(step, "mode", "nearest")]
     aligned = _text(step, "coordinate_transformation_mode") == "align_corners"
     return functional.interpolate(x, sizes[2:], mode=mode, align_corners=aligned if mode != "nearest" else None)
@@ -371,7 +386,7 @@ _OPERATIONS: Final[dict[str, Callable[[Step, Inputs], Any]]] = {
     "Concat": lambda step, given: torch.cat(given, _int(step, "axis")),
     "Sum": lambda _, given: sum(given[1:], given[0]),
     "Where": lambda _, given: torch.where(given[0], given[1], given[2]),
-    "Expand": lambda _, given: given[0] * torch.ones(_listed(given[1]), dtype=given[0].dtype),
-    "Tile": lambda _, given: given[0].repeat(_listed(given[1])),
+    "Expand": lambda _, given: given[0] * torch.ones(_bounded(_listed(given[1])), dtype=given[0].dtype),
+    "Tile": lambda _, given: given[0].repeat(_tiled(given[0], _listed(given[1]))),
     "Clip": _clip, "Pad": _pad, "Split": _split, "ConstantOfShape": _filled, "Resize": _resize, "Upsample": _resize, "Cast": _cast,
 }  # fmt: skip

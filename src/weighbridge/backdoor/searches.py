@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 WORKS: Final = 0.9  # a change that turns this share of the images works
 _SHRINK: Final = 0.06
 _STEP: Final = 0.35
+_BATCH, _PIXELS = 512, 2_000_000  # images at a time, and pixels: a large net holds hundreds of layers of each
 _FIRST: Final = 0.2  # of the root of the number of pixels
 
 
@@ -95,10 +96,10 @@ def _goal(
 
 def _search(
     model: Classifier, goal: Goal, *, steps: int, seed: int, told: Callable[[], None], begin: Tensor | None = None,
-    batch: int = 512,
 ) -> Found:  # fmt: skip
     shape = model.shape
     size = math.prod(shape)
+    batch = max(8, min(_BATCH, _PIXELS // size))
     dice = torch.Generator().manual_seed(seed)
     change = torch.randn(goal.count, *shape, generator=dice)
     norm = torch.full((goal.count,), _FIRST * math.sqrt(size))

@@ -3,6 +3,7 @@
 import io
 import warnings
 
+import msgspec
 import numpy
 import pytest
 import torch
@@ -12,8 +13,8 @@ from torch import nn
 
 from weighbridge.backdoor.models import open_classifier
 from weighbridge.backdoor.onnx_net import OnnxNet
-from weighbridge.formats.onnx_program import read_program
-from weighbridge.schema import Unavailable, WeighbridgeError
+from weighbridge.formats.onnx_program import Constant, read_program
+from weighbridge.schema import LimitExceeded, Unavailable, WeighbridgeError
 
 
 class Bytes:
@@ -93,6 +94,30 @@ def test_an_operation_that_is_not_known_is_named():
     data = exported(net, (3, 8, 8)).replace(b"Flatten", b"Flatfoo")
     with pytest.raises(Unavailable, match="uses Flatfoo"):
         OnnxNet(read_program(Bytes(data)))
+
+
+class Grown(nn.Module):
+    """Takes one pixel and makes as many of it as is said."""
+
+    def __init__(self, times):
+        super().__init__()
+        self.times = times
+
+    def forward(self, x):
+        return x.flatten(1).repeat(1, self.times).sum(1, keepdim=True).expand(-1, 3)
+
+
+def test_a_hostile_shape_takes_no_memory():
+    program = read_program(Bytes(exported(Grown(3), (1, 8, 8))))
+    OnnxNet(program)(torch.rand(2, 1, 8, 8))
+    step = next(one for one in program.steps if one.op == "Tile")
+    huge = Constant(7, (2,), (1).to_bytes(8, "little") + (1 << 40).to_bytes(8, "little"))
+    program.constants["huge"] = huge
+    steps = tuple(
+        msgspec.structs.replace(one, inputs=(one.inputs[0], "huge")) if one is step else one for one in program.steps
+    )
+    with pytest.raises(LimitExceeded, match="numbers"):
+        OnnxNet(msgspec.structs.replace(program, steps=steps))(torch.rand(2, 1, 8, 8))
 
 
 @settings(max_examples=150, deadline=None)
