@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from weighbridge.backdoor.examine import test_model
     from weighbridge.conversion import Conversion
     from weighbridge.conversion import convert_file as convert
     from weighbridge.inspection import Options, scan

@@ -70,14 +70,14 @@ def _opened(path: str) -> nn.Module:
     except ImportError as error:
         raise Unavailable(f"a Hugging Face folder needs {error.name}", hint="pip install transformers") from error
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    quiet.disable_progress_bar()  # type: ignore[no-untyped-call]
+    quiet.disable_progress_bar()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # First without memory: what a configuration claims has to be in the file, or it is made up and fills the machine.
             config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
             with torch.device("meta"):
-                claimed = AutoModelForImageClassification.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
+                claimed = AutoModelForImageClassification.from_config(config, trust_remote_code=False)
             count = sum(one.numel() for one in claimed.parameters())
             _held(count, os.path.getsize(os.path.join(path, _WEIGHTS)))
             net, info = AutoModelForImageClassification.from_pretrained(
