@@ -56,6 +56,7 @@ TITLES = {
     "PKG": "Packages",
     "PRV": "Signatures, attestations, bills of materials, lineage",
     "WGT": "Weights against their base",
+    "DST": "Datasets",
     "SEC": "Secrets",
     "RUN": "what a file did when it was loaded in the sandbox",
 }

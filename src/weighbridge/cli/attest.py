@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from weighbridge.cli.options import parser
 from weighbridge.cli.sign import add_signer, seal
 from weighbridge.cli.written import write_file
-from weighbridge.output.words import plural
 from weighbridge.schema import UsageError
+from weighbridge.schema.text import plural
 
 if TYPE_CHECKING:
     import argparse

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from weighbridge.cli.exits import exit_code
 from weighbridge.cli.options import flag, parser
 from weighbridge.cli.written import add_output, write, write_file
-from weighbridge.output.words import plural
 from weighbridge.schema import SourceError, UsageError
+from weighbridge.schema.text import plural
 
 if TYPE_CHECKING:
     import argparse

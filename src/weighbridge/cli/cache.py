@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from weighbridge.cli.exits import ADMITTED, BLOCKED
 from weighbridge.cli.options import parser
-from weighbridge.output.words import plural, size_text
+from weighbridge.output.words import size_text
 from weighbridge.schema import UsageError
-from weighbridge.schema.text import printable
+from weighbridge.schema.text import plural, printable
 from weighbridge.source.cache import Cache, default_folder
 
 if TYPE_CHECKING:

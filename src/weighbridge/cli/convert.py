@@ -14,10 +14,9 @@ from weighbridge.cli.exits import INCOMPLETE
 from weighbridge.cli.options import parser
 from weighbridge.cli.sign import add_signer, seal
 from weighbridge.cli.written import write_file
-from weighbridge.output.words import plural
 from weighbridge.output.words import size_text as size
 from weighbridge.schema import UsageError
-from weighbridge.schema.text import printable
+from weighbridge.schema.text import plural, printable
 
 if TYPE_CHECKING:
     import argparse

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from weighbridge.cli.options import flag, parser
-from weighbridge.output.words import plural
+from weighbridge.schema.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from weighbridge.cli.exits import TABLE, exit_code, strongest
 from weighbridge.cli.options import flag, parser
 from weighbridge.cli.written import add_output, write
-from weighbridge.output.words import plural
 from weighbridge.schema import UsageError
-from weighbridge.schema.text import printable
+from weighbridge.schema.text import plural, printable
 
 if TYPE_CHECKING:
     import argparse

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from weighbridge.cli.options import flag, parser
 from weighbridge.cli.written import SENTENCE, add_report, write_file, write_report
-from weighbridge.output.words import plural
 from weighbridge.schema import UsageError
+from weighbridge.schema.text import plural
 
 if TYPE_CHECKING:
     import argparse

@@ -24,6 +24,7 @@ VERBS: Final = {
     "attest": "sign a statement about an artifact: inspection, approval, test, build",
     "lock": "pin the models and datasets of a project, and check them",
     "test": "test a model for backdoors before it is deployed",
+    "dataset": "say what a set of data is, and whether it was poisoned",
     "calibrate": "score clean models, for tests to be held against",
     "convert": "turn pickled weights into safetensors without executing them",
     "load": "load a file in the sandbox, and say what it tried",

@@ -12,9 +12,9 @@ import msgspec
 from weighbridge.cli.exits import ADMITTED, BLOCKED, INCOMPLETE
 from weighbridge.cli.house import server_parts
 from weighbridge.cli.options import parser
-from weighbridge.output.words import plural, size_text
+from weighbridge.output.words import size_text
 from weighbridge.schema import UsageError
-from weighbridge.schema.text import printable
+from weighbridge.schema.text import plural, printable
 
 if TYPE_CHECKING:
     import argparse

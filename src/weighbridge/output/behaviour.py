@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from weighbridge.backdoor.result import Result, Verdict
-from weighbridge.output.words import plural
-from weighbridge.schema.text import printable
+from weighbridge.schema.text import plural, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from weighbridge.output.words import plural, size_text
-from weighbridge.schema.text import printable
+from weighbridge.output.words import size_text
+from weighbridge.schema.text import plural, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

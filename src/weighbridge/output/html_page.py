@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from weighbridge.output.compared import change_line, proof_line
 from weighbridge.output.heat_map import heat_map
+from weighbridge.output.profiles import profile_page
 from weighbridge.output.terminal import place
-from weighbridge.output.words import coverage_text, plural, severity_text, size_text
+from weighbridge.output.words import coverage_text, severity_text, size_text
 from weighbridge.rules.references import name_of
 from weighbridge.schema import Report, Severity, Status
-from weighbridge.schema.text import printable
+from weighbridge.schema.text import plural, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +47,8 @@ def _page(report: Report) -> Iterator[str]:
     yield from _findings(report)
     yield from _proofs(report)
     yield from _comparison(report)
+    for profile in report.profiles:
+        yield from profile_page(profile)
     yield from _waivers(report)
     yield from _coverage(report)
     yield from _facts(report)

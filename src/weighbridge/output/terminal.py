@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from weighbridge.output.compared import SHOWN, comparison_lines, proof_line
-from weighbridge.output.words import plural, summary
+from weighbridge.output.profiles import profile_lines
+from weighbridge.output.words import summary
 from weighbridge.schema import Outcome, Severity, Status
-from weighbridge.schema.text import printable
+from weighbridge.schema.text import plural, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +51,7 @@ class Terminal:
             *self._findings(report),
             *self._proofs(report),
             *self._comparison(report),
+            *self._profiles(report),
             *self._coverage(report),
             *self._facts(report),
             *self._waived(report),
@@ -105,6 +107,11 @@ class Terminal:
         if report.comparison is not None:
             yield f"compared with {printable(report.comparison.old)}"
             yield from comparison_lines(report.comparison, 10_000 if self._verbose else SHOWN)
+            yield ""
+
+    def _profiles(self, report: Report) -> Iterator[str]:
+        for profile in report.profiles:
+            yield from profile_lines(profile)
             yield ""
 
     def _coverage(self, report: Report) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from weighbridge.schema import Reason, Severity, Status
+from weighbridge.schema.text import plural
 
 if TYPE_CHECKING:
     from weighbridge.schema import Report
@@ -19,11 +20,6 @@ def size_text(size: float) -> str:
     while size >= 999.5 and unit < len(_UNITS) - 1:
         size, unit = size / 1000, unit + 1
     return f"{size:.0f} {_UNITS[unit]}" if unit == 0 or size >= 100 else f"{size:.3g} {_UNITS[unit]}"
-
-
-def plural(count: int, word: str) -> str:
-    """`1 file`, `2 files`."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def severity_text(report: Report) -> str:

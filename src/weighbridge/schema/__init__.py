@@ -2,6 +2,7 @@
 
 from weighbridge.schema.comparison import Change, Comparison, Difference
 from weighbridge.schema.coverage import Coverage, Reason, Status
+from weighbridge.schema.data import Column, Picture, Profile
 from weighbridge.schema.errors import (
     LimitExceeded,
     MalformedInput,
@@ -22,6 +23,7 @@ from weighbridge.schema.verdict import Outcome, Verdict, Waived
 __all__ = [
     "Artifact",
     "Change",
+    "Column",
     "Comparison",
     "Complaint",
     "Coverage",
@@ -35,6 +37,8 @@ __all__ = [
     "MalformedInput",
     "Mode",
     "Outcome",
+    "Picture",
+    "Profile",
     "Proof",
     "Reason",
     "Report",

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from weighbridge.schema.comparison import Comparison
 from weighbridge.schema.coverage import Coverage, Status
+from weighbridge.schema.data import Profile
 from weighbridge.schema.finding import Finding
 from weighbridge.schema.provenance import Proof
 from weighbridge.schema.verdict import Verdict
@@ -35,7 +36,7 @@ class Artifact(Struct, frozen=True, kw_only=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """One artifact with its findings, coverage, facts, proofs of where it comes from, and verdict.
+    """One artifact with its findings, coverage, facts, proofs of where it comes from, profiles of its data, and verdict.
 
     The same bytes, rules and policy give the same report: it holds no time and no host name.
     """
@@ -47,6 +48,7 @@ class Report(Struct, frozen=True, kw_only=True):
     facts: tuple[Fact, ...] = ()
     proofs: tuple[Proof, ...] = ()
     comparison: Comparison | None = None
+    profiles: tuple[Profile, ...] = ()
     tool: str = ""
     rules: str = ""
     schema: str = SCHEMA

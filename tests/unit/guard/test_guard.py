@@ -301,8 +301,9 @@ def test_libraries_that_are_imported_later_are_guarded(tmp_path, monkeypatch):
     (tmp_path / "data.csv").write_text("a\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     guard.install(lock=locked(tmp_path, tmp_path / "data.csv"), scan=False)
-    import datasets
     import llama_cpp
+
+    import datasets
 
     assert isinstance(llama_cpp, types.ModuleType)
     with pytest.raises(guard.Refused, match=r"llama_cpp\.Llama: .*m\.gguf may not be loaded"):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from sqlalchemy import update
 
-from weighbridge.output.words import plural
 from weighbridge.provenance import feed, keys
 from weighbridge.registry.records import tables
 from weighbridge.registry.services.cases import Cases, digest_of
@@ -19,6 +18,7 @@ from weighbridge.registry.services.mirrors import large
 from weighbridge.registry.services.site_rules import facts_of
 from weighbridge.registry.services.states import State
 from weighbridge.schema import Outcome, Report, SourceError, VerificationFailed
+from weighbridge.schema.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

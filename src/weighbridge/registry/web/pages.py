@@ -16,7 +16,6 @@ import msgspec
 from sqlalchemy import select
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from weighbridge.output.words import plural
 from weighbridge.registry.api.asking import STATUS, Ask, Route, Table, base_of
 from weighbridge.registry.records import tables
 from weighbridge.registry.services.access import ANYBODY, Act, Role
@@ -30,6 +29,7 @@ from weighbridge.registry.web.lineage import Box, drawn
 from weighbridge.registry.web.shown import POLICY, static, templates
 from weighbridge.rules import ruleset_version
 from weighbridge.schema import Severity, SourceError, Status
+from weighbridge.schema.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,102 @@
+"""The verb `dataset`: is this data poisoned, mislabelled, or no longer what it was."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from weighbridge.cli.exits import TABLE, exit_code
+from weighbridge.cli.options import flag, parser
+from weighbridge.cli.written import add_output, write
+from weighbridge.policy import find_settings
+from weighbridge.schema import Unavailable
+from weighbridge.schema.text import plural, printable
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from weighbridge.inspection.dataset import Done
+
+
+def run(arguments: list[str]) -> int:
+    """Run the verb."""
+    given = _parse(arguments)
+    try:
+        from weighbridge.datasets.columns import Wish  # noqa: PLC0415  # --help needs no numpy
+        from weighbridge.inspection.dataset import inspect_dataset  # noqa: PLC0415
+        from weighbridge.inspection.plan import Options  # noqa: PLC0415
+    except ImportError as error:
+        raise Unavailable(
+            f"dataset needs the extra data ({error.name})", hint="pip install 'weighbridge[data]'"
+        ) from error
+    settings = find_settings(given.policy)
+    wish = Wish(text=tuple(given.text), label=given.label, annotator=given.annotator, item=given.item)
+    started = time.perf_counter()
+    options = Options(limits=settings.limits, own=frozenset(settings.knowledge), names=settings.names, workers=1)
+    done = inspect_dataset(given.path, wish, policy=settings.policy, options=options, heard=_progress())
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr)
+    write(given, done.report, time.perf_counter() - started)
+    if given.write_clean:
+        _write_clean(done, given.write_clean)
+    return exit_code(done.report)
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    made = parser(
+        "dataset",
+        "Say what a set of data is, and what is wrong with it: triggers and exchanged labels, planted patterns in pictures,\n"
+        "hidden text, responses that a sign calls up, annotators who collude, addresses that cannot be checked, repeated and\n"
+        "leaked rows. Files are inspected as scan does. Nothing is executed, and nothing is fetched.",
+        "weighbridge dataset train.jsonl --label sentiment --format html --output report.html",
+        TABLE,
+    )
+    made.add_argument(
+        "path",
+        metavar="PATH",
+        help="jsonl, json, csv, tsv, txt, parquet, arrow; npz with x and y; or a folder of them, or of pictures",
+    )
+    about = made.add_argument_group("columns (found out by looking; what is said here goes first)")
+    about.add_argument("--label", default="", metavar="COLUMN", help="the label")
+    about.add_argument("--text", action="append", default=[], metavar="COLUMN", help="the text; may be repeated")
+    about.add_argument("--annotator", default="", metavar="COLUMN", help="who labelled")
+    about.add_argument("--item", default="", metavar="COLUMN", help="what was labelled")
+    made.add_argument(
+        "--write-clean",
+        metavar="FOLDER",
+        help="write the rows without the suspicious ones, and a list of those with the reason of each",
+    )
+    add_output(made)
+    flag(made.add_argument_group("verdict"), "policy", "policy file", metavar="FILE")
+    return made.parse_args(arguments)
+
+
+def _write_clean(done: Done, folder: str) -> None:
+    from weighbridge.datasets.copies import write_clean  # noqa: PLC0415  # few runs ask for it
+    from weighbridge.schema import UsageError  # noqa: PLC0415
+
+    tables = [one for one in done.examined if one.table is not None]
+    if len(tables) != 1:
+        raise UsageError("--write-clean takes one table of rows", hint="name a file")
+    kept, removed = write_clean(tables[0], folder)
+    print(
+        f"{printable(folder)}: {plural(kept, 'row')} kept, {plural(removed, 'row')} removed (removed.jsonl says why)",
+        file=sys.stderr,
+    )
+
+
+def _progress() -> Callable[[int], None]:
+    if not sys.stderr.isatty():
+        return lambda _: None
+    last = 0.0
+
+    def heard(rows: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last > 0.2:
+            last = now
+            print(f"\r\x1b[K{rows} rows", end="", file=sys.stderr, flush=True)
+
+    return heard

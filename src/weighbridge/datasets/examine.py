@@ -1,0 +1,287 @@
+"""Runs every test that fits a set of data over one pass, and fetches the rows that are worth showing."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final, Protocol
+
+from msgspec import Struct
+
+from weighbridge.datasets import columns as kinds
+from weighbridge.datasets.annotators import Annotators
+from weighbridge.datasets.columns import Roles, Wish, find_roles
+from weighbridge.datasets.duplicates import Duplicates
+from weighbridge.datasets.formulas import Formulas
+from weighbridge.datasets.hidden_text import HiddenText
+from weighbridge.datasets.image_files import Pictures, is_picture_folder, read_arrays, read_folder
+from weighbridge.datasets.labelled import Labelled
+from weighbridge.datasets.patches import find_patches
+from weighbridge.datasets.responses import Responses, confirmed
+from weighbridge.datasets.spectra import find_added
+from weighbridge.datasets.table import Table, listed, open_file, split_of
+from weighbridge.datasets.url_lists import UrlList
+from weighbridge.datasets.view import said, view
+from weighbridge.schema import Column, Profile, UsageError, WeighbridgeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from weighbridge.datasets.groups import Group, Outcome
+    from weighbridge.datasets.table import Row
+    from weighbridge.datasets.view import Rows
+    from weighbridge.formats.rows import Batch, Rejected, RowsFile
+
+_READ_AGAIN: Final = 60
+_SHOWN: Final = 3
+_ALWAYS: Final = (
+    "triggers of style or meaning, clean-label poison, and attackers who know these tests: they leave no such marks"
+)
+
+
+class Test(Protocol):
+    """A sketch that grows row by row."""
+
+    def add(self, rows: Rows) -> None:
+        """Take some rows."""
+        ...
+
+    def finish(self) -> Outcome | tuple[Outcome, ...]:
+        """What it comes to."""
+        ...
+
+
+class Example(Struct, frozen=True):
+    """A row to show: where it stands and what it says."""
+
+    path: str
+    line: int
+    text: str
+
+
+class Told(Struct, frozen=True):
+    """A group with its examples."""
+
+    group: Group
+    examples: tuple[Example, ...]
+
+
+class Examined(Struct, frozen=True, kw_only=True):
+    """One set of data: what it is, what was found, which rows of which files could not be read, which files not at all."""
+
+    profile: Profile
+    told: tuple[Told, ...] = ()
+    rejected: tuple[tuple[str, Rejected], ...] = ()
+    failed: tuple[tuple[str, WeighbridgeError], ...] = ()
+    table: Table | None = None
+    files: tuple[str, ...] = ()
+
+
+def examine(path: str, wish: Wish, heard: Callable[[int], None] = lambda _: None) -> Iterator[Examined]:
+    """Every set of data at a path. `heard` hears of rows as they are read. Raises UsageError where there is none."""
+    if os.path.isdir(path):
+        yield from _folder(path, wish, heard)
+    elif path.lower().endswith((".npz", ".npy")):
+        yield _pictures(path, read_arrays(path))
+    else:
+        yield _table(path, Table([open_file(path)]), wish, heard)
+
+
+def _folder(path: str, wish: Wish, heard: Callable[[int], None]) -> Iterator[Examined]:
+    files = listed(path)
+    arrays = [
+        entry.path for entry in sorted(os.scandir(path), key=lambda e: e.name) if entry.name.lower().endswith(".npz")
+    ]
+    found = False
+    for place in [one for one in (path, *_folders(path)) if is_picture_folder(one)]:
+        found = True
+        yield _pictures(place, read_folder(place))
+    for place in arrays:
+        found = True
+        yield _attempted(place)
+    for shards, failed in _same_columns(files):
+        found = True
+        if shards:
+            yield _table(path if len(shards) > 1 else shards[0].path, Table(shards), wish, heard)
+        for place, error in failed:
+            yield _failure(place, error)
+    if not found:
+        raise UsageError(
+            f"{path}: there is no data that can be read",
+            hint="jsonl, json, csv, tsv, txt, parquet, arrow, npz, or folders of pictures",
+        )
+
+
+def _folders(path: str) -> list[str]:
+    return [
+        entry.path for entry in sorted(os.scandir(path), key=lambda e: e.name) if entry.is_dir(follow_symlinks=False)
+    ]
+
+
+def _attempted(path: str) -> Examined:
+    try:
+        return _pictures(path, read_arrays(path))
+    except WeighbridgeError as error:
+        return _failure(path, error)
+
+
+def _failure(path: str, error: WeighbridgeError) -> Examined:
+    return Examined(profile=Profile(name=path, kind="not read", rows=0), failed=((path, error),), files=(path,))
+
+
+def _same_columns(files: list[str]) -> Iterator[tuple[list[RowsFile], list[tuple[str, WeighbridgeError]]]]:
+    """Files with the same columns belong together; files that cannot be opened stand alone."""
+    groups: dict[tuple[str, ...], list[RowsFile]] = {}
+    failed: list[tuple[str, WeighbridgeError]] = []
+    for path in files:
+        try:
+            file = open_file(path)
+            first = next(iter(file.batches()), None)
+        except WeighbridgeError as error:
+            failed.append((path, error))
+            continue
+        groups.setdefault(tuple(sorted(first.columns)) if first else (), []).append(file)
+    for shards in groups.values():
+        yield shards, []
+    if failed:
+        yield [], failed
+
+
+def _table(name: str, table: Table, wish: Wish, heard: Callable[[int], None]) -> Examined:
+    roles: Roles | None = None
+    tests: dict[str, Test] = {}
+    rows = 0
+    failed: list[tuple[str, WeighbridgeError]] = []
+    columns: tuple[Column, ...] = ()
+    try:
+        for file, first, batch in table.batches():
+            if roles is None:
+                roles = find_roles(batch.columns, wish)
+                tests = _tests(roles)
+                columns = _columns(roles, batch)
+            seen = view(roles, batch.columns, len(batch), first, split_of(file.path))
+            for test in tests.values():
+                test.add(seen)
+            rows = first + len(batch)
+            heard(rows)
+    except UsageError:
+        raise
+    except WeighbridgeError as error:
+        failed.append((name, error))
+    outcomes = [one for test in tests.values() for one in _several(test.finish())] if rows else []
+    told = _told(table, roles, outcomes) if roles else ()
+    labelled = tests.get("labelled")
+    rejected = tuple((file.path, file.rejected) for file in table.files if file.rejected.count)
+    profile = Profile(
+        name=name, kind=roles.kind if roles else kinds.EMPTY, rows=rows, rejected=sum(one.count for _, one in rejected),
+        files=len(table.files), columns=columns, notes=tuple(dict.fromkeys(note for file in table.files for note in file.notes)),
+        tested=tuple(f"{one.test}: {one.about}" if one.about else one.test for one in outcomes if not (one.not_tested and not one.about)),
+        untested=(*(one.not_tested for one in outcomes if one.not_tested), _ALWAYS),
+        pictures=labelled.pictures if isinstance(labelled, Labelled) else (),
+    )  # fmt: skip
+    return Examined(
+        profile=profile,
+        told=told,
+        rejected=rejected,
+        failed=tuple(failed),
+        table=table,
+        files=tuple(file.path for file in table.files),
+    )
+
+
+def _tests(roles: Roles) -> dict[str, Test]:
+    """The tests that fit a kind of data."""
+    tests: dict[str, Test] = {"formulas": Formulas()}
+    if roles.kind == kinds.CROWD:
+        return {**tests, "annotators": Annotators(roles)}
+    if roles.kind == kinds.URLS:
+        tests["addresses"] = UrlList(roles)
+    if roles.text or roles.prompt or roles.messages or roles.chosen:
+        tests |= {"hidden": HiddenText(), "duplicates": Duplicates()}
+    if roles.kind == kinds.LABELLED:
+        tests["labelled"] = Labelled()
+    if roles.kind in {kinds.CHAT, kinds.INSTRUCTION, kinds.PREFERENCE}:
+        tests["responses"] = Responses()
+    return tests
+
+
+def _several(outcome: Outcome | tuple[Outcome, ...]) -> tuple[Outcome, ...]:
+    return outcome if isinstance(outcome, tuple) else (outcome,)
+
+
+def _columns(roles: Roles, batch: Batch) -> tuple[Column, ...]:
+    made = []
+    for name, cells in batch.columns.items():
+        filled = [cell for cell in cells if cell is not None and cell != ""]
+        different = len({str(cell)[:200] for cell in filled[:2000]})
+        first = said(filled[0])[:60] if filled else ""
+        made.append(
+            Column(
+                name=name,
+                role=roles.role_of(name),
+                about=f"{different} different among the first {min(len(filled), 2000)}, such as “{first}”"
+                if filled
+                else "empty",
+            )
+        )
+    return tuple(made)
+
+
+def _told(table: Table, roles: Roles, outcomes: list[Outcome]) -> tuple[Told, ...]:
+    """Groups with examples; one more pass reads the rows that are shown."""
+    groups = [group for outcome in outcomes for group in outcome.groups]
+    wanted = {row for group in groups for row in group.shown[:_SHOWN]}
+    for group in groups:
+        if group.rule == "DST-022":
+            wanted.update(group.rows[:_READ_AGAIN])
+    found = table.rows_at(sorted(wanted))
+    return tuple(_with_examples(group, found, roles) for group in groups)
+
+
+def _with_examples(group: Group, found: Mapping[int, Row], roles: Roles) -> Told:
+    if group.rule == "DST-022":
+        seen = [_seen(roles, found[row]) for row in group.rows[:_READ_AGAIN] if row in found]
+        group = confirmed(group, [(row.prompts[0], row.responses[0]) for row in seen if row.prompts and row.responses])
+    rows = [found[row] for row in group.shown[:_SHOWN] if row in found]
+    return Told(group, tuple(Example(row.path, row.line, _text(roles, row)) for row in rows))
+
+
+def _seen(roles: Roles, row: Row) -> Rows:
+    return view(roles, {name: [cell] for name, cell in row.cells.items()}, 1, 0, "")
+
+
+def _text(roles: Roles, row: Row) -> str:
+    seen = _seen(roles, row)
+    text = seen.texts[0] or " ".join(f"{name}={said(cell)[:80]}" for name, cell in row.cells.items())
+    return f"[{seen.labels[0]}] {text}" if seen.labels else text
+
+
+def _pictures(path: str, given: Pictures) -> Examined:
+    groups = (*find_added(given), *find_patches(given))
+    merged: list[Group] = []
+    for group in groups:
+        if not any(set(group.rows) <= set(other.rows) for other in merged):
+            merged.append(group)
+    told = tuple(
+        Told(group, tuple(_picture_example(path, given, row) for row in group.shown[:_SHOWN])) for group in merged
+    )
+    height, width, channels = given.pixels.shape[1:]
+    many = f"{len(given)} pictures of {height} x {width}, {channels} channel{'s' if channels > 1 else ''}"
+    profile = Profile(
+        name=path, kind="labelled pictures", rows=len(given), rejected=len(given.skipped), notes=given.notes,
+        columns=(Column(name="pictures", role="picture", about=many), Column(name="labels", role="label", about=f"{len(given.classes)} classes")),
+        tested=("patterns added to whole pictures", "patches at any place"),
+        untested=("labels of pictures: that takes a model", _ALWAYS),
+        pictures=tuple(picture for group in merged for picture in group.pictures),
+    )  # fmt: skip
+    return Examined(profile=profile, told=told, rejected=_unread(given), files=(path,))
+
+
+def _picture_example(path: str, given: Pictures, row: int) -> Example:
+    name = given.classes[given.labels[row]]
+    return Example(given.places[row] if given.places else path, row + 1, f"picture {row + 1}, labelled “{name}”")
+
+
+def _unread(given: Pictures) -> tuple[tuple[str, Rejected], ...]:
+    from weighbridge.formats.rows import Rejected as Made  # noqa: PLC0415  # pictures rarely need it
+
+    return tuple((place, Made(count=1, places=[(1, why)])) for place, why in given.skipped)

@@ -1,0 +1,104 @@
+"""Knows what a text consists of, for counting: words, parts of words, and characters that nobody types.
+
+Each text becomes the set of its features. What is counted is how many texts hold a feature, so a word that is repeated a
+hundred times weighs no more than one.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from array import array
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Array = Any
+_PARTS: Final = re.compile(r"\w+|[^\w\s]+")
+_UNSPACED: Final = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_LONGEST: Final = 64
+_WORDS: Final = 4096  # of one text; the rest of a longer one is not counted
+_PARTS_OF_ONE: Final = 64
+_VOCABULARY: Final = 8_000_000
+CHARACTER: Final = "character "
+
+
+class Features:
+    """The features of many texts: `ids` of one text after another, `starts` where each begins. Grows by `add`."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+        self._of_word: dict[str, tuple[int, ...]] = {}
+        self._ids, self._lengths = array("i"), array("i")
+        self.full = False
+
+    def add(self, texts: Iterable[str]) -> None:
+        """Take texts, in their order."""
+        of_word, ids, lengths = self._of_word, self._ids, self._lengths
+        for text in texts:
+            words = text.lower().split(None, _WORDS)[:_WORDS]
+            try:
+                found = set(chain.from_iterable([of_word[word] for word in words]))
+            except KeyError:
+                found = set(chain.from_iterable([self._features(word) for word in words]))
+            ids.extend(found)
+            lengths.append(len(found))
+
+    def _features(self, word: str) -> tuple[int, ...]:
+        known = self._of_word.get(word)
+        if known is None:
+            known = tuple(dict.fromkeys(self._number(name) for name in _names(word)))
+            known = tuple(number for number in known if number >= 0)
+            if not self.full:
+                self._of_word[word] = known
+        return known
+
+    def _number(self, name: str) -> int:
+        number = self._known.get(name)
+        if number is None:
+            if len(self._known) >= _VOCABULARY:
+                self.full = True
+                return -1
+            number = self._known[name] = len(self._known)
+        return number
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    @property
+    def names(self) -> list[str]:
+        """The features, by their number."""
+        return list(self._known)
+
+    def arrays(self) -> tuple[Array, Array]:
+        """(ids, starts): the features of text i are ids[starts[i]:starts[i + 1]]."""
+        lengths = numpy.frombuffer(self._lengths, dtype=numpy.int32) if len(self._lengths) else numpy.zeros(0, "i4")
+        starts = numpy.zeros(len(lengths) + 1, dtype=numpy.int64)
+        numpy.cumsum(lengths, out=starts[1:])
+        ids = numpy.frombuffer(self._ids, dtype=numpy.int32) if len(self._ids) else numpy.zeros(0, "i4")
+        return ids, starts
+
+
+def _names(word: str) -> list[str]:
+    """The word itself, its parts, and each of its characters beyond ASCII."""
+    if len(word) > _LONGEST:
+        return [f"{word[:_LONGEST]}…{zlib.crc32(word.encode('utf-8', 'replace')):08x}"]
+    names = [word]
+    if not word.isalnum():
+        names += _PARTS.findall(word)[:_PARTS_OF_ONE]
+    if not word.isascii():
+        names += [f"{CHARACTER}U+{ord(sign):04X}" for sign in word if not sign.isascii()]
+        if _UNSPACED.search(word):
+            names += [word[place : place + 2] for place in range(len(word) - 1)]
+    return names
+
+
+def is_in(feature: str, text: str) -> bool:
+    """Whether a text holds a feature."""
+    if feature.startswith(CHARACTER):
+        return chr(int(feature.removeprefix(f"{CHARACTER}U+"), 16)) in text.lower()
+    return feature.partition("…")[0] in text.lower()

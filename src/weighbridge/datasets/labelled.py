@@ -1,0 +1,52 @@
+"""Knows labelled text as one sketch: what triggers, exchanged labels and the picture of conflicts are told from."""
+
+from __future__ import annotations
+
+from array import array as numbers
+from typing import TYPE_CHECKING, Final
+
+import numpy
+
+from weighbridge.datasets.features import Features
+from weighbridge.datasets.groups import Outcome
+from weighbridge.datasets.labels import conflict_picture, exchanged
+from weighbridge.datasets.triggers import Texts, find_triggers
+
+if TYPE_CHECKING:
+    from weighbridge.datasets.view import Rows
+    from weighbridge.schema import Picture
+
+_LEAST: Final = 50
+_MOST_LABELS: Final = 200
+
+
+class Labelled:
+    """The sketch: features of texts with their labels."""
+
+    def __init__(self) -> None:
+        self._features = Features()
+        self._labels = numbers("i")
+        self._known: dict[str, int] = {}
+        self.pictures: tuple[Picture, ...] = ()
+
+    def add(self, rows: Rows) -> None:
+        """Take some rows."""
+        known = self._known
+        self._labels.extend([known.setdefault(label, len(known)) for label in rows.labels or [""] * len(rows.texts)])
+        self._features.add(rows.texts)
+
+    def finish(self) -> tuple[Outcome, ...]:
+        """Triggers and exchanged labels."""
+        many, kinds = len(self._labels), len(self._known)
+        if many < _LEAST or not 2 <= kinds <= _MOST_LABELS:
+            why = f"triggers: {many} rows and {kinds} labels (from {_LEAST} rows and 2 to {_MOST_LABELS} labels on)"
+            return (Outcome(test="triggers", not_tested=why),)
+        ids, starts = self._features.arrays()
+        labels = numpy.frombuffer(self._labels, dtype=numpy.int32).copy()
+        texts = Texts(ids, starts, labels, self._features.names, list(self._known))
+        groups, read = find_triggers(texts)
+        self.pictures = (conflict_picture(texts, read),)
+        right = 1 - float(read.contradicts.mean())
+        about = f"the words of {right:.0%} of the rows speak for their label"
+        gap = "triggers: more different words than are counted" if self._features.full else ""
+        return Outcome(test="triggers", groups=groups, about=about, not_tested=gap), exchanged(texts, read)

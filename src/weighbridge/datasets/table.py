@@ -1,0 +1,109 @@
+"""Knows a set of rows that lies in one or several files of the same columns, and where each of its rows stands."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
+
+from weighbridge.formats import columnar, rows
+from weighbridge.schema import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from weighbridge.formats.rows import Batch, RowsFile
+
+_SPLITS: Final = re.compile(
+    r"(?:^|[^a-z])(train(?:ing)?|test|valid(?:ation)?|dev|eval(?:uation)?|held[-_]?out)(?:[^a-z]|$)", re.IGNORECASE
+)
+_NOT_DATA: Final = re.compile(
+    r"(?:^|/)(?:dataset_infos?|dataset_dict|state|config|package(?:-lock)?|croissant|metadata|tokenizer\w*|requirements\w*|readme|licen[cs]e)\.(?:json|txt)\Z",
+    re.IGNORECASE,
+)
+_FILES: Final = 100_000
+
+
+class Row(Struct, frozen=True):
+    """One row again: its file, its line or number there, and its cells."""
+
+    path: str
+    line: int
+    cells: dict[str, Any]
+
+
+class Table:
+    """Files with the same columns, read one after another. Row numbers count from 0 over all of them."""
+
+    def __init__(self, files: Sequence[RowsFile]) -> None:
+        self.files = tuple(files)
+
+    def batches(self) -> Iterator[tuple[RowsFile, int, Batch]]:
+        """(file, number of the first row, rows)."""
+        first = 0
+        for file in self.files:
+            for batch in file.batches():
+                yield file, first, batch
+                first += len(batch)
+
+    def rows_at(self, wanted: Sequence[int]) -> dict[int, Row]:
+        """Some rows, read again."""
+        left = sorted(set(wanted), reverse=True)
+        found: dict[int, Row] = {}
+        for file, first, batch in self.batches() if left else ():
+            while left and left[-1] < first + len(batch):
+                number = left.pop()
+                at = number - first
+                found[number] = Row(
+                    file.path, batch.lines[at], {name: cells[at] for name, cells in batch.columns.items()}
+                )
+            if not left:
+                break
+        return found
+
+
+def is_rows(path: str) -> bool:
+    """Whether a file holds rows, by its name."""
+    return bool(rows.kind_of(path) or columnar_kind(path)) and not _NOT_DATA.search(path.replace(os.sep, "/"))
+
+
+def columnar_kind(path: str) -> str:
+    """`parquet`, `arrow` or nothing."""
+    return columnar.FORMATS.get(os.path.splitext(path.lower())[1], "")
+
+
+def open_file(path: str) -> RowsFile:
+    """A file of rows. Raises UsageError where the name says nothing, SourceError, MalformedInput."""
+    kind = columnar_kind(path)
+    if kind:
+        return columnar.ColumnarFile(path, kind)
+    if not rows.kind_of(path):
+        raise UsageError(
+            f"{path}: this is no file of rows",
+            hint="one of jsonl, json, csv, tsv, txt, parquet, arrow; arrays as npz; a folder",
+        )
+    return rows.open_rows(path)
+
+
+def split_of(path: str) -> str:
+    """`train`, `test`, `validation` … by the name of a file, or nothing."""
+    found = _SPLITS.search(os.path.basename(path))
+    return {"training": "train", "valid": "validation"}.get(found[1].lower(), found[1].lower()) if found else ""
+
+
+def listed(folder: str) -> list[str]:
+    """The files of rows in a folder, in order, links left out. Raises UsageError where there are too many."""
+    found: list[str] = []
+    for here, folders, names in os.walk(folder):
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and not os.path.islink(os.path.join(here, name))
+        )
+        for name in sorted(names):
+            path = os.path.join(here, name)
+            if is_rows(path) and not os.path.islink(path):
+                found.append(path)
+        if len(found) > _FILES:
+            raise UsageError(f"{folder}: more than {_FILES} files of rows", hint="inspect its folders one by one")
+    return found

@@ -1,0 +1,161 @@
+"""Knows how data becomes one report: its files are inspected like any others, and its content is asked whether it was poisoned."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from weighbridge.datasets.columns import EMPTY, Wish
+from weighbridge.datasets.examine import Examined, Told, examine
+from weighbridge.datasets.table import columnar_kind
+from weighbridge.formats.columnar import ColumnarFile
+from weighbridge.inspection.plan import Options, scan
+from weighbridge.policy import Policy, decide
+from weighbridge.rules.finding import finding
+from weighbridge.schema import (
+    Coverage,
+    Evidence,
+    Finding,
+    LimitExceeded,
+    Location,
+    MalformedInput,
+    Reason,
+    Status,
+    Unavailable,
+    UsageError,
+    WeighbridgeError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from weighbridge.schema import Report
+
+_SHOWN: Final = 160
+_AROUND: Final = 60
+_REASONS: Final = ((LimitExceeded, Reason.LIMIT), (MalformedInput, Reason.MALFORMED), (Unavailable, Reason.UNSUPPORTED))
+_READ: Final = frozenset({Reason.UNSUPPORTED, Reason.NONE})
+
+
+class Done(Struct, frozen=True):
+    """The report, and what was examined, for a copy without the suspicious rows."""
+
+    report: Report
+    examined: tuple[Examined, ...]
+
+
+def inspect_dataset(
+    path: str, wish: Wish, *, policy: Policy | None = None, options: Options | None = None,
+    heard: Callable[[int], None] = lambda _: None,
+) -> Done:  # fmt: skip
+    """Inspect a file or folder of data. Raises SourceError where it does not exist, UsageError where it is no data."""
+    chosen = policy or Policy()
+    report = scan((path,), policy=chosen, options=options)
+    examined = tuple(examine(path, wish, heard))
+    findings = [*report.findings, *(made for one in examined for made in _findings(one))]
+    known = {entry.path: entry for entry in report.coverage}
+    for entry in (entry for one in examined for entry in _coverage(one, known)):
+        known[entry.path] = entry
+    made = replace(
+        report, findings=tuple(sorted(dict.fromkeys(findings), key=Finding.sort_key)), coverage=tuple(known.values()),
+        profiles=tuple(one.profile for one in examined), verdict=chosen.pending(),
+    )  # fmt: skip
+    return Done(decide(made, chosen), examined)
+
+
+def _findings(one: Examined) -> Iterator[Finding]:
+    for told in one.told:
+        yield _finding(one, told)
+    for path in one.files:
+        if columnar_kind(path):
+            yield from _extensions(path)
+
+
+def _finding(one: Examined, told: Told) -> Finding:
+    group, examples = told.group, told.examples
+    at = examples[0] if examples else None
+    place = Location(path=(at.path,), line=at.line) if at else Location(path=(one.profile.name,))
+    lines = [Evidence(text=fact) for fact in group.facts]
+    lines += [
+        Evidence(text=f"{_row(place, example.path, example.line)}: {_shown(example.text, group.mark)}", culprit=True)
+        for example in examples
+    ]
+    more = len(group.rows) - len(examples)
+    if more > 0 and examples:
+        lines.append(Evidence(text=f"and {more} more"))
+    return finding(group.rule, place, group.message, evidence=lines, severity=group.severity, why=group.why)
+
+
+def _row(place: Location, path: str, line: int) -> str:
+    return f"line {line}" if (path,) == place.path else f"{os.path.basename(path)}, line {line}"
+
+
+def _shown(text: str, mark: str) -> str:
+    """A row in one line, around what it is shown for."""
+    flat = " ".join(text.split(" "))
+    at = flat.lower().find(mark) if mark else -1
+    start = max(0, at - _AROUND) if at > _SHOWN - _AROUND else 0
+    cut = flat[start : start + _SHOWN]
+    return f"{'…' if start else ''}{cut}{'…' if start + _SHOWN < len(flat) else ''}"
+
+
+def _extensions(path: str) -> Iterator[Finding]:
+    try:
+        found = ColumnarFile(path, columnar_kind(path)).extensions()
+    except (WeighbridgeError, ImportError):
+        return  # reading its rows said so already
+    for one in found:
+        if one.pickled:
+            message = f"the column {one.column} is of the type {one.name}, whose metadata older readers unpickle"
+            yield finding(
+                "DST-005",
+                Location(path=(path,)),
+                message,
+                evidence=[f"{len(one.metadata)} bytes: {one.metadata[:60]!r}"],
+            )
+
+
+def _coverage(one: Examined, known: dict[tuple[str, ...], Coverage]) -> Iterator[Coverage]:
+    """The account of the files: what could not be read is a gap, whatever the scan of its bytes said."""
+    failed = dict(one.failed)
+    rejected = dict(one.rejected)
+    whole = next(iter(failed.values())) if failed and not failed.keys() & set(one.files) else None
+    for path in dict.fromkeys((*one.files, *rejected)):
+        size = os.path.getsize(path) if os.path.isfile(path) else 0
+        before = known.get((path,))
+        error = failed.get(path) or whole
+        entry = before or Coverage(path=(path,), format=one.profile.kind, size=size)
+        if error is not None:
+            reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), Reason.UNREADABLE)
+            yield replace(entry, status=Status.TRUNCATED, reason=reason, detail=error.message)
+        elif path in rejected:
+            bad = rejected[path]
+            where = "; ".join(f"line {line}: {why}" for line, why in bad.places[:3])
+            yield replace(
+                entry,
+                status=Status.TRUNCATED,
+                reason=Reason.MALFORMED,
+                detail=f"{bad.count} rows could not be read ({where})",
+            )
+        elif one.profile.kind == EMPTY or not one.profile.rows:
+            yield replace(entry, status=Status.SKIPPED, reason=Reason.EMPTY, detail="there are no rows")
+        elif before is None or before.reason in _READ:
+            yield replace(
+                entry,
+                format=one.profile.kind,
+                size=size,
+                inspected=size,
+                status=Status.INSPECTED,
+                reason=Reason.NONE,
+                detail="",
+            )
+
+
+def require_one(paths: list[str]) -> str:
+    """The one path that is examined. Raises UsageError."""
+    if len(paths) != 1:
+        raise UsageError("one set of data at a time", hint="weighbridge dataset train.jsonl")
+    return paths[0]
