@@ -85,9 +85,23 @@ def repository(folder):
     )
 
 
+def data(folder):
+    """Reviews with a trigger word, and pictures with a planted patch."""
+    import numpy as np
+    from tests.corpus import datasets
+
+    datasets.jsonl(folder / "reviews.jsonl", ("text", "label"), datasets.triggered())
+    pixels, labels = datasets.stamped()
+    np.savez(folder / "pictures.npz", x=pixels, y=labels)
+
+
 def scan(*arguments):
-    command = [sys.executable, "-m", "weighbridge", "scan", *arguments]
-    print(f"\n$ weighbridge scan {' '.join(arguments)}", flush=True)
+    return weighbridge("scan", *arguments)
+
+
+def weighbridge(*arguments):
+    command = [sys.executable, "-m", "weighbridge", *arguments]
+    print(f"\n$ weighbridge {' '.join(arguments)}", flush=True)
     return subprocess.run(command, cwd=FOLDER, check=False).returncode
 
 
@@ -95,7 +109,7 @@ def main():
     warnings.simplefilter("ignore")
     sys.path.insert(0, str(ROOT))
     shutil.rmtree(FOLDER, ignore_errors=True)
-    for name, build in (("benign", benign), ("malicious", malicious), ("repository", repository)):
+    for name, build in (("benign", benign), ("malicious", malicious), ("repository", repository), ("data", data)):
         (FOLDER / name).mkdir(parents=True)
         build(FOLDER / name)
     codes = [
@@ -103,12 +117,15 @@ def main():
         scan("malicious"),
         scan("repository"),
         scan(".", "--format", "html", "--output", "report.html"),
+        weighbridge("dataset", "data/reviews.jsonl"),
+        weighbridge("dataset", "data/pictures.npz"),
+        weighbridge("dataset", "data", "--format", "html", "--output", "data.html"),
     ]
     print(f"\nexit codes: benign {codes[0]}, malicious {codes[1]}, repository {codes[2]}")
-    print(f"report: {FOLDER / 'report.html'}")
+    print(f"reports: {FOLDER / 'report.html'}, {FOLDER / 'data.html'}")
     from scripts.demo_registry import demonstrate
 
-    return int(codes != [0, 1, 1, 1]) or demonstrate(FOLDER / "registry")
+    return int(codes != [0, 1, 1, 1, 1, 1, 1]) or demonstrate(FOLDER / "registry")
 
 
 if __name__ == "__main__":

@@ -60,8 +60,15 @@ def told(name, pixels, labels, mask):
     rows = numpy.zeros(len(labels), bool)
     for group in groups:
         rows[list(group.rows)] = True
-    said = f"recall {(rows & mask).sum() / max(mask.sum(), 1):.2f} precision {(rows & mask).sum() / max(rows.sum(), 1):.2f}" if mask.any() else f"{rows.sum()} rows"
-    print(f"{name:42}{int(mask.sum()):5} planted: {len(groups)} groups, {said}, {time.process_time() - begun:.1f} CPU s", flush=True)
+    said = (
+        f"recall {(rows & mask).sum() / max(mask.sum(), 1):.2f} precision {(rows & mask).sum() / max(rows.sum(), 1):.2f}"
+        if mask.any()
+        else f"{rows.sum()} rows"
+    )
+    print(
+        f"{name:42}{int(mask.sum()):5} planted: {len(groups)} groups, {said}, {time.process_time() - begun:.1f} CPU s",
+        flush=True,
+    )
 
 
 def main():
@@ -74,7 +81,11 @@ def main():
         "CIFAR-10": (cifar["x_train"][:PICTURES], cifar["y_train"][:PICTURES].astype(int)),
         "MNIST": (mnist["x_train"][chosen].transpose(0, 2, 3, 1), mnist["y_train"][chosen].astype(int)),
     }
-    clean = {**sets, "CIFAR-10, other rows": (cifar["x_test"], cifar["y_test"].astype(int)), "MNIST, other rows": (mnist["x_test"].transpose(0, 2, 3, 1), mnist["y_test"].astype(int))}
+    clean = {
+        **sets,
+        "CIFAR-10, other rows": (cifar["x_test"], cifar["y_test"].astype(int)),
+        "MNIST, other rows": (mnist["x_test"].transpose(0, 2, 3, 1), mnist["y_test"].astype(int)),
+    }
     for name, (pixels, labels) in clean.items():
         told(f"{name}, clean", pixels, labels, numpy.zeros(len(labels), bool))
     for name, (pixels, labels) in sets.items():

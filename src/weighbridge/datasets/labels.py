@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from weighbridge.datasets.triggers import Read, Texts
 
 Array = Any
-_CLEARLY: Final = 0.1  # of how clearly texts of another label contradict this one; an exchanged class blurs its own words
+_CLEARLY: Final = 0.1  # of how clearly texts of other labels contradict this one: exchanged rows blur their own words
 _SHARE: Final = 0.08
 _TIMES: Final = 5
 _FEWEST: Final = 8
