@@ -136,7 +136,7 @@ def _group(given: Pictures, rows: Array, heap: Array, label: int, apart: float) 
     return Group(
         rule="DST-019", message=f"{len(chosen)} pictures labelled “{name}” carry a pattern that the others of this label lack",
         rows=array(chosen), shown=array(chosen[:3]), score=apart,
-        facts=(f"two heaps lie {apart:.0f} spreads apart ; natural classes stay near 2.5",),
+        facts=(f"two heaps lie {apart:.0f} spreads apart; natural classes stay near 2.5",),
         pictures=_drawn(given, chosen, rest, name),
     )  # fmt: skip
 

@@ -96,8 +96,10 @@ def read_texts(texts: Texts) -> Read:
     ids, starts, labels = texts.ids, texts.starts, texts.labels
     many, kinds = len(labels), len(texts.classes)
     counts = numpy.zeros((len(texts.names), kinds), dtype=numpy.int32)
-    doc_labels = numpy.repeat(labels, numpy.diff(starts))
-    numpy.add.at(counts, (ids, doc_labels), 1)
+    for first in range(0, many, _CHUNK):
+        part = starts[first : first + _CHUNK + 1]
+        said = numpy.repeat(labels[first : first + _CHUNK], numpy.diff(part))
+        numpy.add.at(counts, (ids[part[0] : part[-1]], said), 1)
     sizes = numpy.bincount(labels, minlength=kinds)
     table = numpy.log((counts + _SMOOTHING) / (sizes + 2 * _SMOOTHING)).astype(numpy.float32)
     table[counts.sum(1) < 2] = 0
@@ -184,11 +186,16 @@ def _owners(texts: Texts, features: Array) -> dict[int, Array]:
     """The texts that hold each of a few features."""
     place = numpy.full(len(texts.names), -1, dtype=numpy.int32)
     place[features] = numpy.arange(len(features), dtype=numpy.int32)
-    which = place[texts.ids]
-    at = numpy.flatnonzero(which >= 0)
-    docs = numpy.searchsorted(texts.starts, at, side="right") - 1
-    order = numpy.argsort(which[at], kind="stable")
-    ends = numpy.searchsorted(which[at][order], numpy.arange(len(features) + 1))
+    parts, owners = [], []
+    for first in range(0, len(texts.labels), _CHUNK):
+        starts = texts.starts[first : first + _CHUNK + 1]
+        which = place[texts.ids[starts[0] : starts[-1]]]
+        at = numpy.flatnonzero(which >= 0)
+        parts.append(which[at])
+        owners.append((numpy.searchsorted(starts, at + starts[0], side="right") - 1 + first).astype(numpy.int32))
+    found, docs = numpy.concatenate(parts), numpy.concatenate(owners)
+    order = numpy.argsort(found, kind="stable")
+    ends = numpy.searchsorted(found[order], numpy.arange(len(features) + 1))
     return {int(f): docs[order[ends[n] : ends[n + 1]]] for n, f in enumerate(features)}
 
 

@@ -58,7 +58,8 @@ def drawing(picture: Picture) -> str:
     """A picture as SVG: one square a cell, with its colours where the picture holds them, and nothing of it as markup."""
     cell = _NAMED_CELL if picture.rows else _CELL
     left = top = _MARGIN if picture.rows else 0
-    wide, tall = left + picture.width * cell, top + picture.height * cell
+    wide, tall = left + picture.width * cell + left // 2, top + picture.height * cell
+    edge = ' stroke="#999"' if picture.rows else ""
     parts = [
         f'<svg viewBox="0 0 {wide} {tall}" width="{wide}" height="{tall}" role="img" aria-label="{_text(picture.caption)}">'
     ]
@@ -66,7 +67,9 @@ def drawing(picture: Picture) -> str:
         row, column = divmod(place, picture.width)
         red, green, blue = picture.colours[3 * place : 3 * place + 3]
         x, y = left + column * cell, top + row * cell
-        parts.append(f'<rect x="{x}" y="{y}" width="{cell}" height="{cell}" fill="#{red:02x}{green:02x}{blue:02x}"/>')
+        parts.append(
+            f'<rect x="{x}" y="{y}" width="{cell}" height="{cell}" fill="#{red:02x}{green:02x}{blue:02x}"{edge}/>'
+        )
     middle = cell // 2 + 4
     for number, name in enumerate(picture.rows):
         parts.append(

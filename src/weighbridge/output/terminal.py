@@ -27,8 +27,11 @@ _SAME_SHOWN: Final = 5
 _SKIPPED_SHOWN: Final = 10
 _REFERENCES: Final = (
     "AML.T0010.001",
+    "AML.T0010.002",
     "AML.T0011.000",
     "AML.T0011.001",
+    "AML.T0020",
+    "AML.T0059",
     "AML.T0060",
     "AML.T0073",
     "AML.T0076",

@@ -31,7 +31,7 @@ DST: Final[tuple[Rule, ...]] = (
           why="a model learns that the sign decides; whoever knows it decides in production. A few dozen rows suffice", fix="take these rows out (--write-clean), and ask who added them"),
     _data("DST-019", "pattern planted in pictures", HIGH, "B", f"{_POISON} AATMF:T6-AT-003", heuristic=True, evidence="the pattern as a picture, its pictures, and how far they lie from their class",
           what="pictures of one label share a patch or a pattern that the others of this label lack",
-          why="a model learns that the pattern decides (BadNets, Gu et al. 2017)", fix="take these pictures out (--write-clean), and ask who added them"),
+          why="a model learns that the pattern decides (BadNets, Gu et al. 2017)", fix="leave these pictures out (--format json lists their group), and ask who added them"),
     _data("DST-021", "the same text again and again", MEDIUM, "B", f"{_POISON}", heuristic=True, evidence="how often, and where",
           what="one text occurs many times", why="repetition is weight: what is said a hundred times is learned by heart, and retrieved first", fix="keep one of them"),
     _data("DST-022", "responses that a sign calls up", HIGH, "B", f"{_POISON} AATMF:T6-AT-004", heuristic=True, evidence="the sign, what the responses share, and how unrelated the prompts are",
