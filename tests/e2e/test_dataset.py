@@ -152,3 +152,28 @@ def test_what_is_no_data_is_said(tmp_path, capsys):
     assert code == 2
     assert "no file of rows" in out.err
     assert said(capsys, tmp_path / "missing.jsonl")[0] == 2
+
+
+def test_what_is_too_little_to_test_is_said(tmp_path, capsys):
+    np.savez(tmp_path / "few.npz", x=np.zeros((20, 16, 16), np.uint8), y=np.zeros(20, int))
+    _, found = report(capsys, tmp_path / "few.npz")
+    untested = " ".join(found["profiles"][0]["untested"])
+    assert "fewer than 32 pictures" in untested
+    assert "one label only" in untested
+    _, found = report(capsys, csv_file(tmp_path / "numbers.csv", ("a", "b"), [(n, n * n) for n in range(50)]))
+    assert "only formulas" in " ".join(found["profiles"][0]["untested"])
+
+
+def test_without_the_extra_the_verb_says_what_to_install(tmp_path, capsys, monkeypatch):
+    import sys
+
+    for name in [
+        name
+        for name in sys.modules
+        if name.startswith("weighbridge.datasets") or name == "weighbridge.inspection.dataset"
+    ]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    code, out = said(capsys, jsonl(tmp_path / "train.jsonl", ("text", "label"), reviews()))
+    assert code == 2
+    assert "weighbridge[data]" in out.err

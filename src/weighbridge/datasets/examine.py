@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final, Protocol
 
+import numpy
 from msgspec import Struct
 
 from weighbridge.datasets import columns as kinds
@@ -17,7 +18,7 @@ from weighbridge.datasets.image_files import Pictures, is_picture_folder, read_a
 from weighbridge.datasets.labelled import Labelled
 from weighbridge.datasets.patches import find_patches
 from weighbridge.datasets.responses import Responses, confirmed
-from weighbridge.datasets.spectra import find_added
+from weighbridge.datasets.spectra import LEAST, find_added
 from weighbridge.datasets.table import Table, listed, open_file, split_of
 from weighbridge.datasets.url_lists import UrlList
 from weighbridge.datasets.view import said, view
@@ -175,7 +176,7 @@ def _table(name: str, table: Table, wish: Wish, heard: Callable[[int], None]) ->
         name=name, kind=roles.kind if roles else kinds.EMPTY, rows=rows, rejected=sum(one.count for _, one in rejected),
         files=len(table.files), columns=columns, notes=tuple(dict.fromkeys(note for file in table.files for note in file.notes)),
         tested=tuple(f"{one.test}: {one.about}" if one.about else one.test for one in outcomes if not (one.not_tested and not one.about)),
-        untested=(*(one.not_tested for one in outcomes if one.not_tested), _ALWAYS),
+        untested=(*(one.not_tested for one in outcomes if one.not_tested), *_unasked(roles), _ALWAYS),
         pictures=labelled.pictures if isinstance(labelled, Labelled) else (),
     )  # fmt: skip
     return Examined(
@@ -202,6 +203,16 @@ def _tests(roles: Roles) -> dict[str, Test]:
     if roles.kind in {kinds.CHAT, kinds.INSTRUCTION, kinds.PREFERENCE}:
         tests["responses"] = Responses()
     return tests
+
+
+def _unasked(roles: Roles | None) -> tuple[str, ...]:
+    """What no test here asks of a kind of data."""
+    said = {
+        kinds.TABLE: "numbers and categories: of a table only formulas are looked for",
+        kinds.CORPUS: "poison in texts without labels: nothing says what they should be",
+        kinds.PREFERENCE: "pairs whose preference was reversed",
+    }
+    return (said[roles.kind],) if roles and roles.kind in said else ()
 
 
 def _several(outcome: Outcome | tuple[Outcome, ...]) -> tuple[Outcome, ...]:
@@ -270,10 +281,18 @@ def _pictures(path: str, given: Pictures) -> Examined:
         name=path, kind="labelled pictures", rows=len(given), rejected=len(given.skipped), notes=given.notes,
         columns=(Column(name="pictures", role="picture", about=many), Column(name="labels", role="label", about=f"{len(given.classes)} classes")),
         tested=("patterns added to whole pictures", "patches at any place"),
-        untested=("labels of pictures: that takes a model", _ALWAYS),
+        untested=(*_too_few(given), "labels of pictures: that takes a model", _ALWAYS),
         pictures=tuple(picture for group in merged for picture in group.pictures),
     )  # fmt: skip
     return Examined(profile=profile, told=told, rejected=_unread(given), files=(path,))
+
+
+def _too_few(given: Pictures) -> tuple[str, ...]:
+    sizes = numpy.bincount(given.labels, minlength=len(given.classes))
+    small = [name for name, size in zip(given.classes, sizes, strict=True) if size < LEAST]
+    alone = ("patches: there is one label only, so nothing can be said against it",) if len(given.classes) < 2 else ()
+    few = f"patterns added to pictures of {len(small)} labels with fewer than {LEAST} pictures: {', '.join(small[:5])}"
+    return (*alone, few) if small else alone
 
 
 def _picture_example(path: str, given: Pictures, row: int) -> Example:

@@ -25,6 +25,7 @@ _FREQUENCIES: Final = 2
 _ROUNDS: Final = 12
 _SAMPLE: Final = 4000
 _FEWEST: Final = 8
+LEAST: Final = 32  # pictures of a class, for it to be looked at
 _APART: Final = 5.0
 _SMALL: Final = 16  # pixels on a side: below, nature has two heaps as well (the two ways to write a 1)
 _APART_SMALL: Final = 10.0
@@ -39,7 +40,7 @@ def find_added(given: Pictures) -> tuple[Group, ...]:
     power, mean = _usual(pixels)
     for label in range(len(given.classes)):
         rows = numpy.flatnonzero(given.labels == label)
-        if len(rows) >= 4 * _FEWEST:
+        if len(rows) >= LEAST:
             groups += _in_class(given, pixels, rows, label, power, mean)
     return tuple(groups)
 

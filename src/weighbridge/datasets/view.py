@@ -28,7 +28,6 @@ class Rows(Struct, frozen=True, kw_only=True):
     labels: list[str] | None = None
     prompts: list[str] | None = None
     responses: list[str] | None = None
-    others: list[str] | None = None
     cells: Mapping[str, list[Any]] = {}
 
 
@@ -55,7 +54,6 @@ def view(roles: Roles, cells: Mapping[str, list[Any]], count: int, first: int, s
             texts=_joined((prompts, chosen, rejected)),
             prompts=prompts,
             responses=chosen,
-            others=rejected,
             cells=cells,
         )
     if roles.kind == kinds.INSTRUCTION:

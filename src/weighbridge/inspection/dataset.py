@@ -141,7 +141,12 @@ def _coverage(one: Examined, known: dict[tuple[str, ...], Coverage]) -> Iterator
                 detail=f"{bad.count} rows could not be read ({where})",
             )
         elif one.profile.kind == EMPTY or not one.profile.rows:
-            yield replace(entry, status=Status.SKIPPED, reason=Reason.EMPTY, detail="there are no rows")
+            yield replace(
+                entry,
+                status=Status.SKIPPED,
+                reason=Reason.EMPTY,
+                detail="nothing is in its cells" if one.profile.rows else "there are no rows",
+            )
         elif before is None or before.reason in _READ:
             yield replace(
                 entry,
