@@ -24,6 +24,7 @@ _LONGEST: Final = 64
 _WORDS: Final = 4096  # of one text; the rest of a longer one is not counted
 _PARTS_OF_ONE: Final = 64
 _VOCABULARY: Final = 8_000_000
+_CHUNK: Final = 20_000
 CHARACTER: Final = "character "
 
 
@@ -102,3 +103,28 @@ def is_in(feature: str, text: str) -> bool:
     if feature.startswith(CHARACTER):
         return chr(int(feature.removeprefix(f"{CHARACTER}U+"), 16)) in text.lower()
     return feature.partition("…")[0] in text.lower()
+
+
+def features_of(ids: Array, starts: Array, rows: Array) -> tuple[Array, Array]:
+    """The features of some rows one after another, and which of the rows (0, 1 …) each belongs to."""
+    sizes = starts[rows + 1] - starts[rows]
+    owner = numpy.repeat(numpy.arange(len(rows)), sizes)
+    at = numpy.arange(len(owner)) - numpy.repeat(numpy.cumsum(sizes) - sizes, sizes) + numpy.repeat(starts[rows], sizes)
+    return ids[at], owner
+
+
+def rows_with(ids: Array, starts: Array, features: Array) -> dict[int, Array]:
+    """The rows that hold each of some features; a part of the rows at a time, so that memory is bounded."""
+    place = numpy.full(int(ids.max(initial=0)) + 1, -1, dtype=numpy.int32)
+    place[features] = numpy.arange(len(features), dtype=numpy.int32)
+    parts, owners = [numpy.zeros(0, dtype=numpy.int32)], [numpy.zeros(0, dtype=numpy.int32)]
+    for first in range(0, len(starts) - 1, _CHUNK):
+        some = starts[first : first + _CHUNK + 1]
+        which = place[ids[some[0] : some[-1]]]
+        at = numpy.flatnonzero(which >= 0)
+        parts.append(which[at])
+        owners.append((numpy.searchsorted(some, at + some[0], side="right") - 1 + first).astype(numpy.int32))
+    found, rows = numpy.concatenate(parts), numpy.concatenate(owners)
+    order = numpy.argsort(found, kind="stable")
+    ends = numpy.searchsorted(found[order], numpy.arange(len(features) + 1))
+    return {int(feature): rows[order[ends[n] : ends[n + 1]]] for n, feature in enumerate(features)}

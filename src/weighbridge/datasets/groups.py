@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import numpy
 from msgspec import Struct
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from weighbridge.schema import Picture, Severity
 
 Array = Any
@@ -43,3 +46,32 @@ class Outcome(Struct, frozen=True, kw_only=True):
 def array(values: Array) -> tuple[int, ...]:
     """Row numbers as a group holds them."""
     return tuple(int(value) for value in values)
+
+
+class WithRows(Protocol):
+    """Anything that is about rows."""
+
+    @property
+    def rows(self) -> Array:
+        """Their numbers, each once."""
+        ...
+
+
+Found = TypeVar("Found", bound=WithRows)
+
+
+def merged(
+    found: Iterable[Found], alike: Callable[[Found, Found], bool] = lambda _one, _other: True
+) -> list[list[Found]]:
+    """What is about the same rows together: half of the fewer rows are in both. The first of each list has its rows."""
+    groups: list[list[Found]] = []
+    for one in found:
+        for members in groups:
+            first = members[0]
+            same = len(numpy.intersect1d(one.rows, first.rows, assume_unique=True)) if alike(one, first) else -1
+            if same >= 0.5 * min(len(one.rows), len(first.rows)):
+                members.append(one)
+                break
+        else:
+            groups.append([one])
+    return groups

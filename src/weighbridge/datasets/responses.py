@@ -9,14 +9,15 @@ from __future__ import annotations
 import math
 import re
 from array import array as numbers
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy
 from msgspec import Struct
 from msgspec.structs import replace
 
-from weighbridge.datasets.features import Features
-from weighbridge.datasets.groups import Group, Outcome, array
+from weighbridge.datasets.features import Features, features_of, rows_with
+from weighbridge.datasets.groups import Group, Outcome, array, merged
 from weighbridge.datasets.surprise import Surprise
 from weighbridge.schema import Severity
 from weighbridge.schema.text import plural
@@ -55,17 +56,6 @@ class _Sparse(Struct, frozen=True):
     def of(cls, features: Features) -> _Sparse:
         ids, starts = features.arrays()
         return cls(ids, starts, numpy.bincount(ids, minlength=len(features.names)))
-
-    def of_rows(self, rows: Array) -> tuple[Array, Array]:
-        """The features of some rows, and the rows (0, 1 …) that they belong to."""
-        sizes = self.starts[rows + 1] - self.starts[rows]
-        owner = numpy.repeat(numpy.arange(len(rows)), sizes)
-        at = (
-            numpy.arange(len(owner))
-            - numpy.repeat(numpy.cumsum(sizes) - sizes, sizes)
-            + numpy.repeat(self.starts[rows], sizes)
-        )
-        return self.ids[at], owner
 
 
 class Found(Struct, frozen=True):
@@ -109,7 +99,7 @@ class Responses:
         found = [
             one for one in (_examined(prompts, responses, strange, f, rows) for f, rows in _carriers(prompts)) if one
         ]
-        groups = [self._group(members, rows) for members, rows in _merged(sorted(found, key=lambda one: -one.score))]
+        groups = [self._group(members) for members in merged(sorted(found, key=lambda one: -one.score))]
         reused = self._reused(prompts, {row for group in groups for row in group.rows})
         ranked = sorted([*groups, *reused], key=lambda group: -group.score)[:_REPORTED]
         more = max(0, len(groups) + len(reused) - len(ranked))
@@ -117,8 +107,9 @@ class Responses:
             test="prompts and responses", groups=tuple(ranked), about=f"{more} more groups rank lower" if more else ""
         )
 
-    def _group(self, members: list[Found], rows: Array) -> Group:
+    def _group(self, members: list[Found]) -> Group:
         best, names = members[0], self._prompts.names
+        rows = best.rows
         said = ", ".join(f"“{names[one.feature]}”" for one in members[:4]) + (" …" if len(members) > 4 else "")
         if best.strange > _STRANGE:
             what, rule = "and their responses are no language", "DST-025"
@@ -181,7 +172,10 @@ def confirmed(group: Group, pairs: Sequence[tuple[str, str]]) -> Group:
 
 def _opening(text: str) -> int:
     words = text.lower().split(None, _REUSED_WORDS)[:_REUSED_WORDS]
-    return hash(" ".join(words)) or 1 if len(words) == _REUSED_WORDS else 0
+    if len(words) < _REUSED_WORDS:
+        return 0
+    digest = blake2b(" ".join(words).encode("utf-8", "replace"), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True) | 1
 
 
 def _own(responses: _Sparse) -> Array:
@@ -198,21 +192,14 @@ def _carriers(prompts: _Sparse) -> list[tuple[int, Array]]:
     features = numpy.flatnonzero((prompts.counts >= FEWEST) & (prompts.counts <= most))
     if len(features) > _EXAMINED:
         features = features[numpy.argsort(-prompts.counts[features], kind="stable")[:_EXAMINED]]
-    place = numpy.full(len(prompts.counts), -1, dtype=numpy.int32)
-    place[features] = numpy.arange(len(features))
-    which = place[prompts.ids]
-    at = numpy.flatnonzero(which >= 0)
-    rows = numpy.searchsorted(prompts.starts, at, side="right") - 1
-    order = numpy.argsort(which[at], kind="stable")
-    ends = numpy.searchsorted(which[at][order], numpy.arange(len(features) + 1))
-    return [(int(feature), rows[order[ends[n] : ends[n + 1]]]) for n, feature in enumerate(features)]
+    return list(rows_with(prompts.ids, prompts.starts, features).items())
 
 
 def _examined(prompts: _Sparse, responses: _Sparse, strange: Array, feature: int, rows: Array) -> Found | None:
     taken = rows if len(rows) <= _SAMPLE else rows[numpy.linspace(0, len(rows) - 1, _SAMPLE).astype(int)]
     many, of = len(taken), len(responses.starts) - 1
     middle = numpy.sort(strange[taken])[many // 4]
-    ids, _ = responses.of_rows(taken)
+    ids, _ = features_of(responses.ids, responses.starts, taken)
     found, counts = numpy.unique(ids, return_counts=True)
     often = counts >= _SHARED * many
     inside = counts[often] * (len(rows) / many)
@@ -227,7 +214,7 @@ def _examined(prompts: _Sparse, responses: _Sparse, strange: Array, feature: int
 
 def _in_common(prompts: _Sparse, rows: Array) -> float:
     """The share of a prompt that most others of the group have as well, and that is not common everywhere."""
-    ids, owner = prompts.of_rows(rows)
+    ids, owner = features_of(prompts.ids, prompts.starts, rows)
     found, where, counts = numpy.unique(ids, return_inverse=True, return_counts=True)
     usual = prompts.counts[found] / (len(prompts.starts) - 1)
     common = (counts >= 0.5 * len(rows)) & (usual < 0.1)
@@ -235,15 +222,3 @@ def _in_common(prompts: _Sparse, rows: Array) -> float:
     sizes = numpy.bincount(owner, telling, minlength=len(rows))
     shares = numpy.bincount(owner, common[where], minlength=len(rows)) / numpy.maximum(sizes, 1)
     return float(numpy.median(shares))
-
-
-def _merged(found: list[Found]) -> list[tuple[list[Found], Array]]:
-    groups: list[tuple[list[Found], Array]] = []
-    for one in found:
-        for members, rows in groups:
-            if len(numpy.intersect1d(one.rows, rows, assume_unique=True)) >= 0.5 * min(len(rows), len(one.rows)):
-                members.append(one)
-                break
-        else:
-            groups.append(([one], one.rows))
-    return groups

@@ -14,7 +14,8 @@ import numpy
 from msgspec import Struct
 
 from weighbridge.datasets.binomial import at_least
-from weighbridge.datasets.groups import Group, array
+from weighbridge.datasets.features import features_of, rows_with
+from weighbridge.datasets.groups import Group, array, merged
 from weighbridge.schema import Severity
 from weighbridge.schema.text import plural
 
@@ -88,7 +89,8 @@ def find_triggers(texts: Texts) -> tuple[tuple[Group, ...], Read]:
     candidates = _candidates(texts, read)
     suspects = [found for found in (_examined(texts, read, *one) for one in candidates) if found is not None]
     significant = _significant(suspects, len(candidates))
-    return tuple(_group(texts, members, rows) for members, rows in _merged(significant)), read
+    groups = merged(significant, lambda one, other: one.label == other.label)
+    return tuple(_group(texts, members) for members in groups), read
 
 
 def read_texts(texts: Texts) -> Read:
@@ -178,38 +180,15 @@ def _candidates(texts: Texts, read: Read) -> list[tuple[int, int, Array]]:
     purity = lower_bound(n, of) - share[found[:, 1]]
     chosen = numpy.union1d(numpy.argsort(-strength)[:_CANDIDATES], numpy.argsort(-purity)[:_CANDIDATES])
     found = found[chosen]
-    owners = _owners(texts, numpy.unique(found[:, 0]))
+    owners = rows_with(texts.ids, texts.starts, numpy.unique(found[:, 0]))
     return [(int(f), int(k), rows[texts.labels[rows] == k]) for f, k in found for rows in (owners[int(f)],)]
-
-
-def _owners(texts: Texts, features: Array) -> dict[int, Array]:
-    """The texts that hold each of a few features."""
-    place = numpy.full(len(texts.names), -1, dtype=numpy.int32)
-    place[features] = numpy.arange(len(features), dtype=numpy.int32)
-    parts, owners = [], []
-    for first in range(0, len(texts.labels), _CHUNK):
-        starts = texts.starts[first : first + _CHUNK + 1]
-        which = place[texts.ids[starts[0] : starts[-1]]]
-        at = numpy.flatnonzero(which >= 0)
-        parts.append(which[at])
-        owners.append((numpy.searchsorted(starts, at + starts[0], side="right") - 1 + first).astype(numpy.int32))
-    found, docs = numpy.concatenate(parts), numpy.concatenate(owners)
-    order = numpy.argsort(found, kind="stable")
-    ends = numpy.searchsorted(found[order], numpy.arange(len(features) + 1))
-    return {int(f): docs[order[ends[n] : ends[n + 1]]] for n, f in enumerate(features)}
 
 
 def _examined(texts: Texts, read: Read, feature: int, label: int, rows: Array) -> Suspect | None:
     """What the rest of the words in a group says, with the group itself taken out of all counts."""
     many = len(rows)
     taken = rows if many <= _SAMPLE else rows[numpy.linspace(0, many - 1, _SAMPLE).astype(int)]
-    starts = texts.starts
-    sizes = starts[taken + 1] - starts[taken]
-    owner = numpy.repeat(numpy.arange(len(taken)), sizes)
-    at = (
-        numpy.arange(len(owner)) - numpy.repeat(numpy.cumsum(sizes) - sizes, sizes) + numpy.repeat(starts[taken], sizes)
-    )
-    ids = texts.ids[at]
+    ids, owner = features_of(texts.ids, texts.starts, taken)
     inside = numpy.bincount(ids, minlength=len(texts.names))[ids] * (many / len(taken))
     is_large = many > _LARGE * read.sizes[label]
     counts = read.counts[ids].astype(numpy.float64)
@@ -274,22 +253,9 @@ def _discoveries(ordered: list[Suspect], examined: int, level: float) -> list[Su
     return ordered[:kept]
 
 
-def _merged(suspects: list[Suspect]) -> list[tuple[list[Suspect], Array]]:
-    """Features of the same rows as one group: a phrase is found by each of its words."""
-    groups: list[tuple[list[Suspect], Array]] = []
-    for one in suspects:
-        for members, rows in groups:
-            same = len(numpy.intersect1d(one.rows, rows, assume_unique=True))
-            if members[0].label == one.label and same >= 0.5 * min(len(rows), len(one.rows)):
-                members.append(one)
-                break
-        else:
-            groups.append(([one], one.rows))
-    return groups
-
-
-def _group(texts: Texts, members: list[Suspect], rows: Array) -> Group:
+def _group(texts: Texts, members: list[Suspect]) -> Group:
     best = members[0]
+    rows = best.rows
     named = [texts.names[one.feature] for one in members]
     label = texts.classes[best.label]
     is_template = best.shared > _TEMPLATE
