@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from weighbridge.output.compared import SHOWN, comparison_lines, proof_line
-from weighbridge.output.profiles import profile_lines
 from weighbridge.output.words import summary
 from weighbridge.schema import Outcome, Severity, Status
 from weighbridge.schema.text import plural, printable
@@ -113,6 +112,10 @@ class Terminal:
             yield ""
 
     def _profiles(self, report: Report) -> Iterator[str]:
+        if not report.profiles:
+            return
+        from weighbridge.output.profiles import profile_lines  # noqa: PLC0415  # most reports are about no data
+
         for profile in report.profiles:
             yield from profile_lines(profile)
             yield ""
