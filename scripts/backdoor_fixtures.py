@@ -21,7 +21,8 @@ from benchmarks.backdoor.attacks import Attack
 from weighbridge.backdoor.inversion import _bytes
 from weighbridge.backdoor.picture import png
 from weighbridge.backdoor.recipes import NETS, train
-from weighbridge.backdoor.references import Power, References, rank
+from weighbridge.backdoor.references import References, rank
+from weighbridge.backdoor.result import Power
 from weighbridge.backdoor.vision import IMAGES, SEARCHES, STEPS
 
 SHIPPED = Path(__file__).parent.parent / "src/weighbridge/backdoor/shipped"

@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 import torch
 from msgspec import Struct
 
-from weighbridge.backdoor.inversion import Trigger, masked, verified
+from weighbridge.backdoor.inversion import masked, verified
 from weighbridge.backdoor.models import Classifier, open_classifier
 from weighbridge.backdoor.pixels import settle_pixels
 from weighbridge.backdoor.references import Ranked, References, find_references, rank
-from weighbridge.backdoor.result import ALWAYS_UNTESTED, Measured, Result, Shown, Test, Verdict
+from weighbridge.backdoor.result import ALWAYS_UNTESTED, Result, Test, Trigger, Verdict
 from weighbridge.backdoor.samples import Samples, noise, read_samples
 from weighbridge.backdoor.threads import one_thread
 from weighbridge.backdoor.vision import IMAGES, NAMES, Looked, chosen, look, work
@@ -83,7 +82,7 @@ def _examined(wish: Wish, said: Callable[[str], None], told: Callable[[float], N
             seconds = work(model)
         said(f"{model.about}, {model.classes} classes; {pixels}; about {duration(seconds)} of searching")
         _affordable(seconds, wish.budget)
-        images, labels = torch.from_numpy(samples.images), None
+        images = torch.from_numpy(samples.images)
         labels = torch.from_numpy(samples.labels) if samples.labels is not None else None
         x = chosen(model, images, labels)
         looked = _searched(model, x, wish, told)
@@ -108,8 +107,8 @@ def _examined(wish: Wish, said: Callable[[str], None], told: Callable[[float], N
             Test(name=name, about=_ABOUT[name], value=looked.scores.values[at], p_value=ranked.each[at] if ranked else None)
             for at, name in enumerate(NAMES)
         ),
-        trigger=_shown(trigger), alarms=references.alarms if references else (0, 0),
-        power=tuple(Measured(attack=one.attack, found=one.found, of=one.of) for one in references.power) if references else (),
+        trigger=trigger, alarms=references.alarms if references else (0, 0),
+        power=references.power if references else (),
         untested=tuple(_untested(looked, samples)), seconds=time.process_time() - begun,
     )  # fmt: skip
 
@@ -156,7 +155,7 @@ def open_like(path: str, model: Classifier) -> Classifier:
 
 
 def _unseen(images: torch.Tensor, used: torch.Tensor) -> torch.Tensor:
-    """Images that no search has seen; those that were searched on where there are no others."""
+    """Images that no search has seen."""
     flat = {row.numpy().tobytes() for row in used}
     left = [at for at in range(len(images)) if images[at].numpy().tobytes() not in flat]
     return images[left[:_UNSEEN]]
@@ -243,16 +242,8 @@ def _untested(looked: Looked, samples: Samples) -> list[str]:
     return [*found, *ALWAYS_UNTESTED]
 
 
-def _shown(trigger: Trigger | None) -> Shown | None:
-    return Shown(**msgspec.structs.asdict(trigger)) if trigger else None
-
-
 def duration(seconds: float) -> str:
     """Seconds as people say them."""
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 90
-        else f"{seconds / 60:.0f} min"
-        if seconds < 5400
-        else f"{seconds / 3600:.1f} h"
-    )
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy
 import torch
-from msgspec import Struct
 from torch import Tensor
 from torch.nn import functional
 
 from weighbridge.backdoor.picture import png
+from weighbridge.backdoor.result import Trigger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,30 +22,6 @@ if TYPE_CHECKING:
 
 _STEPS: Final = 120
 _WANTED: Final = 0.95
-
-
-class Trigger(Struct, frozen=True, kw_only=True):
-    """A recovered trigger.
-
-    How it is put on images, to which class it leads (-1: away from the right one), of which source
-    class (-1: any), on how many unseen images it works and of how many, its size (L2) and the pixels that it covers.
-    """
-
-    kind: str
-    target: int
-    source: int
-    works: int
-    of: int
-    transfers: float | None
-    size: float
-    pixels: int
-    picture: bytes
-    stamped: bytes
-
-    @property
-    def success(self) -> float:
-        """The share of unseen images that it turns."""
-        return self.works / self.of if self.of else 0.0
 
 
 def masked(model: Classifier, x: Tensor, target: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -84,12 +60,21 @@ def verified(
     if others and len(held):
         transfers = max(float(_turned(other, held, stamped, target).float().mean()) for other in others)
     shown = (change * mask if mask is not None else 0.5 + change).clamp(0, 1)
+    kind, pixels, size = _covered(change, mask, unseen.mean(0))
     return Trigger(
-        kind="change of all pixels" if mask is None else "patch" if bool((mask > 0.5).any()) else "blend", target=target, source=source, works=works, of=len(held),
-        transfers=transfers, size=float(((change - unseen.mean(0)) * mask if mask is not None else change).norm()),
-        pixels=int((mask > (0.5 if bool((mask > 0.5).any()) else 0.1)).sum()) if mask is not None else int(change.abs().amax(0).gt(0.05).sum()),
+        kind=kind, target=target, source=source, works=works, of=len(held), transfers=transfers, size=size, pixels=pixels,
         picture=png(_bytes(shown)), stamped=png(_bytes(stamped[0] if len(held) else shown)),
     )  # fmt: skip
+
+
+def _covered(change: Tensor, mask: Tensor | None, usual: Tensor) -> tuple[str, int, float]:
+    """What kind of trigger it is, how many pixels it covers, and its size."""
+    if mask is None:
+        return "change of all pixels", int(change.abs().amax(0).gt(0.05).sum()), float(change.norm())
+    size = float(((change - usual) * mask).norm())
+    if bool((mask > 0.5).any()):
+        return "patch", int((mask > 0.5).sum()), size
+    return "blend", int((mask > 0.1).sum()), size
 
 
 def _stamped(x: Tensor, change: Tensor, mask: Tensor | None) -> Tensor:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Struct
 
+from weighbridge.backdoor.result import Power  # noqa: TC001  # decoding reads the annotation
 from weighbridge.backdoor.vision import NAMES, SEARCHES, STEPS
 from weighbridge.schema import SourceError, UsageError
 
@@ -23,14 +24,6 @@ _FOLDER: Final = os.path.join(os.path.dirname(__file__), "shipped")
 _ENDS: Final = ".references.json"
 _LEAST: Final = 5
 _FLOOR: Final = 0.05  # of the spread of a logarithm: references that agree by chance do not make everything suspicious
-
-
-class Power(Struct, frozen=True, kw_only=True):
-    """How much of known backdoors was found by these references, at p below 0.05, and how many clean models were suspected."""
-
-    attack: str
-    found: int
-    of: int
 
 
 class References(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

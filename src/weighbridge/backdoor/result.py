@@ -30,8 +30,13 @@ class Test(Struct, frozen=True, kw_only=True):
     p_value: float | None = None
 
 
-class Shown(Struct, frozen=True, kw_only=True):
-    """A recovered trigger, with pictures as PNG: the trigger alone, and on one of the samples."""
+class Trigger(Struct, frozen=True, kw_only=True):
+    """A recovered trigger.
+
+    How it is put on images, to which class it leads (-1: away from the right one), of which source
+    class (-1: any), on how many unseen images it works and of how many, its size (L2) and the pixels that it covers.
+    Pictures as PNG: the trigger alone, and on one of the samples. `transfers` is the share that it turns on clean models.
+    """
 
     kind: str
     target: int
@@ -44,9 +49,14 @@ class Shown(Struct, frozen=True, kw_only=True):
     stamped: bytes
     transfers: float | None = None
 
+    @property
+    def success(self) -> float:
+        """The share of unseen images that it turns."""
+        return self.works / self.of if self.of else 0.0
 
-class Measured(Struct, frozen=True, kw_only=True):
-    """How many known backdoors of a kind these tests found, of how many."""
+
+class Power(Struct, frozen=True, kw_only=True):
+    """How many known backdoors of a kind these tests found at p below 0.05, of how many."""
 
     attack: str
     found: int
@@ -54,7 +64,7 @@ class Measured(Struct, frozen=True, kw_only=True):
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    """Everything about one tested model. `reasons` are sentences; `untested` says what nobody looked for, and why."""
+    """Everything about one tested model. `untested` says what nobody looked for, and why."""
 
     model: str
     digest: str
@@ -67,8 +77,8 @@ class Result(Struct, frozen=True, kw_only=True):
     pixels: str = ""
     samples: str = ""
     tests: tuple[Test, ...] = ()
-    trigger: Shown | None = None
-    power: tuple[Measured, ...] = ()
+    trigger: Trigger | None = None
+    power: tuple[Power, ...] = ()
     alarms: tuple[int, int] = (0, 0)
     untested: tuple[str, ...] = ()
     seconds: float = 0.0

@@ -6,6 +6,7 @@ All numbers are natural logarithms of sizes (L2, pixels from 0 to 1): the smalle
 from __future__ import annotations
 
 import math
+import time
 from typing import TYPE_CHECKING, Final
 
 import torch
@@ -36,7 +37,6 @@ class Scores(Struct, frozen=True, kw_only=True):
 
     values: tuple[float, ...]
     target: int
-    source: int
     outlier: float
     sizes: tuple[float, ...]
     shortlist: tuple[int, ...]
@@ -71,8 +71,6 @@ def chosen(model: Classifier, images: Tensor, labels: Tensor | None, count: int 
 
 def look(model: Classifier, x: Tensor, *, seed: int = 0, told: Callable[[float], None] = lambda _: None) -> Looked:
     """Search a model on images that it gets right. `told` is called with the share of the work that is done."""
-    import time  # noqa: PLC0415
-
     begun, total, done = time.process_time(), sum(STEPS), 0
 
     def step() -> None:
@@ -91,11 +89,10 @@ def look(model: Classifier, x: Tensor, *, seed: int = 0, told: Callable[[float],
     )
     begin = torch.where(begin.flatten(1).norm(dim=1).reshape(-1, 1, 1, 1) > 0, begin, torch.full_like(begin, 0.1))
     by_pair = paired(model, x, pairs, begin, steps=STEPS[2], seed=seed, told=step)
-    smallest = int(by_pair.sizes.argmin())
     logs = toward.sizes.log()
     scores = Scores(
         values=(float(logs.min()), float(away.sizes.log()[0]), float(by_pair.sizes.log().min())),
-        target=int(shortlist[int(logs.argmin())]), source=int(pairs[smallest, 0]), outlier=_outlier(toward.sizes),
+        target=int(shortlist[int(logs.argmin())]), outlier=_outlier(toward.sizes),
         sizes=tuple(round(float(one), 4) for one in toward.sizes), shortlist=tuple(shortlist.tolist()), classes=model.classes,
         seconds=time.process_time() - begun,
     )  # fmt: skip
@@ -122,8 +119,8 @@ def _outlier(sizes: Tensor) -> float:
     return max(0.0, float((middle - sizes.min()) / spread.clamp_min(1e-6)))
 
 
-def work(model: Classifier, images: int = IMAGES) -> float:
+def work(model: Classifier) -> float:
     """How many seconds `look` takes here, about."""
     classes = min(model.classes, TARGETS)
-    rows = STEPS[1] * images + STEPS[0] * images * classes + STEPS[2] * images * classes
+    rows = IMAGES * (STEPS[1] + (STEPS[0] + STEPS[2]) * classes)
     return model.seconds() * math.ceil(rows / 32)

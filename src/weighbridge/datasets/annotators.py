@@ -81,12 +81,12 @@ def _habits(given: Answers, truth: Array, many: int, kinds: int) -> Array:
 
 
 def _upper(given: Answers, truth: Array, many: int, kinds: int) -> Array:
-    """The upper end of an interval for balanced skill, each item's truth as the others see it."""
-    others = truth[given.items] * 1.0
+    """The upper end of an interval for balanced skill."""
+    likely = truth[given.items]
     seen = numpy.zeros((many, kinds))
     right = numpy.zeros((many, kinds))
-    numpy.add.at(seen, given.workers, others)
-    numpy.add.at(right, (given.workers, given.labels), others[numpy.arange(len(given.labels)), given.labels])
+    numpy.add.at(seen, given.workers, likely)
+    numpy.add.at(right, (given.workers, given.labels), likely[numpy.arange(len(given.labels)), given.labels])
     share = (right + 0.5) / (seen + 1)
     spread = share * (1 - share) / (seen + 1)
     counted = seen >= 1

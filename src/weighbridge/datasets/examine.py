@@ -22,6 +22,7 @@ from weighbridge.datasets.spectra import LEAST, find_added
 from weighbridge.datasets.table import Table, listed, open_file, split_of
 from weighbridge.datasets.url_lists import UrlList
 from weighbridge.datasets.view import said, view
+from weighbridge.formats.rows import Rejected
 from weighbridge.schema import Column, Profile, UsageError, WeighbridgeError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from weighbridge.datasets.groups import Group, Outcome
     from weighbridge.datasets.table import Row
     from weighbridge.datasets.view import Rows
-    from weighbridge.formats.rows import Batch, Rejected, RowsFile
+    from weighbridge.formats.rows import Batch, RowsFile
 
 _READ_AGAIN: Final = 60
 _SHOWN: Final = 3
@@ -301,6 +302,4 @@ def _picture_example(path: str, given: Pictures, row: int) -> Example:
 
 
 def _unread(given: Pictures) -> tuple[tuple[str, Rejected], ...]:
-    from weighbridge.formats.rows import Rejected as Made  # noqa: PLC0415  # pictures rarely need it
-
-    return tuple((place, Made(count=1, places=[(1, why)])) for place, why in given.skipped)
+    return tuple((place, Rejected(count=1, places=[(1, why)])) for place, why in given.skipped)

@@ -50,8 +50,9 @@ class HiddenText:
         for number, text in enumerate(rows.texts, rows.first):
             if not text.isascii() and _ANY.search(text):
                 self._look(number, text)
-            if "<" in text and _HTML.search(text):
-                self._note("markup", number, _HTML.search(text)[0][:200])  # type: ignore[index]
+            found = _HTML.search(text) if "<" in text else None
+            if found:
+                self._note("markup", number, found[0][:200])
 
     def _look(self, number: int, text: str) -> None:
         for found in _TAGS.finditer(text):

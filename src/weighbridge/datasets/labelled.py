@@ -9,7 +9,7 @@ import numpy
 
 from weighbridge.datasets.features import Features
 from weighbridge.datasets.groups import Outcome
-from weighbridge.datasets.labels import conflict_picture, exchanged
+from weighbridge.datasets.labels import conflict_picture, conflicts, exchanged
 from weighbridge.datasets.triggers import Texts, find_triggers
 
 if TYPE_CHECKING:
@@ -45,8 +45,9 @@ class Labelled:
         labels = numpy.frombuffer(self._labels, dtype=numpy.int32).copy()
         texts = Texts(ids, starts, labels, self._features.names, list(self._known))
         groups, read = find_triggers(texts)
-        self.pictures = (conflict_picture(texts, read),)
+        table = conflicts(texts, read)
+        self.pictures = (conflict_picture(texts, read, table),)
         right = 1 - float(read.contradicts.mean())
         about = f"the words of {right:.0%} of the rows speak for their label"
         gap = "triggers: more different words than are counted" if self._features.full else ""
-        return Outcome(test="triggers", groups=groups, about=about, not_tested=gap), exchanged(texts, read)
+        return Outcome(test="triggers", groups=groups, about=about, not_tested=gap), exchanged(texts, read, table)

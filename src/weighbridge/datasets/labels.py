@@ -39,9 +39,8 @@ def conflicts(texts: Texts, read: Read) -> Array:
     return table
 
 
-def exchanged(texts: Texts, read: Read) -> Outcome:
-    """Pairs of classes with far more exchanged labels than the others have."""
-    table = conflicts(texts, read)
+def exchanged(texts: Texts, read: Read, table: Array) -> Outcome:
+    """Pairs of classes with far more exchanged labels than the others have; `table` is that of `conflicts`."""
     kinds = len(texts.classes)
     if kinds < 3:
         return Outcome(
@@ -77,9 +76,9 @@ def _about(table: Array, read: Read) -> str:
     return f"{int(table.sum())} rows clearly read as another label ({table.sum() / max(1, read.sizes.sum()):.1%})"
 
 
-def conflict_picture(texts: Texts, read: Read) -> Picture:
-    """The table of conflicts as a picture: the darker, the larger the share of a label's rows."""
-    table = conflicts(texts, read)[:_DRAWN, :_DRAWN]
+def conflict_picture(texts: Texts, read: Read, table: Array) -> Picture:
+    """The table of `conflicts` as a picture: the darker, the larger the share of a label's rows."""
+    table = table[:_DRAWN, :_DRAWN]
     shares = table / numpy.maximum(read.sizes[:_DRAWN, None], 1)
     depth = numpy.clip(shares / max(0.1, float(shares.max(initial=0))), 0, 1)[..., None]
     colours = (

@@ -94,7 +94,7 @@ class UrlList:
         """What is missing, what is odd, and where most addresses lead."""
         groups = [*self._checked(), *self._oddities()]
         top = ", ".join(f"{host} {count / max(1, self._rows):.0%}" for host, count in self._hosts.most_common(3))
-        about = f"{plural(self._rows, 'address')[:-1]}es at {plural(len(self._hosts), 'host')}; most at {top}"
+        about = f"{self._rows} {'address' if self._rows == 1 else 'addresses'} at {plural(len(self._hosts), 'host')}; most at {top}"
         return Outcome(
             test="addresses", groups=tuple(groups), about=about,
             not_tested="what the addresses hold now, and the age of their domains: nothing is fetched",

@@ -34,39 +34,21 @@ class Rows(Struct, frozen=True, kw_only=True):
 def view(roles: Roles, cells: Mapping[str, list[Any]], count: int, first: int, split: str) -> Rows:
     """The rows of one batch of cells."""
     labels = [said(value) for value in cells.get(roles.label, [None] * count)] if roles.label else None
+    prompts: list[str] | None = None
+    responses: list[str] | None = None
+    parts = [_one(name, cells, count) for name in roles.text]
     if roles.kind == kinds.CHAT:
         pairs = [_turns(value) for value in cells.get(roles.messages, [None] * count)]
         prompts, responses = [prompt for prompt, _ in pairs], [response for _, response in pairs]
-        return Rows(
-            first=first,
-            split=split,
-            texts=_joined((prompts, responses)),
-            prompts=prompts,
-            responses=responses,
-            cells=cells,
-        )
-    if roles.kind == kinds.PREFERENCE:
-        prompts = _texts(roles.prompt, cells, count)
-        chosen, rejected = _one(roles.chosen, cells, count), _one(roles.rejected, cells, count)
-        return Rows(
-            first=first,
-            split=split,
-            texts=_joined((prompts, chosen, rejected)),
-            prompts=prompts,
-            responses=chosen,
-            cells=cells,
-        )
-    if roles.kind == kinds.INSTRUCTION:
+        parts = [prompts, responses]
+    elif roles.kind == kinds.PREFERENCE:
+        prompts, responses = _texts(roles.prompt, cells, count), _one(roles.chosen, cells, count)
+        parts = [prompts, responses, _one(roles.rejected, cells, count)]
+    elif roles.kind == kinds.INSTRUCTION:
         prompts, responses = _texts(roles.prompt, cells, count), _one(roles.response, cells, count)
-        return Rows(
-            first=first,
-            split=split,
-            texts=_joined((prompts, responses)),
-            prompts=prompts,
-            responses=responses,
-            cells=cells,
-        )
-    return Rows(first=first, split=split, texts=_texts(roles.text, cells, count), labels=labels, cells=cells)
+        parts = [prompts, responses]
+    texts = _joined(parts) or [""] * count
+    return Rows(first=first, split=split, texts=texts, labels=labels, prompts=prompts, responses=responses, cells=cells)
 
 
 def said(value: Any) -> str:

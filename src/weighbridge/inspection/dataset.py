@@ -25,7 +25,6 @@ from weighbridge.schema import (
     Reason,
     Status,
     Unavailable,
-    UsageError,
     WeighbridgeError,
 )
 
@@ -95,11 +94,10 @@ def _row(place: Location, path: str, line: int) -> str:
 
 def _shown(text: str, mark: str) -> str:
     """A row in one line, around what it is shown for."""
-    flat = " ".join(text.split(" "))
-    at = flat.lower().find(mark) if mark else -1
+    at = text.lower().find(mark) if mark else -1
     start = max(0, at - _AROUND) if at > _SHOWN - _AROUND else 0
-    cut = flat[start : start + _SHOWN]
-    return f"{'…' if start else ''}{cut}{'…' if start + _SHOWN < len(flat) else ''}"
+    cut = text[start : start + _SHOWN]
+    return f"{'…' if start else ''}{cut}{'…' if start + _SHOWN < len(text) else ''}"
 
 
 def _extensions(path: str) -> Iterator[Finding]:
@@ -157,10 +155,3 @@ def _coverage(one: Examined, known: dict[tuple[str, ...], Coverage]) -> Iterator
                 reason=Reason.NONE,
                 detail="",
             )
-
-
-def require_one(paths: list[str]) -> str:
-    """The one path that is examined. Raises UsageError."""
-    if len(paths) != 1:
-        raise UsageError("one set of data at a time", hint="weighbridge dataset train.jsonl")
-    return paths[0]

@@ -13,7 +13,7 @@ from weighbridge.schema.text import plural, printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from weighbridge.backdoor.result import Shown
+    from weighbridge.backdoor.result import Trigger
 
 _CSS: Final = Path(__file__).with_name("report.css")
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -44,7 +44,7 @@ def to_lines(result: Result) -> Iterator[str]:
         yield f"  not tested: {printable(one_not)}"
 
 
-def trigger_text(trigger: Shown) -> str:
+def trigger_text(trigger: Trigger) -> str:
     """A recovered trigger in one sentence."""
     to = f"to class {trigger.target}" if trigger.target >= 0 else "away from their class"
     of = f" of class {trigger.source}" if trigger.source >= 0 else ""
@@ -101,7 +101,7 @@ def _page(result: Result, known: bytes) -> Iterator[str]:
     yield "</table></div></main></body></html>"
 
 
-def _trigger(trigger: Shown, known: bytes) -> Iterator[str]:
+def _trigger(trigger: Trigger, known: bytes) -> Iterator[str]:
     yield f"<h2>Recovered trigger</h2><p>{_text(trigger_text(trigger))}</p><p>"
     for picture, caption in (
         (trigger.picture, "the recovered trigger"),

@@ -214,6 +214,22 @@ def test_copies_in_a_cache_are_found_by_their_bytes_whatever_they_are_called(tmp
 # --- upkeep
 
 
+def inspected_yesterday(connection, digest):
+    connection.execute(
+        tables.inspections.insert().values(
+            digest=digest,
+            rules="of yesterday",
+            outcome="admit",
+            decided_by="",
+            because="",
+            policy="strict",
+            complete=True,
+            report="0" * 64,
+            at=1.0,
+        )
+    )
+
+
 def test_new_rules_are_asked_about_what_is_served_and_revoke_what_they_block(tmp_path, monkeypatch):
     scene = Scene(tmp_path)
     _, case = scene.waiting()
@@ -221,19 +237,7 @@ def test_new_rules_are_asked_about_what_is_served_and_revoke_what_they_block(tmp
     with scene.house.database.read() as connection:
         digest = scene.cases.row(connection, case).digest
     with scene.house.database.write() as connection:
-        connection.execute(
-            tables.inspections.insert().values(
-                digest=digest,
-                rules="of yesterday",
-                outcome="admit",
-                decided_by="",
-                because="",
-                policy="strict",
-                complete=True,
-                report="0" * 64,
-                at=1.0,
-            )
-        )
+        inspected_yesterday(connection, digest)
     monkeypatch.setattr(scene.services.workflow, "judged_anew", lambda *_: "")
     assert scene.services.upkeep.judge_again() == []
     assert scene.state(case) == State.APPROVED
@@ -252,19 +256,7 @@ def test_what_cannot_be_inspected_again_does_not_keep_others_from_it(tmp_path, m
         cases.append(case)
         with scene.house.database.write() as connection:
             digest = scene.cases.row(connection, case).digest
-            connection.execute(
-                tables.inspections.insert().values(
-                    digest=digest,
-                    rules="of yesterday",
-                    outcome="admit",
-                    decided_by="",
-                    because="",
-                    policy="strict",
-                    complete=True,
-                    report="0" * 64,
-                    at=1.0,
-                )
-            )
+            inspected_yesterday(connection, digest)
     asked = []
 
     def anew(number, _):
