@@ -1,5 +1,6 @@
 # The only tool a fresh machine needs beside Python 3.11 and a C compiler.
-# Every verb builds .venv from hash-locked files when it is missing or out of date.
+# Every verb builds .venv from hash-locked files when it is missing or out of date. The files are complete, so nothing is
+# resolved (--no-deps): resolving, pip takes the newest release of what a package asks for with an extra, and has no digest of it.
 
 PYTHON ?= python3.11
 VENV   := .venv
@@ -28,7 +29,7 @@ help:
 
 $(STAMP): requirements/dev.txt requirements/no-deps.txt pyproject.toml setup.py $(wildcard src/weighbridge/formats/pickle/*.py)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --no-deps torch==2.13.0
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/no-deps.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
@@ -70,13 +71,13 @@ fuzz: $(STAMP)
 
 $(BENCH)/.installed: requirements/bench.txt
 	$(PYTHON) -m venv $(BENCH)
-	$(BENCH)/bin/python -m pip install --quiet --require-hashes -r requirements/bench.txt
+	$(BENCH)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/bench.txt
 	touch $@
 
 # What a user gets: the base dependencies and nothing else.
 $(BASE)/.installed: $(STAMP) requirements/base.txt
 	$(PYTHON) -m venv $(BASE)
-	$(BASE)/bin/python -m pip install --quiet --require-hashes -r requirements/base.txt
+	$(BASE)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/base.txt
 	$(BASE)/bin/python -m pip install --quiet --no-deps .
 	touch $@
 
