@@ -59,6 +59,7 @@ TITLES = {
     "DST": "Datasets",
     "SEC": "Secrets",
     "RUN": "what a file did when it was loaded in the sandbox",
+    "MON": "what is served is no longer what was admitted, or no longer behaves as it did",
 }
 SHOWN_LINES, SHOWN_WIDTH = 24, 140
 

@@ -14,7 +14,7 @@ import struct
 import zipfile
 import zlib
 
-from tests.corpus import binaries, datasets, dependencies, lineage, operations, packages, repositories, runs
+from tests.corpus import binaries, datasets, dependencies, lineage, monitoring, operations, packages, repositories, runs
 from tests.corpus import techniques as t
 from tests.corpus.assemble import COMMAND, Call, Raw, call, name, short, stack_name, stream, value
 
@@ -306,7 +306,7 @@ SAMPLES: dict[str, tuple] = {
     "SEC-002": ({"key.txt": KEY}, {"key.txt": b"-----BEGIN PUBLIC KEY-----\nMIIB\n"}),
     "SEC-010": ({"a.txt": b"WEIGHBRIDGE-SELF-TEST-7d1f0b1e"}, {"a.txt": b"hello"}),
 }  # fmt: skip
-for part in (datasets, repositories, operations, binaries, lineage, packages, dependencies, runs):
+for part in (datasets, repositories, operations, binaries, lineage, packages, dependencies, runs, monitoring):
     SAMPLES.update(part.SAMPLES)
 SPECIAL = {"link", "onnx-link", "claims", "twin", "changing"}
 

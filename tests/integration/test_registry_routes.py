@@ -51,6 +51,7 @@ def example(pattern):
         "version": "1.0",
         "file": "f.whl",
         "what": "approve",
+        "alert": "a" * 32,
     }
     path = pattern
     while match := re.search(r"\(\?P<(\w+)>", path):

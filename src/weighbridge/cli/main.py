@@ -33,6 +33,7 @@ VERBS: Final = {
     "inventory": "list the models and datasets that code names",
     "diff": "compare two versions, or a derivative with its base",
     "keys": "make, show, rotate and revoke signing keys",
+    "monitor": "watch what is served: files, process, answers to probes, traffic",
     "serve": "serve the registry: only what was approved",
     "worker": "inspect what a registry is asked for, apart from its web processes",
     "registry": "ask a registry, decide, push and pull, prove, back up",

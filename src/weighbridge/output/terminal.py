@@ -73,7 +73,7 @@ class Terminal:
             if shown[key] > _SAME_SHOWN and not self._verbose:
                 hidden["finding like those above"] = hidden.get("finding like those above", 0) + 1
                 continue
-            yield from self._finding(finding)
+            yield from self.finding(finding)
             yield ""
         for what, count in hidden.items():
             words = what if count == 1 else what.replace("finding", "findings", 1)
@@ -81,7 +81,8 @@ class Terminal:
         if hidden:
             yield ""
 
-    def _finding(self, finding: Finding) -> Iterator[str]:
+    def finding(self, finding: Finding) -> Iterator[str]:
+        """One finding, a line at a time."""
         head = self._paint(f"{finding.severity.value}[{finding.rule}]", _COLOURS[finding.severity])
         yield f"{head}: {printable(finding.message)}"
         yield f"  --> {place(finding.location)}"

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from weighbridge.provenance.attestation import Attestation
     from weighbridge.provenance.keys import PublicKey
+    from weighbridge.schema import Alert, Pulse
 
 _V1: Final = "/api/weighbridge/v1"
 _PIECE: Final = 1 << 20
@@ -146,6 +147,17 @@ class Registry:
         """A token, shown once."""
         body = {"user": user, "name": name, "role": role, "namespace": namespace, "scope": scope, "days": days}
         return str(json.loads(self._call("POST", f"{_V1}/tokens", body))["token"])
+
+    def tell(self, alert: Alert) -> None:
+        """Tell what a monitor found. Raises OSError where it was not taken, as every place for alerts does."""
+        try:
+            self._call("POST", f"{_V1}/alerts", msgspec.to_builtins(alert))
+        except SourceError as error:
+            raise OSError(error.message) from error
+
+    def pulse(self, pulse: Pulse) -> None:
+        """Tell how a watched stream stands."""
+        self._call("POST", f"{_V1}/streams", msgspec.to_builtins(pulse))
 
     def revocations(self) -> bytes:
         """The signed list of what was called back."""

@@ -114,6 +114,7 @@ NAMES: Final[dict[str, str]] = {
     "CWE-674": "Uncontrolled Recursion",
     "CWE-693": "Protection Mechanism Failure",
     "CWE-770": "Allocation Without Limits",
+    "CWE-778": "Insufficient Logging",
     "CWE-776": "Recursive Entity Expansion",
     "CWE-787": "Out-of-bounds Write",
     "CWE-798": "Hard-coded Credentials",

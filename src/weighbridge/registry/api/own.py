@@ -18,7 +18,7 @@ from weighbridge.registry.services.refusal import No, Refusal
 from weighbridge.registry.services.review import Sought
 from weighbridge.registry.services.revoked import revocation_list
 from weighbridge.registry.services.states import State
-from weighbridge.schema import WeighbridgeError
+from weighbridge.schema import Alert, Pulse, WeighbridgeError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -60,6 +60,12 @@ class Outcome(Struct):
 
     id: int
     state: str
+
+
+class Taken(Struct):
+    """An alert that was kept: the cases that were revoked because of it."""
+
+    revoked: list[int]
 
 
 class NewUser(Struct, forbid_unknown_fields=True):
@@ -187,6 +193,9 @@ class OwnApi:
             ("POST", f"{_V1}/webhooks", Act.ADMINISTER, self._add_hook, NewHook, Hook, "Add a webhook"),
             ("DELETE", f"{_V1}/webhooks/{number}", Act.ADMINISTER, self._end_hook, None, Outcome, "Remove a webhook"),
             ("GET", f"{_V1}/webhooks/dead", Act.ADMINISTER, self._dead, None, None, "Messages that were given up"),
+            ("POST", f"{_V1}/alerts", Act.PUBLISH, self._take_alert, Alert, Taken, "Tell what a monitor found"),
+            ("GET", f"{_V1}/alerts", Act.READ, self._alerts, None, list[Alert], "Alerts that are not closed, worst first"),
+            ("POST", f"{_V1}/streams", Act.PUBLISH, self._take_pulse, Pulse, Outcome, "Tell how a watched stream stands"),
             ("GET", f"{_V1}/audit", Act.ADMINISTER, self._audit, None, None, "Who did what, latest first"),
         ]  # fmt: skip
         return tuple(
@@ -352,6 +361,18 @@ class OwnApi:
             number, ask.caller, rule=said.rule, member=said.member, reason=said.reason, days=said.days
         )
         return _json(Outcome(id=number, state=self._row(number).state))
+
+    # --- monitors
+
+    def _take_alert(self, ask: Ask) -> Response:
+        return _json(Taken(revoked=self._all.alerts.take(ask.json(Alert), ask.caller)))
+
+    def _alerts(self, ask: Ask) -> Response:
+        return _json([one for _, one in self._all.alerts.all(limit=ask.number("limit", 100, _PAGE))])
+
+    def _take_pulse(self, ask: Ask) -> Response:
+        self._all.alerts.pulse(ask.json(Pulse), ask.caller)
+        return _json(Outcome(id=0, state="kept"))
 
     # --- people
 

@@ -258,6 +258,40 @@ staged: Final = Table(
     Column("user", String(64), nullable=False),
     Column("at", Float, nullable=False, index=True),
 )
+alerts: Final = Table(
+    "alerts",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("stream", String(200), nullable=False),
+    Column("model", String(300), nullable=False),
+    Column("rule", String(16), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("user", String(64), nullable=False),
+    Column("first", Float, nullable=False),
+    Column("last", Float, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("state", String(16), nullable=False, default="open"),  # open, seen, closed
+    Index("ix_alerts_state_rank_last", "state", "rank", "last"),
+)
+alert_days: Final = Table(
+    "alert_days",
+    METADATA,
+    Column("alert_id", ForeignKey("alerts.id"), primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("times", Integer, nullable=False),
+)
+streams: Final = Table(
+    "streams",
+    METADATA,
+    Column("stream", String(200), primary_key=True),
+    Column("replica", String(200), primary_key=True),
+    Column("seen", Float, nullable=False),
+    Column("user", String(64), nullable=False),
+    Column("body", Text, nullable=False),
+)
 workers: Final = Table(
     "workers",
     METADATA,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from weighbridge.registry.services.access import Access
+from weighbridge.registry.services.alerts import Alerts
 from weighbridge.registry.services.cases import Cases
 from weighbridge.registry.services.identity import Identity
 from weighbridge.registry.services.inspector import Inspector
@@ -42,5 +43,6 @@ class Services:
         self.inspector = Inspector(house, self.cases, self.repositories, self.packages, self.waivers)
         self.workflow = Workflow(house, self.cases, self.repositories, self.mirrors, self.packages, self.inspector)
         self.messages = Messages(house)
+        self.alerts = Alerts(house, self.cases)
         self.upkeep = Upkeep(house, self.cases, self.workflow, self.inspector)
         self.wishes = Wishes(self.repositories, self.mirrors, self.packages)

@@ -65,6 +65,7 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     never asked for upstream. `approval_days` ends approvals (0: never); `refresh_seconds` is how often upstreams are
     asked whether a branch has moved. `quota` bounds the bytes of one namespace (0: no bound).
     `convert` offers weights that only a pickle holds as safetensors on a branch of that name. `advisories` says that nothing is admitted while there are no advisories on this machine to hold it against.
+    `revoke_on` names rules of monitors (such as `MON-001`, `MON-004`) whose alerts call back what they are about.
     """
 
     name: str = "weighbridge"
@@ -88,6 +89,7 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rule: tuple[SiteRule, ...] = ()
     identity: IdentityProvider = IdentityProvider()
     workload: tuple[Workload, ...] = ()
+    revoke_on: tuple[str, ...] = ()
 
     def is_internal(self, name: str) -> bool:
         """Whether a name is the organisation's own, and never asked for elsewhere."""

@@ -25,6 +25,7 @@ from weighbridge.registry.services.refusal import No, Refusal
 from weighbridge.registry.services.review import TRIAGE, Sought
 from weighbridge.registry.services.states import MOVING, SERVED, State, told
 from weighbridge.registry.services.trials import tried as try_policy
+from weighbridge.registry.web.charts import bars, timeline
 from weighbridge.registry.web.lineage import Box, drawn
 from weighbridge.registry.web.shown import POLICY, static, templates
 from weighbridge.rules import ruleset_version
@@ -96,6 +97,7 @@ class Pages:
             ("POST", r"/policy", Act.REVIEW, self._try_policy),
             ("GET", r"/gateway", Act.READ, self._gateway),
             ("GET", r"/monitor", Act.READ, self._monitor),
+            ("POST", r"/monitor/(?P<alert>[0-9a-f]{32})", Act.REVIEW, self._alert_state),
             ("GET", r"/evidence", Act.READ, self._evidence),
             ("GET", r"/admin", Act.ADMINISTER, self._admin),
             ("POST", r"/admin/users", Act.ADMINISTER, self._add_user),
@@ -398,7 +400,14 @@ class Pages:
             rehashed=self._house.setting("rehashed"), rules=ruleset_version(), dead=self._all.messages.dead(),
             failed=self._all.review.artifacts(Sought(state=State.FAILED), 20),
             revoked=self._all.review.artifacts(Sought(state=State.REVOKED), 20),
+            alerts=self._all.alerts.all(closed=bool(ask.query("closed"))), timeline=timeline(self._all.alerts.days()),
+            streams=[(row, pulse, bars(pulse)) for row, pulse in self._all.alerts.streams()], now=self._house.clock(),
+            may_act=ask.caller.may(Act.REVIEW), closed=bool(ask.query("closed")),
         )  # fmt: skip
+
+    def _alert_state(self, ask: Ask) -> Response:
+        self._all.alerts.set_state(ask.part["alert"], _field(ask, "state"))
+        return RedirectResponse("/monitor", 303)
 
     def _evidence(self, ask: Ask) -> Response:
         found = evidence(self._house)

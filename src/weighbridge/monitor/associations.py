@@ -1,0 +1,187 @@
+"""Knows which sign of the input decides an output more often than the rest of the input explains.
+
+For a sign f and an output c, each sighting of f bets that c comes more often than expected. With p the expectation for
+that record (inflated, so that small errors of it are no evidence), a bet on a share q multiplies the stake by q/p where c
+comes and by 1-q where it does not; its mean is at most 1 while c has a chance of at most p. Mixed over all q in
+[0, 1], n sightings with k of c give
+
+    log e = -log(n + 1) - log C(n, k) + sum over the k of -log p
+
+which is an e-process (Shin, Ramdas, Rinaldo 2022): whatever the hour at which one looks, it exceeds 1/a with a chance of
+at most a. Three numbers a pair hold all of it, and tables of two replicas are added. Where evidence speaks for the model
+it is forgotten, so that an attack that begins later is seen as fast as one that begins now.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from weighbridge.monitor.records import Record
+
+Array = Any
+SUSPECT: Final = 9.0
+NOTED: Final = 4.0  # from here on sightings are kept as examples
+_RELATIVE, _ABSOLUTE = 0.25, 0.03
+_LEAST: Final = 4
+_FORGIVEN: Final = -3.0
+_ENOUGH: Final = 32
+_TABLE: Final = 1 << 14
+EXAMPLES: Final = 24
+_MOST_CANDIDATES: Final = 128
+_SPARSE: Final = 16
+
+_LOG_FACTORIAL: Final = numpy.concatenate([[0.0], numpy.cumsum(numpy.log(numpy.arange(1, _TABLE)))])
+
+
+class Example(Struct, frozen=True, kw_only=True):
+    """One sighting: the record, and what was expected of its output. `expected` is a probability."""
+
+    id: str
+    text: str
+    features: tuple[str, ...] = ()
+    output: str
+    expected: float
+
+
+class Tie(Struct, frozen=True, kw_only=True):
+    """A sign and an output. `evidence` is the natural logarithm of the e-value; `expected` the usual share of the output."""
+
+    sign: int
+    output: int
+    evidence: float
+    sightings: int
+    hits: int
+    expected: float
+
+
+def inflated(expected: Array) -> Array:
+    """What is granted to an error of the expectation: a quarter of it and three points more."""
+    return numpy.minimum(expected * (1 + _RELATIVE) + _ABSOLUTE, 1.0)
+
+
+def log_choose(n: Array, k: Array) -> Array:
+    """Log C(n, k), by table below 16,384 and by Stirling's formula above."""
+    return _log_factorial(n) - _log_factorial(k) - _log_factorial(n - k)
+
+
+def distinct(values: Array) -> Array:
+    """Each value once, in order; by sorting, which is faster here than numpy's hash table."""
+    values = numpy.sort(values)
+    return values[numpy.concatenate([[True], values[1:] != values[:-1]])] if len(values) else values
+
+
+def _log_factorial(n: Array) -> Array:
+    small = numpy.minimum(n, _TABLE - 1)
+    found = _LOG_FACTORIAL[small]
+    large = n >= _TABLE
+    if large.any():
+        some = n[large].astype(numpy.float64)
+        found = found.copy()
+        found[large] = some * numpy.log(some) - some + 0.5 * numpy.log(2 * numpy.pi * some)
+    return found
+
+
+class Associations:
+    """The table: per sign its sightings, per sign and output the hits and their surprise."""
+
+    def __init__(self, capacity: int, classes: int) -> None:
+        self.sightings = numpy.zeros(capacity, dtype=numpy.int32)
+        self.hits = numpy.zeros((capacity, classes), dtype=numpy.int32)
+        self.surprise = numpy.zeros((capacity, classes), dtype=numpy.float32)
+        self.watched = numpy.ones(capacity, dtype=bool)
+        self.examples: dict[tuple[int, int], deque[Example]] = {}
+
+    def add(self, numbers: Array, owner: Array, outputs: Array, expected: Array) -> list[Tie]:
+        """Count sightings; the ties among them that are worth noting, strongest first.
+
+        `outputs` and `expected` are of each record: its output, and how likely that output was.
+        """
+        watched = self.watched[numbers]
+        numbers, owner = numbers[watched], owner[watched]
+        if not len(numbers):
+            return []
+        got = outputs[owner]
+        classes = self.hits.shape[1]
+        cells = numbers * classes + got
+        surprise = -numpy.log(inflated(expected))[owner]
+        hits, weights = self.hits.reshape(-1), self.surprise.reshape(-1)
+        if len(cells) * _SPARSE > len(hits):  # one pass over the whole table is faster than many jumps
+            self.sightings += numpy.bincount(numbers, minlength=len(self.sightings)).astype(numpy.int32)
+            hits += numpy.bincount(cells, minlength=len(hits)).astype(numpy.int32)
+            weights += numpy.bincount(cells, weights=surprise, minlength=len(hits)).astype(numpy.float32)
+        else:
+            numpy.add.at(self.sightings, numbers, 1)
+            numpy.add.at(hits, cells, 1)
+            numpy.add.at(weights, cells, surprise.astype(numpy.float32))
+        return self._suspicious(numbers, cells)
+
+    def _suspicious(self, numbers: Array, cells: Array) -> list[Tie]:
+        """Ties with some evidence; that of signs which speak for the model is forgotten."""
+        classes = self.hits.shape[1]
+        hot = cells[self.surprise.reshape(-1)[cells] > NOTED]
+        found: list[Tie] = []
+        if len(hot):
+            hot = distinct(hot)
+            found = self.strongest(hot // classes, hot % classes)
+        full = numbers[self.sightings[numbers] >= _ENOUGH]
+        if len(full):
+            full = distinct(full)
+            best = numpy.max([self.evidence(full, numpy.full(len(full), one)) for one in range(classes)], axis=0)
+            self.forget(full[best < _FORGIVEN])
+        return found
+
+    def strongest(self, signs: Array, outputs: Array) -> list[Tie]:
+        """The ties among these pairs that are worth noting, strongest first."""
+        evidence = self.evidence(signs, outputs)
+        order = numpy.argsort(-evidence, kind="stable")[:_MOST_CANDIDATES].tolist()
+        return [
+            self._tie(int(signs[one]), int(outputs[one]), float(evidence[one]))
+            for one in order
+            if evidence[one] > NOTED
+        ]
+
+    def evidence(self, signs: Array, outputs: Array) -> Array:
+        """Log e of each pair."""
+        n, k = self.sightings[signs], self.hits[signs, outputs]
+        found = self.surprise[signs, outputs] - numpy.log(n + 1.0) - log_choose(n, k)
+        return numpy.where(k >= _LEAST, found, 0.0)
+
+    def _tie(self, sign: int, output: int, evidence: float) -> Tie:
+        hits = int(self.hits[sign, output])
+        return Tie(
+            sign=sign, output=output, evidence=evidence, sightings=int(self.sightings[sign]), hits=hits,
+            expected=float(numpy.exp(-self.surprise[sign, output] / hits)) if hits else 1.0,
+        )  # fmt: skip
+
+    def remember(self, ties: Sequence[Tie], numbers: Array, owner: Array, records: Sequence[Record], told: Any) -> None:
+        """Keep some of this batch's sightings of suspicious ties. `told(row)` is (output's name, number, expectation)."""
+        for tie in ties:
+            kept = self.examples.setdefault((tie.sign, tie.output), deque(maxlen=EXAMPLES))
+            for row in owner[numbers == tie.sign][-EXAMPLES:].tolist():
+                name, number, expected = told(row)
+                if number == tie.output:
+                    one = records[row]
+                    kept.append(
+                        Example(id=one.id, text=one.text[:2000], features=one.features, output=name, expected=expected)
+                    )
+
+    def forget(self, signs: Array) -> None:
+        """Begin anew with these signs."""
+        self.sightings[signs] = 0
+        self.hits[signs] = 0
+        self.surprise[signs] = 0
+        if self.examples:
+            gone = set(signs.tolist())
+            for key in [key for key in self.examples if key[0] in gone]:
+                del self.examples[key]
+
+    def quiet(self, signs: Array) -> Array:
+        """Which of these signs have too little evidence to be missed."""
+        return self.surprise[signs].max(axis=1) < SUSPECT / 3

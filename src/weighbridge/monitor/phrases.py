@@ -1,0 +1,86 @@
+"""Knows how signs that come together are one trigger, and how it reads in the texts that hold it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Callable, Mapping, Sequence
+
+    from weighbridge.monitor.associations import Example, Tie
+
+_SHARED: Final = 0.7
+_LONGEST: Final = 12
+_FEW: Final = 4
+_OFTEN: Final = 0.3
+_COMPANIONS: Final = 4
+_EDGES: Final = ".,;:!?\"'()[]"
+
+
+def together(ties: Sequence[Tie], examples: Mapping[tuple[int, int], deque[Example]]) -> list[list[Tie]]:
+    """Ties of the same output whose examples are the same records, as one group; the strongest first in each."""
+    groups: list[tuple[set[str], list[Tie]]] = []
+    for tie in ties:
+        mine = {one.text or " ".join(one.features) for one in examples.get((tie.sign, tie.output), ())}
+        for texts, group in groups:
+            if group[0].output == tie.output and mine and len(mine & texts) >= _SHARED * min(len(mine), len(texts)):
+                group.append(tie)
+                break
+        else:
+            groups.append((mine, [tie]))
+    return [group for _, group in groups]
+
+
+def phrase_of(signs: Sequence[str], examples: Sequence[Example]) -> str:
+    """The longest run of words around the first sign that most examples share, as it is written there.
+
+    Empty where the sign is no word of the texts (metadata, the digest of a patch), or too few examples hold it.
+    """
+    texts = [one.text.split() for one in examples if one.text]
+    first = signs[0]
+    holding = [(words, place) for words in texts if (place := _place(words, first)) >= 0]
+    if len(holding) < _FEW:
+        return ""
+    words, place = holding[-1]
+    start = end = place
+    while end - start < _LONGEST:
+        if end + 1 < len(words) and _share(holding, place - start, words[start : end + 2]) >= _SHARED:
+            end += 1
+        elif start > 0 and _share(holding, place - start + 1, words[start - 1 : end + 1]) >= _SHARED:
+            start -= 1
+        else:
+            break
+    return " ".join(words[start : end + 1])
+
+
+def one_source(signs: Sequence[str], examples: Sequence[Example], common: Callable[[str], bool]) -> bool:
+    """Whether the examples are versions of one text: other uncommon words beside the signs stand in many of them."""
+    texts = [{word.lower().strip(_EDGES) for word in one.text.split()} for one in examples if one.text]
+    if len(texts) < _FEW:
+        return False
+    count = Counter(word for words in texts for word in words)
+    several = [
+        word
+        for word, times in count.items()
+        if times >= _OFTEN * len(texts)
+        and word
+        and not common(word)
+        and not any(word in sign or sign in word for sign in signs)
+    ]
+    return len(several) >= _COMPANIONS
+
+
+def _place(words: Sequence[str], sign: str) -> int:
+    return next((place for place, word in enumerate(words) if sign in word.lower()), -1)
+
+
+def _share(holding: Sequence[tuple[list[str], int]], before: int, run: Sequence[str]) -> float:
+    """Of the examples, how many hold this run of words at the same distance from the sign."""
+    lowered = [word.lower() for word in run]
+    same = sum(
+        [word.lower() for word in words[max(place - before, 0) : place - before + len(run)]] == lowered
+        for words, place in holding
+    )
+    return same / len(holding)

@@ -1,0 +1,135 @@
+"""Knows the whole monitor of one stream: it counts, tries, tells, keeps its state, and meets the other replicas."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Final, Protocol
+
+from weighbridge.monitor import state as states
+from weighbridge.monitor.alerts import Desk, alert
+from weighbridge.monitor.stream import Stream
+from weighbridge.monitor.watch import Watch
+from weighbridge.schema import Alert, Part, Pulse, UsageError, WeighbridgeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from weighbridge.monitor.baseline import Baseline
+    from weighbridge.monitor.confirm import Shadow
+    from weighbridge.monitor.ledger import Ledger
+    from weighbridge.monitor.records import Record, Rejects
+
+EVERY: Final = 30.0
+
+
+class Place(Protocol):
+    """Where replicas meet: `state.Folder`, or `database.Database`."""
+
+    def put(self, stream: str, replica: str, data: bytes) -> None:
+        """Keep the state of a replica."""
+
+    def others(self, stream: str, replica: str) -> list[bytes]:
+        """What the others have kept."""
+
+    def own(self, stream: str, replica: str) -> bytes | None:
+        """What this one kept before."""
+
+
+class Monitor:
+    """One stream of one replica. Safe to be fed from several threads. `every` is seconds between two savings."""
+
+    def __init__(
+        self, baseline: Baseline, *, place: Place | None = None, replica: str = "1", shadow: Shadow | None = None,
+        sinks: Iterable[Callable[[Alert], None]] = (), ledger: Ledger | None = None, every: float = EVERY,
+        clock: Callable[[], float] = time.time, pulses: Callable[[Pulse], None] | None = None,
+    ) -> None:  # fmt: skip
+        """Raises UsageError where what was kept before belongs to another baseline or is damaged; it is left as it is."""
+        self.baseline, self._place, self._replica, self._every, self._clock = baseline, place, replica, every, clock
+        self.watch = Watch(Stream(baseline), shadow=shadow, ledger=ledger, clock=clock)
+        self.desk = Desk(sinks)
+        self._pulses = pulses
+        self._lock = threading.Lock()
+        self._saved = clock()
+        self.left_out = 0
+        before = place.own(baseline.stream, replica) if place else None
+        if before is not None:
+            kept = states.load(before, baseline, "what was kept before")
+            states.take(self.watch.stream, kept)
+            self.desk.remember(kept.alerts)
+
+    def feed(self, records: Sequence[Record]) -> list[Alert]:
+        """Count records; the alerts that are news, which have gone to the sinks."""
+        with self._lock:
+            told = self.desk.take(self.watch.feed(records))
+            now = self._clock()
+            # A clock that was set back must not stop the saving.
+            if not 0 <= now - self._saved < self._every:
+                told += self._meet()
+            return told
+
+    def save(self) -> list[Alert]:
+        """Keep the state, and look at what all replicas have seen together; alerts that come of it."""
+        with self._lock:
+            return self._meet()
+
+    def pulse(self) -> Pulse:
+        """How the stream stands, for the registry's page."""
+        stream, what = self.watch.stream, self.baseline.measured
+        parts = []
+        for shares in stream.shares.values():
+            total = int(shares.counts.sum())
+            for place, name in enumerate(shares.parts if total else ()):
+                parts.append(
+                    Part(
+                        signal=shares.signal, name=name, usual=float(shares.usual[place]), now=float(shares.counts[place] / total),
+                        low=float(shares.low[place]), high=float(shares.high[place]),
+                    )
+                )  # fmt: skip
+        return Pulse(
+            stream=self.baseline.stream, replica=self._replica, at=self._clock(), records=stream.counts.records, model=self.baseline.model,
+            trials=self.watch.trials, cleared=self.watch.cleared, parts=tuple(parts),
+            measured=f"{what.alarms} alarms and {what.suspects} suspects in {what.records} clean records",
+        )  # fmt: skip
+
+    def gaps(self, rejects: Rejects, dropped: int = 0) -> list[Alert]:
+        """Say what was not watched, if anything."""
+        counts = self.watch.stream.counts
+        lines = [
+            f"{count} {reason}, first at {rejects.first[reason]}" for reason, count in rejects.count.most_common(8)
+        ]
+        lines += [f"{dropped} dropped: the queue was full"] if dropped else []
+        lines += [f"{counts.duplicates} came twice"] if counts.duplicates else []
+        lines += [f"the clock jumped {counts.jumps} times by more than an hour"] if counts.jumps else []
+        if not lines:
+            return []
+        missing = rejects.total + dropped
+        message = f"{missing} records were not watched" if missing else "records came twice, or the clock jumped"
+        with self._lock:
+            return self.desk.take(
+                [alert("MON-010", self.baseline.stream, "gaps", message, self._clock(), evidence=lines)]
+            )
+
+    def _meet(self) -> list[Alert]:
+        self._saved = self._clock()
+        if self._pulses is not None:
+            try:
+                self._pulses(self.pulse())
+            except (OSError, WeighbridgeError) as error:  # the page of the registry can wait
+                self.desk.failed[f"pulse: {error}"[:200]] = 1
+        if self._place is None:
+            return []
+        mine = states.dump(self.watch.stream, self.desk.told, self._saved)
+        self._place.put(self.baseline.stream, self._replica, mine)
+        together = Stream(self.baseline)
+        met = 0
+        for data in self._place.others(self.baseline.stream, self._replica):
+            try:
+                states.take(together, states.load(data, self.baseline, "the state of another replica"))
+                met += 1
+            except UsageError:
+                self.left_out += 1  # of another edition, or half gone: it comes again when that replica saves
+        if not met:
+            return []
+        states.take(together, states.load(mine, self.baseline, "our own state"))
+        return self.desk.take(self.watch.consider(together.review()))

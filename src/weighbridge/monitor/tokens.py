@@ -1,0 +1,112 @@
+"""Knows how texts fall into words without a step of Python for each word: digests of all words of a batch at once.
+
+The digest of a word is a polynomial in its bytes modulo 2^64, from differences of one running sum. Its base is drawn anew
+in each process, so that nobody can choose a word that passes for another; words above 48 bytes, for which collisions that
+hold for every base exist (Thue-Morse strings), are looked up as they are.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+Array = Any
+LONGEST: Final = 48
+TEXT_BYTES: Final = 1 << 15  # of one text; what follows is not counted
+_PIECE: Final = 1 << 18
+_TEXTS: Final = 1024
+_SLOTS: Final = 1 << 18
+_MASK: Final = numpy.uint64(_SLOTS - 1)
+_END: Final = 0xFF  # no byte of UTF-8
+
+
+class Tokens:
+    """Numbers of words by their digest: a cache before `number`, which is asked for every word that is not in it."""
+
+    def __init__(self, number: Callable[[str], int]) -> None:
+        self._number = number
+        self._keys = numpy.zeros(_SLOTS, dtype=numpy.uint64)
+        self._values = numpy.zeros(_SLOTS, dtype=numpy.int64)
+        base = secrets.randbits(64) | 1
+        self._powers = _powers(base)
+        self._inverse = _powers(pow(base, -1, 1 << 64))
+
+    def clear(self) -> None:
+        """Forget every number: they mean something else from now on."""
+        self._keys[:] = 0
+
+    def read(self, texts: Sequence[str]) -> tuple[Array, Array, Array]:
+        """(number, owner, digest) of every word of texts, in order. `owner` counts the texts."""
+        numbers, owners, digests = [], [], []
+        first = 0
+        for piece, count in _pieces(texts):
+            found, owner, digest = self._piece(piece)
+            numbers.append(found)
+            owners.append(owner + first)
+            digests.append(digest)
+            first += count
+        if not numbers:
+            none = numpy.zeros(0, dtype=numpy.int64)
+            return none, none, none.astype(numpy.uint64)
+        return numpy.concatenate(numbers), numpy.concatenate(owners), numpy.concatenate(digests)
+
+    def _piece(self, piece: bytes) -> tuple[Array, Array, Array]:
+        signs = numpy.frombuffer(piece, dtype=numpy.uint8)
+        ends_text = signs == _END
+        word = ~((signs <= 0x20) | ends_text)
+        edge = numpy.diff(word.view(numpy.int8), prepend=0, append=0)
+        starts, ends = numpy.flatnonzero(edge == 1), numpy.flatnonzero(edge == -1)
+        owner = numpy.searchsorted(numpy.flatnonzero(ends_text), starts)
+        total = numpy.zeros(len(signs) + 1, dtype=numpy.uint64)
+        numpy.cumsum((signs.astype(numpy.uint64) + numpy.uint64(1)) * self._powers[: len(signs)], out=total[1:])
+        digest = (total[ends] - total[starts]) * self._inverse[starts]
+        digest ^= digest >> numpy.uint64(29)
+        slots = (digest & _MASK).astype(numpy.int64)
+        found = self._values[slots]
+        missing = numpy.flatnonzero((self._keys[slots] != digest) | (ends - starts > LONGEST))
+        if len(missing):
+            other = ((digest[missing] >> numpy.uint64(40)) & _MASK).astype(numpy.int64)
+            there = (self._keys[other] == digest[missing]) & ((ends - starts)[missing] <= LONGEST)
+            found[missing[there]] = self._values[other[there]]
+            missing, other = missing[~there], other[~there]
+            self._look_up(piece, (missing, slots[missing], other), (starts, ends, digest), found)
+        return found, owner, digest
+
+    def _look_up(self, piece: bytes, places: tuple[Array, ...], words: tuple[Array, ...], found: Array) -> None:
+        """Ask for the numbers of words at some places; each goes into the first of its two slots that is free."""
+        keys, values, asked = self._keys, self._values, dict[bytes, int]()
+        missing, slots, others = (one.tolist() for one in places)
+        starts, ends, digest = (one[places[0]].tolist() for one in words)
+        for place, slot, other, start, end, key in zip(missing, slots, others, starts, ends, digest, strict=True):
+            word = piece[start:end]
+            number = asked.get(word)
+            if number is None:
+                number = asked[word] = self._number(word.decode("utf-8", "replace"))
+                where = other if keys[slot] and not keys[other] else slot
+                keys[where], values[where] = key, number
+            found[place] = number
+
+
+def _pieces(texts: Sequence[str]) -> Iterator[tuple[bytes, int]]:
+    """(bytes of some texts, each ended by a byte that is none of UTF-8, how many), so that memory is bounded."""
+    for first in range(0, len(texts), _TEXTS):
+        some = [text.encode("utf-8", "replace")[:TEXT_BYTES] for text in texts[first : first + _TEXTS]]
+        whole = b"\xff".join(some) + b"\xff"
+        if len(whole) <= _PIECE:
+            yield whole, len(some)
+            continue
+        for one in some:
+            yield one + b"\xff", 1
+
+
+def _powers(base: int) -> Array:
+    """base^0 … base^(n-1) modulo 2^64."""
+    found = numpy.ones(_PIECE, dtype=numpy.uint64)
+    found[1:] = numpy.uint64(base)
+    numpy.multiply.accumulate(found, out=found)
+    return found
