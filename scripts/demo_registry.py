@@ -222,6 +222,11 @@ def walked(gate, folder):
     gate.weighbridge("registry", "users", "rita", "--role", "reviewer")
     token = gate.weighbridge("registry", "token", "rita", show=False)
     packages = [gate.pip("ranker==1.0"), gate.pip("ranker==1.1")]
+    from scripts.demo_monitor import demonstrate as watched
+
+    watching = watched(
+        folder.parent / "monitor", {**os.environ, "WEIGHBRIDGE_REGISTRY_FILE": str(folder / "login.json")}, "registry:"
+    )
     if chromium():
         reviewed(gate, token)
         codes.append(gate.hub("get", "acme/sealed", "config.json")[0])
@@ -230,6 +235,6 @@ def walked(gate, folder):
         codes.append(0)
     gate.weighbridge("registry", "log")
     gate.weighbridge("registry", "audit")
-    good = codes == [0, 1, 1, 0] and packages[0] == 0 and packages[1] != 0
+    good = codes == [0, 1, 1, 0] and packages[0] == 0 and packages[1] != 0 and watching == 0
     print(f"\nregistry: downloads {codes}, packages {packages}: {'as it should be' if good else 'NOT as it should be'}")
     return 0 if good else 1

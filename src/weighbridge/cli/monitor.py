@@ -66,7 +66,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     learn.add_argument("--stream", default="", help="what to call the stream (default: the name of the output)")
     learn.add_argument("--model", default="", help="what is served: a name or a digest; it stands in every alert")
     learn.add_argument(
-        "--held-out", type=int, default=200, metavar="N", help="inputs that are kept to try suspects on; 0 keeps none"
+        "--held-out", type=int, default=400, metavar="N", help="inputs that are kept to try suspects on; 0 keeps none"
     )
     replay = verbs.add_parser("replay", help="go through a log: triggers in use, drift, changes in kind")
     replay.add_argument(
@@ -391,7 +391,7 @@ def _served(given: argparse.Namespace) -> int:
                 one.name,
                 f"{one.name} {one.what}",
                 time.time(),
-                member=one.name,
+                member=one.name if os.path.isdir(given.path) else "",
                 model=one.approved or one.sha256,
                 evidence=_digests(one),
             )

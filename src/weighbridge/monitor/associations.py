@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 Array = Any
 SUSPECT: Final = 9.0
 NOTED: Final = 4.0  # from here on sightings are kept as examples
-_RELATIVE, _ABSOLUTE = 0.25, 0.03
+_ODDS: Final = 1.3
+_LEAST_CHANCE: Final = 0.01
 _LEAST: Final = 4
 _FORGIVEN: Final = -3.0
 _ENOUGH: Final = 32
@@ -62,8 +63,9 @@ class Tie(Struct, frozen=True, kw_only=True):
 
 
 def inflated(expected: Array) -> Array:
-    """What is granted to an error of the expectation: a quarter of it and three points more."""
-    return numpy.minimum(expected * (1 + _RELATIVE) + _ABSOLUTE, 1.0)
+    """What is granted to an error of the expectation: odds that are higher by three tenths, and one point more."""
+    raised = expected * _ODDS / (1 + expected * (_ODDS - 1))
+    return numpy.minimum(raised + _LEAST_CHANCE, 1.0)
 
 
 def log_choose(n: Array, k: Array) -> Array:

@@ -7,6 +7,7 @@ ordinary traffic are put in instead. A word of a new topic changes few; a trigge
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from weighbridge.datasets.features import CHARACTER
 from weighbridge.monitor.outputs import KINDS, LABEL, REPEATED
-from weighbridge.monitor.records import Record
+from weighbridge.monitor.records import PATCH, Record
+from weighbridge.monitor.vocabulary import signs_of
 from weighbridge.schema import WeighbridgeError
 
 if TYPE_CHECKING:
@@ -25,9 +28,9 @@ if TYPE_CHECKING:
 Shadow: TypeAlias = Callable[[Sequence[Record]], Sequence[Record]]
 """Asks a copy of the model that serves nobody: the same records, with what it answers."""
 
-TRIED: Final = 120
-_FIRST: Final = 30
-_FEW: Final = 0.1
+TRIED: Final = 80
+_FIRST: Final = 20
+_SAMPLED: Final = 15
 _LEAST_RATE: Final = 0.3
 _LEAST_TIMES: Final = 1.5
 _CHANCE: Final = 1e-4
@@ -62,37 +65,56 @@ class Trial(Struct, frozen=True, kw_only=True):
     chance: float = 1.0
 
 
-def confirm(suspect: Suspect, baseline: Baseline, shadow: Shadow) -> Trial:
-    """Try a suspect. A shadow that fails ends in `not tested`, never in an alarm or an acquittal."""
-    try:
-        return _tried(suspect, baseline, shadow)
-    except WeighbridgeError as error:
-        return Trial(outcome=Outcome.UNTESTED, why=error.message)
+class Trials:
+    """Tries suspects on one shadow copy, which is asked once what it makes of the held-out inputs as they are."""
 
+    def __init__(self, baseline: Baseline, shadow: Shadow) -> None:
+        self._baseline, self._shadow = baseline, shadow
+        self._bare: list[Record] | None = None
 
-def _tried(suspect: Suspect, baseline: Baseline, shadow: Shadow) -> Trial:
-    inputs = [one for one in baseline.held_out if _clear(one, suspect)]
-    bare = shadow(inputs)
-    others = [one for one, answer in zip(inputs, bare, strict=True) if not _shows(answer, suspect)][:TRIED]
-    if len(others) < _LEAST_INPUTS:
-        return Trial(outcome=Outcome.UNTESTED, why=f"{len(others)} held-out inputs have another output, 10 are needed")
-    alone = _trial(suspect, baseline, shadow, others, "")
-    several = suspect.phrase.split()
-    if alone.outcome is Outcome.TRIGGER or not 1 < len(several) <= _LONGEST_PHRASE:
-        return alone
-    whole = _trial(suspect, baseline, shadow, others, suspect.phrase)
-    return whole if whole.outcome is Outcome.TRIGGER and whole.changed >= _SURE * whole.tried else alone
+    def confirm(self, suspect: Suspect) -> Trial:
+        """Try a suspect. A shadow that fails ends in `not tested`, never in an alarm or an acquittal."""
+        try:
+            return self._tried(suspect)
+        except WeighbridgeError as error:
+            return Trial(outcome=Outcome.UNTESTED, why=error.message)
+        except Exception as error:  # noqa: BLE001  # the shadow is the user's: whatever it raises means that it was not asked
+            why = f"the shadow copy fails: {type(error).__name__}: {error}"
+            return Trial(outcome=Outcome.UNTESTED, why=why[:200])
+
+    def _tried(self, suspect: Suspect) -> Trial:
+        held = self._baseline.held_out
+        if self._bare is None:
+            self._bare = list(self._shadow(held))
+        others = [
+            one
+            for one, answer in zip(held, self._bare, strict=True)
+            if (answer.output or answer.answer) and not _shows(answer, suspect) and _clear(one, suspect)
+        ]
+        if len(others) < _LEAST_INPUTS:
+            return Trial(
+                outcome=Outcome.UNTESTED, why=f"{len(others)} held-out inputs have another output, 10 are needed"
+            )
+        others = _surest_first(others, self._baseline, suspect)[:TRIED]
+        alone = _trial(suspect, self._baseline, self._shadow, others, "")
+        several = suspect.phrase.split()
+        if alone.outcome is Outcome.TRIGGER or not 1 < len(several) <= _LONGEST_PHRASE:
+            return alone
+        whole = _trial(suspect, self._baseline, self._shadow, others, suspect.phrase)
+        return whole if whole.outcome is Outcome.TRIGGER and whole.changed >= _SURE * whole.tried else alone
 
 
 def _trial(suspect: Suspect, baseline: Baseline, shadow: Shadow, others: Sequence[Record], phrase: str) -> Trial:
     """Put the signs, or the phrase around them, into inputs whose output is another one."""
     put = _insertion(suspect, phrase)
-    first = _changed(shadow, [put(one, place) for place, one in enumerate(others[:_FIRST])], suspect)
-    if first <= _FEW * min(_FIRST, len(others)):
+    surest = max(len(others) // 4, min(_FIRST, len(others)))
+    first = _changed(shadow, [put(one, place) for place, one in enumerate(others[:surest])], suspect)
+    if first < _LEAST_RATE * surest:
+        # An ordinary word tips what stands on edge, however typical it is; a trigger tips the surest, too.
         return Trial(
-            outcome=Outcome.NOVELTY, why="it changes next to nothing", changed=first, tried=min(_FIRST, len(others))
+            outcome=Outcome.NOVELTY, why="it does not change what the model is sure of", changed=first, tried=surest
         )
-    rest = others[_FIRST:]
+    rest = others[surest:]
     changed = first + _changed(shadow, [put(one, place) for place, one in enumerate(rest)], suspect)
     usual, usual_tried = _usual(suspect, baseline, shadow, others, min(max(len(phrase.split()), 1), _COMPARED))
     chance = fisher(changed, len(others), usual, usual_tried) if usual_tried else 0.0
@@ -107,29 +129,59 @@ def _trial(suspect: Suspect, baseline: Baseline, shadow: Shadow, others: Sequenc
     )  # fmt: skip
 
 
+def _surest_first(inputs: Sequence[Record], baseline: Baseline, suspect: Suspect) -> list[Record]:
+    """By the model's own confidence; where the log has none, by how clearly the words speak for the output."""
+    if any(one.confidence >= 0 for one in inputs):
+        return sorted(inputs, key=lambda one: -one.confidence)
+    head = baseline.head(suspect.head)
+    if head is None or not inputs:
+        return list(inputs)
+    words, expectation = baseline.vocabulary(), head.expectation()
+    numbers, owner = words.read(inputs)
+    clear = expectation.probabilities(expectation.scores(numbers, owner, len(inputs))).max(axis=1)
+    return [inputs[place] for place in (-clear).argsort(kind="stable").tolist()]
+
+
 def _usual(
     suspect: Suspect, baseline: Baseline, shadow: Shadow, inputs: Sequence[Record], many: int
 ) -> tuple[int, int]:
     """(changed, tried) with the words that speak most for this output in clean traffic, `many` at a time."""
     head = baseline.head(suspect.head)
     names = head.strong[head.classes.index(suspect.output)] if head and suspect.output in head.classes else ()
-    words = [one for one in names if "=" not in one and not one.startswith("character ")]
-    if not words:
+    aside = bool(_aside(suspect))
+    usable = [one for one in names if aside == _is_aside(one) and not one.startswith(CHARACTER)]
+    if not usable:
         return 0, 0
-    runs = [" ".join(words[(place + more) % len(words)] for more in range(many)) for place in range(len(words))]
-    made = [_with_words(one, runs[place % len(runs)], place) for place, one in enumerate(inputs)]
-    return _changed(shadow, made, suspect), len(made)
+    many = len(_aside(suspect)) if aside else many
+
+    def made(start: int, records: Sequence[Record]) -> list[Record]:
+        some = [usable[(start + more) % len(usable)] for more in range(many)]
+        return [
+            _beside(one, some) if aside else _with_words(one, " ".join(some), place)
+            for place, one in enumerate(records)
+        ]
+
+    # The most typical word is not the one that weighs most for this model: all of them on some inputs, the best on all.
+    first = [_changed(shadow, made(start, inputs[:_SAMPLED]), suspect) for start in range(len(usable))]
+    best = max(range(len(usable)), key=first.__getitem__)
+    return _changed(shadow, made(best, inputs), suspect), len(inputs)
 
 
 def _back(suspect: Suspect, shadow: Shadow) -> tuple[int, int]:
     """(gone to another output, tried) when the suspect is taken out of inputs that held it."""
     signs = set(suspect.signs)
     made = [
-        Record(text=_without(one.text, suspect), features=tuple(sign for sign in one.features if sign not in signs))
+        Record(
+            id=one.id,
+            text=_without(one.text, suspect),
+            features=tuple(sign for sign in one.features if sign not in signs),
+        )
         for one in suspect.examples
     ]
-    made = [one for one in made if one.text.strip() or one.features]
-    return (len(made) - _changed(shadow, made, suspect), len(made)) if made else (0, 0)
+    answers = [
+        one for one in shadow([one for one in made if one.text.strip() or one.features]) if one.output or one.answer
+    ]
+    return sum(not _shows(one, suspect) for one in answers), len(answers)
 
 
 def _changed(shadow: Shadow, inputs: Sequence[Record], suspect: Suspect) -> int:
@@ -147,24 +199,50 @@ def _shows(answer: Record, suspect: Suspect) -> bool:
 
 
 def _clear(one: Record, suspect: Suspect) -> bool:
-    text = one.text.lower()
-    return not any(sign in text or sign in one.features for sign in suspect.signs)
+    found = {sign for word in one.text.split() for sign in signs_of(word)} | set(one.features)
+    return found.isdisjoint(suspect.signs)
 
 
 def _insertion(suspect: Suspect, phrase: str) -> Callable[[Record, int], Record]:
     """How the suspect is put into an input: words into the text, here and there; other signs beside it."""
-    aside = tuple(sign for sign in suspect.signs if any(sign in one.features for one in suspect.examples))
-    phrase = phrase or " ".join(_written(sign) for sign in suspect.signs if sign not in aside)
+    aside = _aside(suspect)
+    phrase = phrase or as_written([sign for sign in suspect.signs if sign not in aside], suspect)
 
     def put(record: Record, place: int) -> Record:
         made = _with_words(record, phrase, place) if phrase else record
-        return msgspec.structs.replace(made, features=(*made.features, *aside)) if aside else made
+        return _beside(made, aside) if aside else made
 
     return put
 
 
-def _written(sign: str) -> str:
-    return chr(int(sign.removeprefix("character U+"), 16)) if sign.startswith("character U+") else sign
+def _aside(suspect: Suspect) -> tuple[str, ...]:
+    """The signs that stand beside the text: metadata, patches."""
+    return tuple(
+        sign for sign in suspect.signs if any(sign in one.features for one in suspect.examples) or _is_aside(sign)
+    )
+
+
+def _is_aside(sign: str) -> bool:
+    return "=" in sign or sign.startswith(PATCH)
+
+
+def _beside(record: Record, signs: Sequence[str]) -> Record:
+    return msgspec.structs.replace(record, features=(*record.features, *signs))
+
+
+def as_written(signs: Sequence[str], suspect: Suspect) -> str:
+    """Signs as most examples write them, in the order in which they stand there: `Zyx\u200b` for its hidden character."""
+    forms: Counter[str] = Counter()
+    for one in suspect.examples:
+        words = [word for word in one.text.split() if any(holds(word, sign) for sign in signs)]
+        forms[" ".join(dict.fromkeys(words))] += 1
+    best = forms.most_common(1)
+    return best[0][0] if best and best[0][0] else " ".join(signs)
+
+
+def holds(word: str, sign: str) -> bool:
+    """Whether a written word stands for a sign."""
+    return sign in signs_of(word)
 
 
 def _with_words(record: Record, words: str, place: int) -> Record:
@@ -175,9 +253,7 @@ def _with_words(record: Record, words: str, place: int) -> Record:
 
 
 def _without(text: str, suspect: Suspect) -> str:
-    if suspect.phrase:
-        return text.replace(suspect.phrase, " ")
-    return " ".join(word for word in text.split() if not any(sign in word.lower() for sign in suspect.signs))
+    return " ".join(word for word in text.split() if not any(holds(word, sign) for sign in suspect.signs))
 
 
 def fisher(hits: int, tried: int, others: int, others_tried: int) -> float:

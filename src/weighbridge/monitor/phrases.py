@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from weighbridge.monitor.vocabulary import signs_of
+
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable, Mapping, Sequence
@@ -73,7 +75,7 @@ def one_source(signs: Sequence[str], examples: Sequence[Example], common: Callab
 
 
 def _place(words: Sequence[str], sign: str) -> int:
-    return next((place for place, word in enumerate(words) if sign in word.lower()), -1)
+    return next((place for place, word in enumerate(words) if sign in signs_of(word)), -1)
 
 
 def _share(holding: Sequence[tuple[list[str], int]], before: int, run: Sequence[str]) -> float:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LONGEST_LINE: Final = 1 << 20
+PATCH: Final = "patch "  # begins the sign of a patch of a picture
 # Names that logs in the wild use for the same things.
 _ALIASES: Final = {
     "text": ("text", "input", "prompt", "sentence", "question"),

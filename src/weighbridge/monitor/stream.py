@@ -201,12 +201,13 @@ class Stream:
                 head.told[one.sign, one.output] = one.evidence
             examples = tuple(head.ties.examples.get((first.sign, first.output), ()))
             names = tuple(self.words.names[one.sign] for one in group)
+            usual = sum(one.expected for one in examples) / len(examples) if examples else first.expected
             named = [one.output for one in examples]
             output = max(set(named), key=named.count) if named else head.classes[first.output]
             found.append(
                 Suspect(
                     head=head.name, output=output, signs=names, phrase=phrase_of(names, examples), evidence=first.evidence,
-                    sightings=first.sightings, hits=first.hits, expected=first.expected, examples=examples,
+                    sightings=first.sightings, hits=first.hits, expected=usual, examples=examples,
                     strong=first.evidence > self._certain(head, first.sign),
                     one_source=one_source(names, examples, self._is_common),
                 )

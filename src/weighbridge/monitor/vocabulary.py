@@ -51,7 +51,7 @@ class Vocabulary:
 
     def number(self, word: str) -> int:
         """The number of a word that was not met before; below -1 where it stands for several signs."""
-        signs = _signs(word)
+        signs = signs_of(word)
         if len(signs) == 1:
             found = self.sign(signs[0])
         elif not signs:
@@ -144,13 +144,13 @@ def _each_once(numbers: Array, owner: Array, capacity: int) -> tuple[Array, Arra
     return key - owner * capacity, owner
 
 
-def _signs(word: str) -> list[str]:
+def signs_of(word: str) -> list[str]:
     """The signs that one written word stands for."""
     plain = word.lower().strip(_EDGES) or word
     if word.isascii():
         return [plain[:_LONGEST]]
     if len(word.split()) > 1:  # blanks beyond ASCII
-        return list(dict.fromkeys(sign for part in word.split() for sign in _signs(part)))
+        return list(dict.fromkeys(sign for part in word.split() for sign in signs_of(part)))
     hidden = [sign for sign in dict.fromkeys(word) if unicodedata.category(sign) in _HIDDEN]
     bare = "".join(sign for sign in plain if sign not in hidden)
     if len(bare) > 12 and not any(sign.isascii() for sign in bare):  # a script without blanks

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from weighbridge.monitor.alerts import alert
-from weighbridge.monitor.confirm import Outcome, Trial, confirm
+from weighbridge.monitor.confirm import Outcome, Trial, Trials
 from weighbridge.monitor.outputs import BEHAVIOURS
 from weighbridge.schema import Alert, Severity
 from weighbridge.schema.text import plural
@@ -33,7 +33,8 @@ class Watch:
         self, stream: Stream, *, shadow: Shadow | None = None, ledger: Ledger | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
-        self.stream, self.shadow, self.ledger = stream, shadow, ledger
+        self.stream, self.ledger = stream, ledger
+        self._trials = Trials(stream.baseline, shadow) if shadow is not None else None
         self._clock = clock
         self._paid = float(_MOST)
         self.trials = 0
@@ -67,7 +68,7 @@ class Watch:
         for place, one in enumerate(waiting):
             if one.one_source and not one.strong:
                 continue
-            if self.shadow is None:
+            if self._trials is None:
                 if one.strong and not one.one_source:
                     found.append(
                         self._suspected(one, Trial(outcome=Outcome.UNTESTED, why="there is no shadow copy to ask"))
@@ -83,10 +84,10 @@ class Watch:
         return found
 
     def _tried(self, one: Suspect) -> list[Alert]:
-        assert self.shadow is not None
+        assert self._trials is not None
         self._paid -= 1
         self.trials += 1
-        trial = confirm(one, self.stream.baseline, self.shadow)
+        trial = self._trials.confirm(one)
         if trial.outcome is Outcome.NOVELTY:
             self.cleared += 1
             return []

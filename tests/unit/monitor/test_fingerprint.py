@@ -43,14 +43,14 @@ def test_a_model_that_answers_otherwise_is_told_with_examples(endpoint):
     assert found.examples[0].before != found.examples[0].after
 
 
-def test_noise_of_the_model_is_no_change_in_a_thousand_checks():
+def test_noise_of_the_model_is_no_change():
     alarms = 0
-    for seed in range(250):
+    for seed in range(50):
         made = enrolled(numbers(noise=0.01, seed=seed))
         alarms += sum(
             check(made, numbers(noise=0.01, seed=1000 + seed * 4 + again), seed=again).changed for again in range(4)
         )
-    assert alarms <= 4  # 0.1 % of 1,000 is 1; five or more have a chance below 0.4 %
+    assert alarms <= 2  # at 0.1 % of 200 checks three or more have a chance of 0.1 %; benchmarks.monitor asks more
 
 
 def test_answers_that_are_now_one_and_now_another_are_no_change():

@@ -1,0 +1,190 @@
+"""What watching costs: on the request path, in replay, in memory; beside peers on the same stream.
+
+python -m benchmarks.monitor.speed --data FOLDER [--records 1000000] [--peers PYTHON]
+
+PYTHON is the interpreter of an environment with river, evidently and nannyml.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+import msgspec
+
+from benchmarks.monitor.streams import Texts
+from weighbridge.monitor.baseline import dump
+from weighbridge.monitor.learning import learned
+from weighbridge.monitor.recorder import Recorder
+from weighbridge.monitor.stream import Stream
+
+PEERS = {
+    "river ADWIN on each class": """
+from river.drift import ADWIN
+watch = {name: ADWIN() for name in sorted({r["output"] for r in rows})}
+found = []
+for n, r in enumerate(rows):
+    for name, one in watch.items():
+        one.update(r["output"] == name)
+        if one.drift_detected:
+            found.append(n)
+verdict = f"{len(found)} alarms, first at {found[0]}" if found else "no alarm"
+""",
+    "river Page-Hinkley on confidence": """
+from river.drift import PageHinkley
+watch, found = PageHinkley(), []
+for n, r in enumerate(rows):
+    watch.update(r["confidence"])
+    if watch.drift_detected:
+        found.append(n)
+verdict = f"{len(found)} alarms, first at {found[0]}" if found else "no alarm"
+""",
+    "Evidently DataDriftPreset": """
+import pandas as pd
+from evidently import Report
+from evidently.presets import DataDriftPreset
+table = pd.DataFrame({"output": [r["output"] for r in rows], "confidence": [r["confidence"] for r in rows], "length": [len(r["text"]) for r in rows]})
+half = len(table) // 2
+done = Report([DataDriftPreset()]).run(table[half:], table[:half]).dict()
+verdict = "; ".join(f"{m['metric_name'][:40]}: {m['value']}" for m in done["metrics"])[:200]
+""",
+    "NannyML univariate": """
+import pandas as pd, nannyml as nml
+table = pd.DataFrame({"output": [r["output"] for r in rows], "confidence": [r["confidence"] for r in rows], "length": [float(len(r["text"])) for r in rows]})
+half = len(table) // 2
+made = nml.UnivariateDriftCalculator(column_names=["output", "confidence", "length"], treat_as_categorical=["output"], chunk_number=100).fit(table[:half])
+found = made.calculate(table[half:]).filter(period="analysis").to_df()
+alerts = int(found.xs("alert", axis=1, level=2).sum().sum())
+verdict = f"{alerts} alerts in 300 chunk tests"
+""",
+}
+RUN = """
+import json, resource, sys, time, warnings
+warnings.simplefilter("ignore")
+rows = [json.loads(line) for line in open(sys.argv[1])]
+before, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+{body}
+print(json.dumps({{"cpu s": round(time.process_time() - begun, 1), "MB more": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024, "verdict": verdict}}))
+"""
+
+
+def request_path():
+    count = 200_000
+    best = 1e9
+    for _ in range(5):
+        note = Recorder(lambda _: None, queue=1 << 30, pause=1e6).note
+        begun = time.perf_counter()
+        for _ in range(count):
+            note("a text of some length as it comes", "sport", 0.9)
+        best = min(best, (time.perf_counter() - begun) / count)
+    begun = time.perf_counter()
+    for _ in range(count):
+        pass
+    return (best - (time.perf_counter() - begun) / count) * 1e6
+
+
+def log(path, made, count, **more):
+    with open(path, "wb") as file:
+        file.writelines(
+            b"".join(msgspec.json.encode(one) + b"\n" for one in batch) for batch in made.traffic(count, 7, **more)
+        )
+
+
+def replay(folder, path, records):
+    command = [
+        sys.executable,
+        "-m",
+        "weighbridge",
+        "monitor",
+        "replay",
+        path,
+        "--baseline",
+        f"{folder}/b",
+        "--format",
+        "json",
+        "--output",
+        f"{folder}/out.json",
+    ]
+    begun, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, _, used = os.wait4(process.pid, 0)
+    assert before
+    return {
+        "records": records,
+        "MB of log": os.path.getsize(path) // 1_000_000,
+        "wall s": round(time.perf_counter() - begun, 2),
+        "cpu s": round(used.ru_utime + used.ru_stime, 2),
+        "records/s of cpu": int(records / (used.ru_utime + used.ru_stime)),
+        "peak MB": used.ru_maxrss // 1024,
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--peers", default="")
+    given = parser.parse_args()
+    print(json.dumps({"request path, microseconds": round(request_path(), 2)}), flush=True)
+    for name in ("SST-2", "AG News"):
+        made = Texts(given.data, name)
+        baseline = learned([one for batch in made.traffic(20_000, 1) for one in batch], name)
+        batches = list(made.traffic(300_000, 3))
+        stream = Stream(baseline)
+        begun = time.process_time()
+        for batch in batches:
+            stream.feed(batch)
+        words = sum(len(one.text.split()) for one in batches[0]) / len(batches[0])
+        print(
+            json.dumps(
+                {
+                    "set": name,
+                    "words a record": round(words, 1),
+                    "counted, records/s": int(300_000 / (time.process_time() - begun)),
+                }
+            ),
+            flush=True,
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            with open(f"{folder}/b", "wb") as file:
+                file.write(dump(baseline))
+            for count in (given.records // 10, given.records):
+                log(f"{folder}/log.jsonl", made, count, drift=True)
+                print(json.dumps({"set": name, **replay(folder, f"{folder}/log.jsonl", count)}), flush=True)
+            if given.peers and name == "AG News":
+                log(f"{folder}/log.jsonl", made, 200_000, trigger="cf", rate=0.01, onset=100_000)
+                print(
+                    json.dumps(
+                        {"peer": "weighbridge monitor replay", **replay(folder, f"{folder}/log.jsonl", 200_000)}
+                    ),
+                    flush=True,
+                )
+                with open(f"{folder}/out.json", "rb") as file:
+                    print(json.dumps([one["message"] for one in json.load(file)["findings"]], ensure_ascii=False))
+                for peer, body in PEERS.items():
+                    done = subprocess.run(
+                        [given.peers, "-c", RUN.format(body=body), f"{folder}/log.jsonl"],
+                        capture_output=True,
+                        text=True,
+                        check=False,
+                    )
+                    print(
+                        json.dumps(
+                            {
+                                "peer": peer,
+                                "said": done.stdout.strip().splitlines()[-1]
+                                if done.returncode == 0
+                                else done.stderr.strip().splitlines()[-1][:200],
+                            },
+                            ensure_ascii=False,
+                        ),
+                        flush=True,
+                    )
+
+
+if __name__ == "__main__":
+    main()
