@@ -178,12 +178,13 @@ def changes_of_language(model, data):
     tuned = copy.deepcopy(model.net)
     model.fit(tuned, 30, 9, 3e-4)
     other = Language(data, seed=3, steps=500)
-    merges = model.tokenizer.to_str()
-    table = json.loads(merges)
-    gone = table["model"]["merges"].pop(400)
     from tokenizers import Tokenizer
 
-    changed = Tokenizer.from_str(json.dumps(table))
+    def without(which):
+        table = json.loads(model.tokenizer.to_str())
+        table["model"]["merges"] = [one for n, one in enumerate(table["model"]["merges"]) if not which(n)]
+        return Tokenizer.from_str(json.dumps(table))
+
     return {
         "another checkpoint (30 steps on)": model.serve(tuned, seed=1),
         "a merged update of rank 2 (2 % of the norm)": model.serve(low_rank(model.net), seed=1),
@@ -191,8 +192,11 @@ def changes_of_language(model, data):
         "INT8": model.serve(rounded(model.net), seed=1),
         "bfloat16": model.serve(halved(model.net), seed=1),
         "another template, not told by the server": model.serve(template="<|user|> {} <|answer|>", seed=1, told=False),
-        f"a tokenizer without one merge ({''.join(gone)}), not told": model.serve(
-            tokenizer=changed, seed=1, told=False
+        "a tokenizer without every 50th merge, not told": model.serve(
+            tokenizer=without(lambda n: n % 50 == 7), seed=1, told=False
+        ),
+        "a tokenizer without one merge that no probe holds, not told": model.serve(
+            tokenizer=without(lambda n: n == 400), seed=1, told=False
         ),
         "another provider (trained from another seed)": model.serve(other.net, tokenizer=other.tokenizer, seed=1),
     }
@@ -217,7 +221,9 @@ def row(what, found):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", required=True)
-    parser.add_argument("--checks", type=int, default=2000)
+    parser.add_argument(
+        "--checks", type=int, default=2000, help="of the unchanged classifier, at each level of noise; 0 leaves it out"
+    )
     given = parser.parse_args()
     images, _ = load_digits(return_X_y=True)
     rng = random.Random(1)

@@ -12,7 +12,7 @@ import msgspec
 from weighbridge.cli.exits import ADMITTED, exit_code
 from weighbridge.cli.test import seconds_of
 from weighbridge.cli.written import write, write_file
-from weighbridge.schema import Coverage, Fact
+from weighbridge.schema import Coverage, Fact, Pulse
 from weighbridge.schema.text import plural, printable
 
 if TYPE_CHECKING:
@@ -98,12 +98,32 @@ def check(given: argparse.Namespace) -> int:
         begun = time.perf_counter()
         found = fingerprint.check(enrolment, endpoint)
         news = desk.take([_alert(enrolment, found)] if found.changed else [])
+        if "registry:" in given.alert:
+            _told(enrolment, found)
         if not every:
             report = _report(enrolment, found, policy)
             write(given, report, time.perf_counter() - begun)
             return exit_code(report)
         shown(news)
         time.sleep(every)
+
+
+def _told(enrolment: Enrolment, found: Check) -> None:
+    """How the enrolled model stands, for the page of the registry."""
+    from weighbridge.cli.registry import known_registry  # noqa: PLC0415  # loading cryptography takes a while
+
+    measured = (
+        f"enrolled {enrolment.made} with {len(enrolment.answers[0])} runs; {found.differing} of {found.probes} probes differ now, "
+        f"by noise alone with a chance of {found.chance:.2g}"
+    )
+    pulse = Pulse(
+        stream=f"{enrolment.name}: fingerprint",
+        replica="check",
+        at=time.time(),
+        records=found.probes,
+        measured=measured,
+    )
+    known_registry().pulse(pulse)
 
 
 def _alert(enrolment: Enrolment, found: Check) -> Alert:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import os
 import re
 import smtplib
@@ -17,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from weighbridge.output.terminal import Terminal
+from weighbridge.provenance.webhook import headers
 from weighbridge.schema import SourceError, UsageError
 from weighbridge.schema.text import printable
 from weighbridge.source.http import Session
@@ -64,27 +62,20 @@ class Lines:
 
 
 class Webhook:
-    """An address that is posted to, signed as Standard Webhooks 1.0 where there is a secret (`whsec_…`)."""
+    """An address that is posted to, signed where there is a secret."""
 
     def __init__(self, address: str, secret: str = "") -> None:
-        self._address = address
-        self._secret = base64.b64decode(secret.removeprefix("whsec_")) if secret else b""
+        """Raises UsageError where the secret is broken."""
+        self._address, self._secret = address, secret
+        headers(secret, "", 0, b"")
 
     def __call__(self, alert: Alert) -> None:
         """Send. Raises OSError where nobody takes it."""
         body = msgspec.json.encode({"type": "monitor.alert", "data": alert})
-        headers = {
-            "Content-Type": "application/json",
-            "webhook-id": f"{alert.id}-{alert.times}",
-            "webhook-timestamp": str(int(alert.at)),
-        }
-        if self._secret:
-            begin = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode()
-            mark = hmac.new(self._secret, begin + body, hashlib.sha256).digest()
-            headers["webhook-signature"] = f"v1,{base64.b64encode(mark).decode()}"
+        signed = headers(self._secret, f"{alert.id}-{alert.times}", int(alert.at), body)
         try:
             response, _ = Session(backoff=0.0, patience=_PATIENCE).open(
-                self._address, headers, method="POST", body=body
+                self._address, {"Content-Type": "application/json", **signed}, method="POST", body=body
             )
         except SourceError as error:
             raise OSError(error.message) from error

@@ -19,6 +19,7 @@ from tests.corpus.monitoring import (
     shadow,
     traffic,
 )  # fmt: skip
+from tests.registry import Postgres, postgres_tools
 from weighbridge.monitor import baseline as baselines
 from weighbridge.monitor import state as states
 from weighbridge.monitor.baseline import learn_baseline
@@ -350,6 +351,25 @@ def test_a_database_is_a_meeting_place_too(tmp_path):
     assert monitor(place=place, replica="a").watch.stream.counts.records == 500
     with pytest.raises(SourceError):
         Database("postgresql://nobody@127.0.0.1:1/none")
+
+
+@pytest.mark.skipif(not postgres_tools(), reason="PostgreSQL is not installed")
+def test_replicas_meet_in_postgresql_also_after_it_was_killed(tmp_path_factory):
+    from weighbridge.monitor.database import Database
+
+    server = Postgres(tmp_path_factory.mktemp("pg") / "data")
+    try:
+        place = Database(server.fresh())
+        one = monitor(place=place, replica="a")
+        one.feed(traffic(500, 1))
+        one.save()
+        server.kill()
+        with pytest.raises(SourceError):
+            one.save()
+        server.start()
+        assert monitor(place=place, replica="a").watch.stream.counts.records == 500
+    finally:
+        server.kill()
 
 
 def test_a_baseline_says_what_was_measured_on_clean_traffic():

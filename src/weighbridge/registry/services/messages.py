@@ -1,19 +1,15 @@
-"""Knows webhooks: signed messages about decisions, sent until they arrive or are given up.
-
-The signature is the one of Standard Webhooks 1.0 (`webhook-signature: v1,…`, HMAC-SHA256 over id, time and body).
-"""
+"""Knows webhooks: signed messages about decisions, sent until they arrive or are given up."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import secrets
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from sqlalchemy import delete, insert, select, update
 
+from weighbridge.provenance.webhook import headers
 from weighbridge.registry.records import tables
 from weighbridge.registry.services.refusal import No, Refusal
 from weighbridge.schema import SourceError
@@ -95,10 +91,10 @@ class Messages:
 
     def _send(self, row: Record, now: float) -> int:
         d = tables.deliveries
-        headers = signed(row.secret, f"msg_{row.id}", int(now), row.body.encode())
+        signed = headers(row.secret, f"msg_{row.id}", int(now), row.body.encode())
         try:
             response, _ = Session(backoff=0.0, patience=10.0).open(
-                row.url, {"Content-Type": "application/json", **headers}, method="POST", body=row.body.encode()
+                row.url, {"Content-Type": "application/json", **signed}, method="POST", body=row.body.encode()
             )
             response.release_conn()
             answer, arrived = str(response.status), response.status < 300
@@ -108,13 +104,3 @@ class Messages:
         with self._house.database.write() as connection:
             connection.execute(update(d).where(d.c.id == row.id).values(state=state, answer=answer))
         return int(arrived)
-
-
-def signed(secret: str, number: str, at: int, body: bytes) -> dict[str, str]:
-    """The headers that show a receiver that a message is from here."""
-    mark = hmac.new(base64.b64decode(secret.removeprefix("whsec_")), f"{number}.{at}.".encode() + body, hashlib.sha256)
-    return {
-        "webhook-id": number,
-        "webhook-timestamp": str(at),
-        "webhook-signature": f"v1,{base64.b64encode(mark.digest()).decode()}",
-    }
