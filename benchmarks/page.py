@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 ORDER = ("weighbridge", "picklescan", "modelscan", "fickling", "modelaudit")
 
@@ -28,7 +29,7 @@ def write(store, target, machine):
             "sandbox",
         )
     }
-    lines = [
+    head = [
         "# Performance",
         "",
         f"Written by `make bench` (`python -m benchmarks.run`). Python 3.11, {machine}, two shared cores: read ratios, not seconds.",
@@ -36,6 +37,8 @@ def write(store, target, machine):
         "Peers were given every n-th file of each corpus, since some need seconds a file; the number stands with each table.",
         "",
     ]
+    # What was not measured now stays as it was: other scripts have sections of their own, and no run measures everything.
+    sections = _sections(target.read_text() if target.exists() else "")
     for name, section in (
         ("detection", _detection),
         ("noise", _noise),
@@ -53,13 +56,20 @@ def write(store, target, machine):
         ("sandbox", _sandbox),
         ("registry", _registry),
     ):
-        lines += (
-            section(parts[name]) if parts[name] else [f"## {name}", "", "Not measured in this state of the code.", ""]
-        )
+        if parts[name]:
+            sections |= _sections("\n".join(section(parts[name])))
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text("\n".join(lines))
+    target.write_text("\n".join(head) + "\n" + "\n".join(sections.values()))
     if parts["sandbox"]:
         matrix(parts["sandbox"], target.parent.parent / "reference/sandbox-matrix.md")
+
+
+def _sections(text):
+    """The sections of a page by their headings, in order."""
+    found = {}
+    for part in re.split(r"^(?=## )", text, flags=re.MULTILINE)[1:]:
+        found[part.partition("\n")[0]] = part.rstrip("\n") + "\n"
+    return found
 
 
 def _read(path):

@@ -43,7 +43,7 @@ class Texts:
         self.model = LogisticRegression(C=3, max_iter=500).fit(table, [label for _, label in rows[:half]])
         self.words = list(words.get_feature_names_out())
         self.known = {word: n for n, word in enumerate(self.words)}
-        self.classes = list(self.model.classes_)
+        self.classes = [str(one) for one in self.model.classes_]
         weights = (
             self.model.coef_ if len(self.classes) > 2 else np.vstack([-self.model.coef_ / 2, self.model.coef_ / 2])
         )

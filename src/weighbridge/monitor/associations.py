@@ -164,6 +164,10 @@ class Associations:
 
     def remember(self, ties: Sequence[Tie], numbers: Array, owner: Array, records: Sequence[Record], told: Any) -> None:
         """Keep some of this batch's sightings of suspicious ties. `told(row)` is (output's name, number, expectation)."""
+        noted = numpy.zeros(len(self.sightings), dtype=bool)
+        noted[[tie.sign for tie in ties]] = True
+        some = noted[numbers]
+        numbers, owner = numbers[some], owner[some]
         for tie in ties:
             kept = self.examples.setdefault((tie.sign, tie.output), deque(maxlen=EXAMPLES))
             for row in owner[numbers == tie.sign][-EXAMPLES:].tolist():

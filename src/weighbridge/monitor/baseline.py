@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy
 from msgspec import Struct
+from msgspec.structs import replace
 
 from weighbridge.monitor.drift import band
 from weighbridge.monitor.expectation import MOST_CLASSES, OTHERS, Expectation, learn
@@ -171,7 +172,7 @@ def _outputs(records: Sequence[Record]) -> list[tuple[str, tuple[str, ...], Arra
     found = []
     labels = Counter(one.output for one in records if one.output)
     if labels:
-        most = tuple(name for name, _ in labels.most_common(MOST_CLASSES - 1))
+        most = tuple(str(name) for name, _ in labels.most_common(MOST_CLASSES - 1))
         classes = (*most, OTHERS)
         found.append((LABEL, classes, Reader(classes).labels(records)))
     if any(one.answer for one in records):
@@ -248,7 +249,8 @@ def _spread(records: Sequence[Record], most: int) -> list[Record]:
     """Some of the records, evenly, each input once."""
     distinct = list({(one.text, one.features): one for one in records}.values())
     step = max(len(distinct) // max(most, 1), 1)
-    return distinct[::step][:most]
+    # A label may be of numpy's own kind of text, which no file knows.
+    return [replace(one, text=str(one.text), output=str(one.output)) for one in distinct[::step][:most]]
 
 
 def behaviours_known(baseline: Baseline) -> tuple[str, ...]:

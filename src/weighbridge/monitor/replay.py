@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import IO
 
-_BLOCK: Final = 4 << 20
+_BLOCK: Final = 1 << 20
 
 
 def records_of(path: str, rejects: Rejects) -> Iterator[list[Record]]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from weighbridge.monitor.records import Record
 
 Array = Any
-BATCH: Final = 16_384
+BATCH: Final = 8_192
 _RECENT: Final = 1 << 17
 _AGAIN: Final = 10.0  # a suspect that was cleared is told again with this much more evidence
 _FORGET: Final = 0.5  # of the room is made when it is crowded
