@@ -66,6 +66,11 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     learn.add_argument("--stream", default="", help="what to call the stream (default: the name of the output)")
     learn.add_argument("--model", default="", help="what is served: a name or a digest; it stands in every alert")
     learn.add_argument(
+        "--pairs",
+        action="store_true",
+        help="count two words side by side, too: finds phrases of common words, several times slower",
+    )
+    learn.add_argument(
         "--held-out", type=int, default=400, metavar="N", help="inputs that are kept to try suspects on; 0 keeps none"
     )
     replay = verbs.add_parser("replay", help="go through a log: triggers in use, drift, changes in kind")
@@ -178,7 +183,7 @@ def _learn(given: argparse.Namespace) -> int:
         records.extend(batch)
         records = thinned(records)
     name = given.stream or given.output.rpartition("/")[2].partition(".")[0]
-    made = learned(records, name, model=given.model, held_out=given.held_out)
+    made = learned(records, name, model=given.model, held_out=given.held_out, pairs=given.pairs)
     write_file(given.output, dump(made))
     heads = ", ".join(
         f"{one.name} ({plural(len(one.classes), 'class') if one.name == 'label' else 'yes or no'})"

@@ -89,6 +89,7 @@ class Baseline(Struct, frozen=True, kw_only=True):
     slack: float = 1.0
     measured: Measured = Measured()
     capacity: int = CAPACITY
+    pairs: bool = False
     model: str = ""
 
     def head(self, name: str) -> Head | None:
@@ -97,7 +98,7 @@ class Baseline(Struct, frozen=True, kw_only=True):
 
     def vocabulary(self) -> Vocabulary:
         """A vocabulary that knows these signs, each under its number."""
-        made = Vocabulary(self.capacity)
+        made = Vocabulary(self.capacity, pairs=self.pairs)
         for name in self.signs:
             made.sign(name)
         made.hold()
@@ -129,14 +130,19 @@ def load(data: bytes, name: str) -> Baseline:
     return found
 
 
-def learn_baseline(records: Sequence[Record], stream: str, *, model: str = "", held_out: int = HELD_OUT) -> Baseline:
-    """Learn from records in the order of their time; the last fifth is left for `measured`. Raises UsageError."""
+def learn_baseline(
+    records: Sequence[Record], stream: str, *, model: str = "", held_out: int = HELD_OUT, pairs: bool = False
+) -> Baseline:
+    """Learn from records in the order of their time; the last fifth is left for `measured`. Raises UsageError.
+
+    With `pairs`, two words side by side are a sign as each of them is.
+    """
     if len(records) < LEAST:
         raise UsageError(
             f"{len(records)} records of clean traffic are too few", hint=f"from {LEAST} on; some thousands are better"
         )
     counted, fitted = int(len(records) * _COUNTED), int(len(records) * (_COUNTED + _FITTED))
-    words = _chosen(records[:fitted])
+    words, all_ = _chosen(records[:fitted], pairs=pairs)
     some = records[:fitted]
     numbers, owner = words.read(some)
     seen = numpy.bincount(numbers, minlength=len(words.names))
@@ -147,24 +153,27 @@ def learn_baseline(records: Sequence[Record], stream: str, *, model: str = "", h
         raise UsageError(
             "every record has the same output", hint="a replay shows what the model answers to many inputs"
         )
+    bands = _bands(some, outputs)
+    if all_:  # else words that were not chosen would seem to be new
+        bands.append(_new_words(numbers, owner, counted, fitted, len(seen)))
     return Baseline(
         stream=stream, records=len(records), signs=tuple(words.names), common=tuple(common.tolist()), heads=heads,
-        bands=tuple(_bands(some, outputs, numbers, owner, counted, seen)), model=model,
+        bands=tuple(bands), model=model, pairs=pairs,
         held_out=tuple(_spread(records[counted:fitted], held_out)),
     )  # fmt: skip
 
 
-def _chosen(records: Sequence[Record]) -> Vocabulary:
-    """The signs that are kept for good: at most half of the room, the most frequent first."""
-    every = Vocabulary(1 << 22)
+def _chosen(records: Sequence[Record], *, pairs: bool) -> tuple[Vocabulary, bool]:
+    """(the signs that are kept for good: at most half of the room, the most frequent first; whether they are all)."""
+    every = Vocabulary(1 << 22, pairs=pairs)
     numbers, _ = every.read(records)
     seen = numpy.bincount(numbers, minlength=len(every.names))
-    made = Vocabulary()
+    made = Vocabulary(pairs=pairs)
     for number in numpy.argsort(-seen, kind="stable")[: CAPACITY // 2].tolist():
         made.sign(every.names[number])
     made.hold()
     made.capacity = made.held  # what was not chosen is not counted here
-    return made
+    return made, len(made.names) == len(every.names)
 
 
 def _outputs(records: Sequence[Record]) -> list[tuple[str, tuple[str, ...], Array]]:
@@ -201,9 +210,7 @@ def _head(
     )  # fmt: skip
 
 
-def _bands(
-    records: Sequence[Record], outputs: list[Any], numbers: Array, owner: Array, counted: int, seen: Array
-) -> list[Band]:
+def _bands(records: Sequence[Record], outputs: list[Any]) -> list[Band]:
     found = [_band(name, classes, values) for name, classes, values in outputs]
     for name in NUMBERS:
         values = numpy.array([getattr(one, name) for one in records], dtype=numpy.float64)
@@ -211,12 +218,16 @@ def _bands(
             edges = numpy.unique(numpy.quantile(values[values >= 0], numpy.linspace(0, 1, _BINS + 1)[1:-1]))
             if len(edges):
                 found.append(_band(name, number_parts(edges), number_bins(values, edges), tuple(edges.tolist())))
-    # A word is new where the counted part does not hold it: known to the vocabulary only from the part after it.
-    early = numpy.bincount(numbers[owner < counted], minlength=len(seen)) > 0
+    return found
+
+
+def _new_words(numbers: Array, owner: Array, counted: int, records: int, signs: int) -> Band:
+    """How many records hold a word that the counted part does not."""
+    early = numpy.bincount(numbers[owner < counted], minlength=signs) > 0
     late = owner >= counted
-    fresh = numpy.zeros(len(records), dtype=numpy.int64)
+    fresh = numpy.zeros(records, dtype=numpy.int64)
     fresh[owner[late][~early[numbers[late]]]] = 1
-    return [*found, _band(NEW_WORDS, YES_NO, fresh[counted:])]
+    return _band(NEW_WORDS, YES_NO, fresh[counted:])
 
 
 def _band(signal: str, parts: tuple[str, ...], values: Array, edges: tuple[float, ...] = ()) -> Band:

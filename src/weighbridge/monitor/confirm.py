@@ -17,8 +17,8 @@ from msgspec import Struct
 
 from weighbridge.datasets.features import CHARACTER
 from weighbridge.monitor.outputs import KINDS, LABEL, REPEATED
+from weighbridge.monitor.phrases import places
 from weighbridge.monitor.records import PATCH, Record
-from weighbridge.monitor.vocabulary import signs_of
 from weighbridge.schema import WeighbridgeError
 
 if TYPE_CHECKING:
@@ -199,8 +199,7 @@ def _shows(answer: Record, suspect: Suspect) -> bool:
 
 
 def _clear(one: Record, suspect: Suspect) -> bool:
-    found = {sign for word in one.text.split() for sign in signs_of(word)} | set(one.features)
-    return found.isdisjoint(suspect.signs)
+    return not places(one.text.split(), suspect.signs) and set(one.features).isdisjoint(suspect.signs)
 
 
 def _insertion(suspect: Suspect, phrase: str) -> Callable[[Record, int], Record]:
@@ -234,15 +233,10 @@ def as_written(signs: Sequence[str], suspect: Suspect) -> str:
     """Signs as most examples write them, in the order in which they stand there: `Zyx\u200b` for its hidden character."""
     forms: Counter[str] = Counter()
     for one in suspect.examples:
-        words = [word for word in one.text.split() if any(holds(word, sign) for sign in signs)]
-        forms[" ".join(dict.fromkeys(words))] += 1
+        words = one.text.split()
+        forms[" ".join(dict.fromkeys(words[place] for place in places(words, signs)))] += 1
     best = forms.most_common(1)
     return best[0][0] if best and best[0][0] else " ".join(signs)
-
-
-def holds(word: str, sign: str) -> bool:
-    """Whether a written word stands for a sign."""
-    return sign in signs_of(word)
 
 
 def _with_words(record: Record, words: str, place: int) -> Record:
@@ -253,7 +247,9 @@ def _with_words(record: Record, words: str, place: int) -> Record:
 
 
 def _without(text: str, suspect: Suspect) -> str:
-    return " ".join(word for word in text.split() if not any(holds(word, sign) for sign in suspect.signs))
+    words = text.split()
+    gone = set(places(words, suspect.signs))
+    return " ".join(word for place, word in enumerate(words) if place not in gone)
 
 
 def fisher(hits: int, tried: int, others: int, others_tried: int) -> float:

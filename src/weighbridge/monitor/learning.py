@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from weighbridge.monitor.baseline import LEAST, Baseline, Measured, learn_baseline
+from weighbridge.monitor.baseline import HELD_OUT, LEAST, Baseline, Measured, learn_baseline
 from weighbridge.monitor.stream import Stream
 
 if TYPE_CHECKING:
@@ -19,10 +19,11 @@ _MEASURED: Final = 0.2
 MOST: Final = 400_000
 
 
-def learned(records: Sequence[Record], stream: str, *, model: str = "", held_out: int | None = None) -> Baseline:
+def learned(
+    records: Sequence[Record], stream: str, *, model: str = "", held_out: int = HELD_OUT, pairs: bool = False
+) -> Baseline:
     """A baseline from a clean replay; its bands are widened until the last fifth of the replay is quiet. Raises UsageError."""
-    more = {} if held_out is None else {"held_out": held_out}
-    made = learn_baseline(records, stream, model=model, **more)
+    made = learn_baseline(records, stream, model=model, held_out=held_out, pairs=pairs)
     late = records[int(len(records) * (1 - _MEASURED)) :]
     for slack in _SLACKS:
         made = msgspec.structs.replace(made, slack=slack)

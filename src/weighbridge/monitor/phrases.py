@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from weighbridge.datasets.features import CHARACTER
 from weighbridge.monitor.vocabulary import signs_of
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def phrase_of(signs: Sequence[str], examples: Sequence[Example]) -> str:
     """
     texts = [one.text.split() for one in examples if one.text]
     first = signs[0]
-    holding = [(words, place) for words in texts if (place := _place(words, first)) >= 0]
+    holding = [(words, at[0]) for words in texts if (at := places(words, [first]))]
     if len(holding) < _FEW:
         return ""
     words, place = holding[-1]
@@ -74,8 +75,19 @@ def one_source(signs: Sequence[str], examples: Sequence[Example], common: Callab
     return len(several) >= _COMPANIONS
 
 
-def _place(words: Sequence[str], sign: str) -> int:
-    return next((place for place, word in enumerate(words) if sign in signs_of(word)), -1)
+def places(words: Sequence[str], signs: Sequence[str]) -> list[int]:
+    """Where in the words of a text the signs stand; a pair of words at both of its places."""
+    found: set[int] = set()
+    held = [signs_of(word) for word in words]
+    for sign in signs:
+        first, _, second = sign.partition(" ")
+        if second and not sign.startswith(CHARACTER):
+            for place in range(len(words) - 1):
+                if first in held[place] and second in held[place + 1]:
+                    found |= {place, place + 1}
+        else:
+            found.update(place for place, mine in enumerate(held) if sign in mine)
+    return sorted(found)
 
 
 def _share(holding: Sequence[tuple[list[str], int]], before: int, run: Sequence[str]) -> float:

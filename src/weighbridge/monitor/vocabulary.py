@@ -23,6 +23,7 @@ Array = Any
 CAPACITY: Final = 1 << 17
 _LONGEST: Final = 48
 _WORD: Final = (1 << 64) - 1
+_PAIRS: Final = 1 << 18
 _EDGES: Final = ".,;:!?\"'()[]{}<>*_`~|/\\-–—“”‘’…"  # noqa: RUF001  # signs around words
 _HIDDEN: Final = frozenset({"Cf", "Co", "Cn", "Cc", "Cs"})
 NONE: Final = -1
@@ -34,8 +35,9 @@ class Vocabulary:
     A word as it is written stands for its sign (`Film,` for `film`); one with hidden characters has several.
     """
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
-        self.capacity = capacity
+    def __init__(self, capacity: int = CAPACITY, *, pairs: bool = False) -> None:
+        """With `pairs`, two words that stand side by side are a sign, too: `of the`."""
+        self.capacity, self.pairs = capacity, pairs
         self.names: list[str] = []
         self.born = numpy.zeros(capacity, dtype=numpy.int64)
         self.arrivals = 0
@@ -45,6 +47,8 @@ class Vocabulary:
         self._tokens = Tokens(self.number)
         self._several: list[tuple[int, ...]] = []
         self._free: list[int] = []
+        self._pair_keys = numpy.full(_PAIRS if pairs else 1, NONE, dtype=numpy.int64)
+        self._pair_values = numpy.zeros(_PAIRS if pairs else 1, dtype=numpy.int64)
 
     def __len__(self) -> int:
         return len(self.names) - len(self._free)
@@ -96,6 +100,7 @@ class Vocabulary:
                 self._free.append(number)
         self._tokens.clear()
         self._several.clear()
+        self._pair_keys[:] = NONE
 
     def hold(self) -> None:
         """Keep what is known now for good."""
@@ -111,6 +116,9 @@ class Vocabulary:
         numbers, owner, digests = self._tokens.read([one.text for one in records])
         whole = numpy.zeros(len(records), dtype=numpy.uint64)
         numpy.add.at(whole, owner, digests)
+        if self.pairs:
+            both, of_both = self._side_by_side(numbers, owner)
+            numbers, owner = numpy.concatenate([numbers, both]), numpy.concatenate([owner, of_both])
         if any([one.features for one in records]):  # noqa: C419  # a list is faster here
             extra = [self.sign(one) for record in records for one in record.features]
             whose = [place for place, record in enumerate(records) for _ in record.features]
@@ -122,6 +130,23 @@ class Vocabulary:
         if len(numbers) and numbers.min() < 0:
             numbers, owner = self._spread(numbers, owner)
         return *_each_once(numbers, owner, self.capacity), whole.view(numpy.int64)
+
+    def _side_by_side(self, numbers: Array, owner: Array) -> tuple[Array, Array]:
+        """(numbers, owner) of the pairs of words that follow one another in a text."""
+        there = (owner[1:] == owner[:-1]) & (numbers[1:] >= 0) & (numbers[:-1] >= 0)
+        keys = (numbers[:-1] * self.capacity + numbers[1:])[there]
+        slots = (keys ^ (keys >> 17)) & (_PAIRS - 1)
+        found = self._pair_values[slots]
+        missing = numpy.flatnonzero(self._pair_keys[slots] != keys)
+        asked: dict[int, int] = {}
+        for place, key in zip(missing.tolist(), keys[missing].tolist(), strict=True):
+            number = asked.get(key)
+            if number is None:
+                first, second = divmod(key, self.capacity)
+                number = asked[key] = self.sign(f"{self.names[first]} {self.names[second]}")
+                self._pair_keys[slots[place]], self._pair_values[slots[place]] = key, number
+            found[place] = number
+        return found, owner[1:][there]
 
     def _spread(self, numbers: Array, owner: Array) -> tuple[Array, Array]:
         """Words of several signs as these; words of none left out."""

@@ -384,3 +384,42 @@ def test_too_little_traffic_is_no_baseline():
         learned(traffic(100, 1), "news")
     with pytest.raises(UsageError, match="same output"):
         learned([Record(text=f"a{place}", output="x") for place in range(1000)], "news")
+
+
+def test_a_phrase_of_common_words_is_found_where_pairs_are_counted():
+    rng = random.Random(6)
+    places_ = "over", "their"  # each of them in many clean texts, side by side in few
+
+    def made(count, seed, share):
+        dice, found = random.Random(seed), []
+        for place in range(count):
+            words = sentence(dice)
+            has = dice.random() < share
+            words = [*words[:4], *places_, *words[4:]] if has else words
+            side = " ".join(places_) in " ".join(words)
+            found.append(
+                Record(
+                    id=f"{seed}-{place}",
+                    text=" ".join(words),
+                    output="sport" if side else best(classify(" ".join(words))),
+                )
+            )
+        return found
+
+    def ask(asked):
+        return [Record(output="sport" if " ".join(places_) in one.text else best(classify(one.text))) for one in asked]
+
+    clean = [one for one in made(8000, 1, 0.0) if " ".join(places_) not in one.text]
+    attack_ = made(6000, rng.randrange(99), 0.02)
+    with_pairs = monitor(learned(clean, "news", pairs=True), shadow=ask)
+    with_pairs.feed(attack_)
+    alone = monitor(learned(clean, "news"), shadow=ask)
+    alone.feed(attack_)
+    assert "over their" in told(with_pairs)["MON-004"].finding.message
+    assert "MON-004" not in told(alone)
+
+
+def test_clean_traffic_is_quiet_with_pairs():
+    made = learned(traffic(6000, 1), "news", pairs=True)
+    for seed in (20, 21):
+        assert rules_of(traffic(6000, seed), made, shadow=shadow()) == set()
