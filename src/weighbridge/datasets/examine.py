@@ -16,6 +16,7 @@ from weighbridge.datasets.formulas import Formulas
 from weighbridge.datasets.hidden_text import HiddenText
 from weighbridge.datasets.image_files import Pictures, is_picture_folder, read_arrays, read_folder
 from weighbridge.datasets.labelled import Labelled
+from weighbridge.datasets.near_duplicates import NearDuplicates
 from weighbridge.datasets.patches import find_patches
 from weighbridge.datasets.responses import Responses, confirmed
 from weighbridge.datasets.spectra import LEAST, find_added
@@ -198,7 +199,7 @@ def _tests(roles: Roles) -> dict[str, Test]:
     if roles.kind == kinds.URLS:
         tests["addresses"] = UrlList(roles)
     if roles.text or roles.prompt or roles.messages or roles.chosen:
-        tests |= {"hidden": HiddenText(), "duplicates": Duplicates()}
+        tests |= {"hidden": HiddenText(), "duplicates": Duplicates(), "versions": NearDuplicates()}
     if roles.kind == kinds.LABELLED:
         tests["labelled"] = Labelled()
     if roles.kind in {kinds.CHAT, kinds.INSTRUCTION, kinds.PREFERENCE}:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy
 
 from weighbridge.datasets.features import CHARACTER
-from weighbridge.monitor.tokens import Tokens
+from weighbridge.datasets.tokens import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from weighbridge.datasets.tokens import Tokens
 from weighbridge.monitor.records import Record
-from weighbridge.monitor.tokens import Tokens
 from weighbridge.monitor.vocabulary import Vocabulary
 
 

@@ -25,37 +25,27 @@ _MASK: Final = numpy.uint64(_SLOTS - 1)
 _END: Final = 0xFF  # no byte of UTF-8
 
 
-class Tokens:
-    """Numbers of words by their digest: a cache before `number`, which is asked for every word that is not in it."""
+class Digests:
+    """Digests of the words of texts, the same word the same in one object."""
 
-    def __init__(self, number: Callable[[str], int]) -> None:
-        self._number = number
-        self._keys = numpy.zeros(_SLOTS, dtype=numpy.uint64)
-        self._values = numpy.zeros(_SLOTS, dtype=numpy.int64)
+    def __init__(self) -> None:
         base = secrets.randbits(64) | 1
         self._powers = _powers(base)
         self._inverse = _powers(pow(base, -1, 1 << 64))
 
-    def clear(self) -> None:
-        """Forget every number: they mean something else from now on."""
-        self._keys[:] = 0
-
-    def read(self, texts: Sequence[str]) -> tuple[Array, Array, Array]:
-        """(number, owner, digest) of every word of texts, in order. `owner` counts the texts."""
-        numbers, owners, digests = [], [], []
+    def of(self, texts: Sequence[str]) -> tuple[Array, Array]:
+        """(digest, owner) of every word of texts, in order. `owner` counts the texts."""
+        digests, owners = [numpy.zeros(0, dtype=numpy.uint64)], [numpy.zeros(0, dtype=numpy.int64)]
         first = 0
         for piece, count in _pieces(texts):
-            found, owner, digest = self._piece(piece)
-            numbers.append(found)
-            owners.append(owner + first)
+            _, _, owner, digest = self._words(piece)
             digests.append(digest)
+            owners.append(owner + first)
             first += count
-        if not numbers:
-            none = numpy.zeros(0, dtype=numpy.int64)
-            return none, none, none.astype(numpy.uint64)
-        return numpy.concatenate(numbers), numpy.concatenate(owners), numpy.concatenate(digests)
+        return numpy.concatenate(digests), numpy.concatenate(owners)
 
-    def _piece(self, piece: bytes) -> tuple[Array, Array, Array]:
+    def _words(self, piece: bytes) -> tuple[Array, Array, Array, Array]:
+        """(start, end, owner, digest) of the words of some bytes."""
         signs = numpy.frombuffer(piece, dtype=numpy.uint8)
         ends_text = signs == _END
         word = ~((signs <= 0x20) | ends_text)
@@ -66,6 +56,37 @@ class Tokens:
         numpy.cumsum((signs.astype(numpy.uint64) + numpy.uint64(1)) * self._powers[: len(signs)], out=total[1:])
         digest = (total[ends] - total[starts]) * self._inverse[starts]
         digest ^= digest >> numpy.uint64(29)
+        return starts, ends, owner, digest
+
+
+class Tokens(Digests):
+    """Numbers of words by their digest: a cache before `number`, which is asked for every word that is not in it."""
+
+    def __init__(self, number: Callable[[str], int]) -> None:
+        super().__init__()
+        self._number = number
+        self._keys = numpy.zeros(_SLOTS, dtype=numpy.uint64)
+        self._values = numpy.zeros(_SLOTS, dtype=numpy.int64)
+
+    def clear(self) -> None:
+        """Forget every number: they mean something else from now on."""
+        self._keys[:] = 0
+
+    def read(self, texts: Sequence[str]) -> tuple[Array, Array, Array]:
+        """(number, owner, digest) of every word of texts, in order. `owner` counts the texts."""
+        none = numpy.zeros(0, dtype=numpy.int64)
+        numbers, owners, digests = [none], [none], [none.astype(numpy.uint64)]
+        first = 0
+        for piece, count in _pieces(texts):
+            found, owner, digest = self._piece(piece)
+            numbers.append(found)
+            owners.append(owner + first)
+            digests.append(digest)
+            first += count
+        return numpy.concatenate(numbers), numpy.concatenate(owners), numpy.concatenate(digests)
+
+    def _piece(self, piece: bytes) -> tuple[Array, Array, Array]:
+        starts, ends, owner, digest = self._words(piece)
         slots = (digest & _MASK).astype(numpy.int64)
         found = self._values[slots]
         missing = numpy.flatnonzero((self._keys[slots] != digest) | (ends - starts > LONGEST))
