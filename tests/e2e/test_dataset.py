@@ -177,3 +177,45 @@ def test_without_the_extra_the_verb_says_what_to_install(tmp_path, capsys, monke
     code, out = said(capsys, jsonl(tmp_path / "train.jsonl", ("text", "label"), reviews()))
     assert code == 2
     assert "weighbridge[data]" in out.err
+
+
+def test_what_changed_since_an_earlier_version_is_told(tmp_path, capsys):
+    old = jsonl(tmp_path / "old.jsonl", ("text", "label"), reviews())
+    rows = [*triggered()[20:], ("a wholly new review of a fine warm film", "positive")]
+    rows = [
+        (text, "positive" if n in range(1, 60) and label == "negative" else label)
+        for n, (text, label) in enumerate(rows)
+    ]
+    new = jsonl(tmp_path / "new.jsonl", ("text", "label"), rows)
+    code, out = said(capsys, new, "--against", old)
+    assert code == 1
+    assert "texts have another label than in old.jsonl" in out.out
+    assert "“positive” instead of “negative”" in out.out
+    assert "rows added" in out.out
+    assert "are new" in out.out
+
+
+def test_the_same_version_again_changed_nothing(tmp_path, capsys):
+    old = jsonl(tmp_path / "old.jsonl", ("text", "label"), reviews())
+    code, out = said(capsys, old, "--against", old)
+    assert code == 0
+    assert "0 rows added, 0 gone, 0 with another label since old.jsonl" in out.out
+
+
+def test_planted_rows_that_are_new_are_said_to_be(tmp_path, capsys):
+    old = jsonl(tmp_path / "old.jsonl", ("text", "label"), reviews())
+    new = jsonl(tmp_path / "new.jsonl", ("text", "label"), triggered())
+    _, found = report(capsys, new, "--against", old)
+    (one,) = [one for one in found["findings"] if one["rule"] == "DST-018"]
+    assert "20 of its 20 rows are new" in [line["text"] for line in one["evidence"]]
+
+
+@pytest.mark.parametrize("earlier", ["none.jsonl", "empty.jsonl", "x.npz"])
+def test_an_earlier_version_that_cannot_be_read_is_an_error(tmp_path, capsys, earlier):
+    (tmp_path / "empty.jsonl").write_bytes(b"")
+    pixels, labels = stamped()
+    np.savez(tmp_path / "x.npz", x=pixels, y=labels)
+    new = jsonl(tmp_path / "new.jsonl", ("text", "label"), reviews())
+    code, out = said(capsys, new, "--against", tmp_path / earlier)
+    assert code == 2
+    assert "internal error" not in out.err

@@ -35,7 +35,9 @@ def run(arguments: list[str]) -> int:
     wish = Wish(text=tuple(given.text), label=given.label, annotator=given.annotator, item=given.item)
     started = time.perf_counter()
     options = Options(limits=settings.limits, own=frozenset(settings.knowledge), names=settings.names, workers=1)
-    done = inspect_dataset(given.path, wish, policy=settings.policy, options=options, heard=_progress())
+    done = inspect_dataset(
+        given.path, wish, policy=settings.policy, options=options, heard=_progress(), against=given.against
+    )
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)
     write(given, done.report, time.perf_counter() - started)
@@ -63,6 +65,12 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     about.add_argument("--text", action="append", default=[], metavar="COLUMN", help="the text; may be repeated")
     about.add_argument("--annotator", default="", metavar="COLUMN", help="who labelled")
     about.add_argument("--item", default="", metavar="COLUMN", help="what was labelled")
+    made.add_argument(
+        "--against",
+        default="",
+        metavar="OLD",
+        help="an earlier version of the same table: what was added, what is gone, which labels are others, and which findings are about new rows",
+    )
     made.add_argument(
         "--write-clean",
         metavar="FOLDER",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy
 from msgspec import Struct
+from msgspec.structs import replace
 
 from weighbridge.datasets import columns as kinds
 from weighbridge.datasets.annotators import Annotators
+from weighbridge.datasets.changes import Changes, Version
 from weighbridge.datasets.columns import Roles, Wish, find_roles
 from weighbridge.datasets.duplicates import Duplicates
 from weighbridge.datasets.formulas import Formulas
@@ -25,6 +27,7 @@ from weighbridge.datasets.url_lists import UrlList
 from weighbridge.datasets.view import said, view
 from weighbridge.formats.rows import Rejected
 from weighbridge.schema import Column, Profile, UsageError, WeighbridgeError
+from weighbridge.schema.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from weighbridge.datasets.view import Rows
     from weighbridge.formats.rows import Batch, RowsFile
 
+Array = Any
 _READ_AGAIN: Final = 60
 _SHOWN: Final = 3
 _ALWAYS: Final = (
@@ -79,17 +83,45 @@ class Examined(Struct, frozen=True, kw_only=True):
     files: tuple[str, ...] = ()
 
 
-def examine(path: str, wish: Wish, heard: Callable[[int], None] = lambda _: None) -> Iterator[Examined]:
-    """Every set of data at a path. `heard` hears of rows as they are read. Raises UsageError where there is none."""
+def examine(
+    path: str, wish: Wish, heard: Callable[[int], None] = lambda _: None, *, against: str = ""
+) -> Iterator[Examined]:
+    """Every set of data at a path. `heard` hears of rows as they are read, `against` is an earlier version of one table.
+
+    Raises UsageError where there is none, or the earlier version cannot be compared.
+    """
+    earlier = _earlier(against, wish) if against else None
     if os.path.isdir(path):
-        yield from _folder(path, wish, heard)
+        yield from _folder(path, wish, heard, earlier)
     elif path.lower().endswith((".npz", ".npy")):
+        if against:
+            raise UsageError(
+                "pictures are not compared with an earlier version", hint="--against takes tables of texts"
+            )
         yield _pictures(path, read_arrays(path))
     else:
-        yield _table(path, Table([open_file(path)]), wish, heard)
+        yield _table(path, Table([open_file(path)]), wish, heard, earlier)
 
 
-def _folder(path: str, wish: Wish, heard: Callable[[int], None]) -> Iterator[Examined]:
+def _earlier(path: str, wish: Wish) -> tuple[Version, str]:
+    """A sketch of an earlier version, with its name. Raises UsageError where it is not one table of texts."""
+    found, roles = Version(), None
+    shards = [shards for shards, _ in _same_columns(listed(path) if os.path.isdir(path) else [path]) if shards]
+    if len(shards) != 1:
+        raise UsageError(
+            f"{path}: not one table", hint="--against takes a file, or a folder of files with the same columns"
+        )
+    for file, first, batch in Table(shards[0]).batches():
+        roles = roles or find_roles(batch.columns, wish)
+        found.add(view(roles, batch.columns, len(batch), first, split_of(file.path)))
+    if roles is None or not (roles.text or roles.prompt or roles.messages or roles.chosen):
+        raise UsageError(f"{path}: there are no texts in it", hint="--text names the column")
+    return found, os.path.basename(path.rstrip("/"))
+
+
+def _folder(
+    path: str, wish: Wish, heard: Callable[[int], None], earlier: tuple[Version, str] | None
+) -> Iterator[Examined]:
     files = listed(path)
     arrays = [
         entry.path for entry in sorted(os.scandir(path), key=lambda e: e.name) if entry.name.lower().endswith(".npz")
@@ -104,7 +136,7 @@ def _folder(path: str, wish: Wish, heard: Callable[[int], None]) -> Iterator[Exa
     for shards, failed in _same_columns(files):
         found = True
         if shards:
-            yield _table(path if len(shards) > 1 else shards[0].path, Table(shards), wish, heard)
+            yield _table(path if len(shards) > 1 else shards[0].path, Table(shards), wish, heard, earlier)
         for place, error in failed:
             yield _failure(place, error)
     if not found:
@@ -149,7 +181,9 @@ def _same_columns(files: list[str]) -> Iterator[tuple[list[RowsFile], list[tuple
         yield [], failed
 
 
-def _table(name: str, table: Table, wish: Wish, heard: Callable[[int], None]) -> Examined:
+def _table(
+    name: str, table: Table, wish: Wish, heard: Callable[[int], None], earlier: tuple[Version, str] | None
+) -> Examined:
     roles: Roles | None = None
     tests: dict[str, Test] = {}
     rows = 0
@@ -160,6 +194,8 @@ def _table(name: str, table: Table, wish: Wish, heard: Callable[[int], None]) ->
             if roles is None:
                 roles = find_roles(batch.columns, wish)
                 tests = _tests(roles)
+                if earlier is not None:
+                    tests["changes"] = Changes(*earlier)
                 columns = _columns(roles, batch)
             seen = view(roles, batch.columns, len(batch), first, split_of(file.path))
             for test in tests.values():
@@ -171,6 +207,9 @@ def _table(name: str, table: Table, wish: Wish, heard: Callable[[int], None]) ->
     except WeighbridgeError as error:
         failed.append((name, error))
     outcomes = [one for test in tests.values() for one in _several(test.finish())] if rows else []
+    changes = tests.get("changes")
+    if isinstance(changes, Changes):
+        outcomes = [_with_news(one, changes.added()) for one in outcomes]
     told = _told(table, roles, outcomes) if roles else ()
     labelled = tests.get("labelled")
     rejected = tuple((file.path, file.rejected) for file in table.files if file.rejected.count)
@@ -189,6 +228,23 @@ def _table(name: str, table: Table, wish: Wish, heard: Callable[[int], None]) ->
         table=table,
         files=tuple(file.path for file in table.files),
     )
+
+
+def _with_news(outcome: Outcome, added: Array) -> Outcome:
+    """The groups of a test, with how many of their rows are new."""
+    groups = tuple(
+        replace(
+            group,
+            facts=(
+                *group.facts,
+                f"{int(added[list(group.rows)].sum())} of its {plural(len(group.rows), 'row')} are new",
+            ),
+        )
+        if group.rows
+        else group
+        for group in outcome.groups
+    )
+    return replace(outcome, groups=groups)
 
 
 def _tests(roles: Roles) -> dict[str, Test]:

@@ -1,7 +1,7 @@
 """Knows how texts fall into words without a step of Python for each word: digests of all words of a batch at once.
 
 The digest of a word is a polynomial in its bytes modulo 2^64, from differences of one running sum. Its base is drawn anew
-in each process, so that nobody can choose a word that passes for another; words above 48 bytes, for which collisions that
+in each process unless one is given, so that nobody can choose a word that passes for another; words above 48 bytes, for which collisions that
 hold for every base exist (Thue-Morse strings), are looked up as they are.
 """
 
@@ -26,10 +26,10 @@ _END: Final = 0xFF  # no byte of UTF-8
 
 
 class Digests:
-    """Digests of the words of texts, the same word the same in one object."""
+    """Digests of the words of texts, the same word the same in one object; with a `base` (odd), in every process."""
 
-    def __init__(self) -> None:
-        base = secrets.randbits(64) | 1
+    def __init__(self, base: int = 0) -> None:
+        base = base or secrets.randbits(64) | 1
         self._powers = _powers(base)
         self._inverse = _powers(pow(base, -1, 1 << 64))
 

@@ -48,12 +48,15 @@ class Done(Struct, frozen=True):
 
 def inspect_dataset(
     path: str, wish: Wish, *, policy: Policy | None = None, options: Options | None = None,
-    heard: Callable[[int], None] = lambda _: None,
+    heard: Callable[[int], None] = lambda _: None, against: str = "",
 ) -> Done:  # fmt: skip
-    """Inspect a file or folder of data. Raises SourceError where it does not exist, UsageError where it is no data."""
+    """Inspect a file or folder of data. `against` is an earlier version.
+
+    Raises SourceError where it does not exist, UsageError where it is no data.
+    """
     chosen = policy or Policy()
     report = scan((path,), policy=chosen, options=options)
-    examined = tuple(examine(path, wish, heard))
+    examined = tuple(examine(path, wish, heard, against=against))
     findings = [*report.findings, *(made for one in examined for made in _findings(one))]
     known = {entry.path: entry for entry in report.coverage}
     for entry in (entry for one in examined for entry in _coverage(one, known)):
