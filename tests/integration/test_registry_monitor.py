@@ -11,7 +11,8 @@ from tests.integration.test_registry_review import NET, folder_of
 from tests.integration.test_registry_routes import HOSTILE, Browser
 from tests.registry import running
 from weighbridge.monitor.alerts import alert
-from weighbridge.schema import Alert, Finding, Location, Severity, SourceError
+from weighbridge.schema import Finding, Location, Severity, SourceError
+from weighbridge.schema.alert import Alert
 
 
 @pytest.fixture

@@ -12,14 +12,16 @@ import msgspec
 from weighbridge.cli.exits import ADMITTED, exit_code
 from weighbridge.cli.test import seconds_of
 from weighbridge.cli.written import write, write_file
-from weighbridge.schema import Coverage, Fact, Pulse
+from weighbridge.schema import Coverage, Fact
+from weighbridge.schema.alert import Pulse
 from weighbridge.schema.text import plural, printable
 
 if TYPE_CHECKING:
     import argparse
 
     from weighbridge.monitor.fingerprint import Check, Enrolment
-    from weighbridge.schema import Alert, Report
+    from weighbridge.schema import Report
+    from weighbridge.schema.alert import Alert
 
 _EXAMPLES: Final = 4
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from weighbridge.monitor.records import Record, Rejects
     from weighbridge.monitor.service import Monitor
-    from weighbridge.schema import Alert, Finding, Report
+    from weighbridge.schema import Finding, Report
+    from weighbridge.schema.alert import Alert
 
 _EPILOG: Final = """exit codes:
   0  nothing was found, or nothing that the policy stops

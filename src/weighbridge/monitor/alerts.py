@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from weighbridge.rules.finding import finding
-from weighbridge.schema import Alert, Location
+from weighbridge.schema import Location
+from weighbridge.schema.alert import Alert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

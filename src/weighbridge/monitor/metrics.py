@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from weighbridge.monitor.watch import Watch
-    from weighbridge.schema import Alert
+    from weighbridge.schema.alert import Alert
 
 
 def exposition(watch: Watch, alerts: Iterable[Alert], more: Mapping[str, int] | None = None) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from weighbridge.monitor.baseline import Baseline
     from weighbridge.monitor.confirm import Shadow
     from weighbridge.monitor.service import Place
-    from weighbridge.schema import Alert
+    from weighbridge.schema.alert import Alert
 
 _LARGEST = 512 << 20
 

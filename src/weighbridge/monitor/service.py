@@ -10,7 +10,8 @@ from weighbridge.monitor import state as states
 from weighbridge.monitor.alerts import Desk, alert
 from weighbridge.monitor.stream import Stream
 from weighbridge.monitor.watch import Watch
-from weighbridge.schema import Alert, Part, Pulse, UsageError, WeighbridgeError
+from weighbridge.schema import UsageError, WeighbridgeError
+from weighbridge.schema.alert import Alert, Part, Pulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -22,7 +22,7 @@ from weighbridge.source.http import Session
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from weighbridge.schema import Alert
+    from weighbridge.schema.alert import Alert
 
 _CEF: Final = {"critical": 10, "high": 8, "medium": 5, "low": 3, "info": 1}
 _FACILITY: Final = 13  # log audit

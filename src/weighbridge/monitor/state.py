@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from weighbridge.monitor import baseline as baselines
 from weighbridge.monitor.stream import Counts, Stream
-from weighbridge.schema import Alert, SourceError, UsageError
+from weighbridge.schema import SourceError, UsageError
+from weighbridge.schema.alert import Alert
 from weighbridge.source.whole import write_whole
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from weighbridge.monitor.alerts import alert
 from weighbridge.monitor.confirm import Outcome, Trial, Trials
 from weighbridge.monitor.outputs import BEHAVIOURS
-from weighbridge.schema import Alert, Severity
+from weighbridge.schema import Severity
 from weighbridge.schema.text import plural
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from weighbridge.monitor.ledger import Ledger
     from weighbridge.monitor.records import Record
     from weighbridge.monitor.stream import Stream, Suspect
+    from weighbridge.schema.alert import Alert
 
 _EVERY: Final = 400  # records that pay for one trial on the shadow copy
 _MOST: Final = 50  # trials that may be saved up

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from weighbridge.provenance.attestation import Attestation
     from weighbridge.provenance.keys import PublicKey
-    from weighbridge.schema import Alert, Pulse
+    from weighbridge.schema.alert import Alert, Pulse
 
 _V1: Final = "/api/weighbridge/v1"
 _PIECE: Final = 1 << 20

@@ -1,6 +1,5 @@
 """Knows the frozen values that flow through every room; they are the published JSON Schema."""
 
-from weighbridge.schema.alert import Alert, Part, Pulse
 from weighbridge.schema.comparison import Change, Comparison, Difference
 from weighbridge.schema.coverage import Coverage, Reason, Status
 from weighbridge.schema.data import Column, Picture, Profile
@@ -22,7 +21,6 @@ from weighbridge.schema.rule import Mode, Rule, Severity
 from weighbridge.schema.verdict import Outcome, Verdict, Waived
 
 __all__ = [
-    "Alert",
     "Artifact",
     "Change",
     "Column",
@@ -39,11 +37,9 @@ __all__ = [
     "MalformedInput",
     "Mode",
     "Outcome",
-    "Part",
     "Picture",
     "Profile",
     "Proof",
-    "Pulse",
     "Reason",
     "Report",
     "Rule",

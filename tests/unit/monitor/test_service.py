@@ -25,7 +25,8 @@ from weighbridge.monitor.middleware import Proxy, Watched
 from weighbridge.monitor.recorder import Recorder
 from weighbridge.monitor.sinks import cef, open_sink, syslog_line, told
 from weighbridge.monitor.standing import Standing
-from weighbridge.schema import Alert, UsageError
+from weighbridge.schema import UsageError
+from weighbridge.schema.alert import Alert
 
 
 def test_what_is_noted_arrives_in_order():

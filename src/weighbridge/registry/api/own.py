@@ -18,7 +18,8 @@ from weighbridge.registry.services.refusal import No, Refusal
 from weighbridge.registry.services.review import Sought
 from weighbridge.registry.services.revoked import revocation_list
 from weighbridge.registry.services.states import State
-from weighbridge.schema import Alert, Pulse, WeighbridgeError
+from weighbridge.schema import WeighbridgeError
+from weighbridge.schema.alert import Alert, Pulse
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -15,7 +15,7 @@ from weighbridge.registry.services.access import Act
 from weighbridge.registry.services.refusal import No, Refusal
 from weighbridge.registry.services.states import SERVED
 from weighbridge.rules.catalogue import is_rule
-from weighbridge.schema import Alert, Pulse
+from weighbridge.schema.alert import Alert, Pulse
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection

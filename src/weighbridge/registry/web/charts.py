@@ -12,7 +12,7 @@ from weighbridge.schema.text import plural, printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from weighbridge.schema import Pulse
+    from weighbridge.schema.alert import Pulse
 
 _ORDER: Final = ("critical", "high", "medium", "low", "info")
 _HIGH: Final = 90
