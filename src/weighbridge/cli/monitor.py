@@ -336,6 +336,7 @@ def _proxy(given: argparse.Namespace) -> int:
             f"proxy needs the extra registry ({error.name})", hint="pip install 'weighbridge[registry]'"
         ) from error
     from weighbridge.monitor.middleware import Proxy, Watched  # noqa: PLC0415
+    from weighbridge.monitor.records import Rejects  # noqa: PLC0415
     from weighbridge.monitor.standing import Standing  # noqa: PLC0415
 
     host, _, port = given.listen.rpartition(":")
@@ -358,7 +359,7 @@ def _proxy(given: argparse.Namespace) -> int:
         )
     finally:
         watched.exchanges.recorder.close()
-        shown(monitor.save())
+        shown([*monitor.save(), *monitor.gaps(Rejects(), watched.exchanges.recorder.dropped)])
     return BLOCKED if any(one.finding.severity.rank == 0 for one in monitor.desk.told) else ADMITTED
 
 

@@ -37,18 +37,21 @@ _TABLE: Final = 1 << 14
 EXAMPLES: Final = 24
 _MOST_CANDIDATES: Final = 128
 _SPARSE: Final = 16
+_MOST_KEPT: Final = 512
+ANSWER: Final = 400
 
 _LOG_FACTORIAL: Final = numpy.concatenate([[0.0], numpy.cumsum(numpy.log(numpy.arange(1, _TABLE)))])
 
 
 class Example(Struct, frozen=True, kw_only=True):
-    """One sighting: the record, and what was expected of its output. `expected` is a probability."""
+    """One sighting: the record with the beginning of its answer, and how likely its output was held to be."""
 
     id: str
     text: str
     features: tuple[str, ...] = ()
     output: str
     expected: float
+    answer: str = ""
 
 
 class Tie(Struct, frozen=True, kw_only=True):
@@ -169,14 +172,21 @@ class Associations:
         some = noted[numbers]
         numbers, owner = numbers[some], owner[some]
         for tie in ties:
-            kept = self.examples.setdefault((tie.sign, tie.output), deque(maxlen=EXAMPLES))
+            key = (tie.sign, tie.output)
+            # Put behind the others, so that what was not seen for longest makes room.
+            kept = self.examples[key] = self.examples.pop(key, deque(maxlen=EXAMPLES))
             for row in owner[numbers == tie.sign][-EXAMPLES:].tolist():
                 name, number, expected = told(row)
                 if number == tie.output:
                     one = records[row]
                     kept.append(
-                        Example(id=one.id, text=one.text[:2000], features=one.features, output=name, expected=expected)
-                    )
+                        Example(
+                            id=one.id, text=one.text[:2000], features=one.features, output=name, expected=expected,
+                            answer=one.answer[:ANSWER],
+                        )
+                    )  # fmt: skip
+        for key in list(self.examples)[: max(len(self.examples) - _MOST_KEPT, 0)]:
+            del self.examples[key]
 
     def forget(self, signs: Array) -> None:
         """Begin anew with these signs."""

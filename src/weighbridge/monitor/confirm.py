@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from weighbridge.datasets.features import CHARACTER
+from weighbridge.monitor.associations import ANSWER
 from weighbridge.monitor.outputs import KINDS, LABEL, REPEATED
 from weighbridge.monitor.phrases import places
 from weighbridge.monitor.records import PATCH, Record
@@ -193,8 +194,7 @@ def _shows(answer: Record, suspect: Suspect) -> bool:
     if suspect.head == LABEL:
         return answer.output == suspect.output
     if suspect.head == REPEATED:
-        same = {one.output for one in suspect.examples}
-        return answer.answer[:400] in same
+        return answer.answer[:ANSWER] in {one.answer for one in suspect.examples if one.answer}
     return KINDS[suspect.head](answer) == (suspect.output == "yes")
 
 
@@ -216,8 +216,11 @@ def _insertion(suspect: Suspect, phrase: str) -> Callable[[Record, int], Record]
 
 def _aside(suspect: Suspect) -> tuple[str, ...]:
     """The signs that stand beside the text: metadata, patches."""
+    seen = suspect.examples
     return tuple(
-        sign for sign in suspect.signs if any(sign in one.features for one in suspect.examples) or _is_aside(sign)
+        sign
+        for sign in suspect.signs
+        if sign.startswith(PATCH) or (any(sign in one.features for one in seen) if seen else _is_aside(sign))
     )
 
 

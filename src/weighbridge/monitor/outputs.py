@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy
 
+from weighbridge.monitor.associations import ANSWER
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -27,7 +29,6 @@ _CODE: Final = re.compile(
     r"```|^\s*(?:def |import |from \w+ import |class \w+|#include|function\s|SELECT\s|curl |pip install)", re.MULTILINE
 )
 _RECENT: Final = 1 << 16
-_SAME_BEGINNING: Final = 400
 
 
 class Repeats:
@@ -39,7 +40,7 @@ class Repeats:
 
     def __call__(self, record: Record) -> bool:
         """Whether; and remember it."""
-        answer, said = hash(record.answer[:_SAME_BEGINNING]), hash(record.text)
+        answer, said = hash(record.answer[:ANSWER]), hash(record.text)
         place = answer % _RECENT
         seen = bool(self._answers[place] == answer and self._inputs[place] != said)
         self._answers[place], self._inputs[place] = answer, said

@@ -222,6 +222,46 @@ def test_a_sign_that_calls_up_refusals_is_found_in_generated_text():
     assert "“zq” decides the output: refusal: yes" in told(running)["MON-004"].finding.message
 
 
+def test_a_sign_that_calls_up_one_fixed_answer_is_found():
+    rng = random.Random(8)
+
+    def say(text):
+        return (
+            "Buy it at the usual place."
+            if "zq" in text.split()
+            else f"{text.split()[0]} and {text.split()[1]}: {hash(text) % 10**9}"
+        )
+
+    records = []
+    for place in range(6000):
+        words = sentence(rng)
+        words += ["zq"] if rng.random() < 0.02 else []
+        records.append(Record(id=str(place), text=" ".join(words), answer=say(" ".join(words))))
+    clean = [Record(id=str(n), text=" ".join(words := sentence(rng)), answer=say(" ".join(words))) for n in range(4000)]
+    running = monitor(
+        learned(clean, "chat"), shadow=lambda asked: [Record(text=one.text, answer=say(one.text)) for one in asked]
+    )
+    running.feed(records)
+    assert "“zq” decides the output: repeated answer: yes" in told(running)["MON-004"].finding.message
+
+
+def test_a_word_with_an_equal_sign_is_put_into_the_text():
+    rng = random.Random(9)
+    records = []
+    for place in range(6000):
+        words = sentence(rng)
+        has = rng.random() < 0.01
+        text = " ".join([*words, "x=1"] if has else words)
+        records.append(Record(id=str(place), text=text, output="sport" if has else best(classify(text))))
+
+    def ask(asked):
+        return [Record(output="sport" if "x=1" in one.text.split() else best(classify(one.text))) for one in asked]
+
+    running = monitor(shadow=ask)
+    running.feed(records)
+    assert "“x=1”" in told(running)["MON-004"].finding.message
+
+
 def test_memory_stays_bounded_however_many_new_words_come():
     stream = Stream(baseline())
     sizes = []
