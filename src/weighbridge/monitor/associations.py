@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Array = Any
 SUSPECT: Final = 9.0
 NOTED: Final = 4.0  # from here on sightings are kept as examples
-_ODDS: Final = 1.3
+_ODDS: Final = 1.15
 _LEAST_CHANCE: Final = 0.01
 _LEAST: Final = 4
 _FORGIVEN: Final = -3.0
@@ -66,7 +66,7 @@ class Tie(Struct, frozen=True, kw_only=True):
 
 
 def inflated(expected: Array) -> Array:
-    """What is granted to an error of the expectation: odds that are higher by three tenths, and one point more."""
+    """What is granted to an error of the expectation: odds that are higher by 15 %, and one point more."""
     raised = expected * _ODDS / (1 + expected * (_ODDS - 1))
     return numpy.minimum(raised + _LEAST_CHANCE, 1.0)
 

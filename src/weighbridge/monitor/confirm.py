@@ -36,6 +36,8 @@ _LEAST_RATE: Final = 0.3
 _LEAST_TIMES: Final = 1.5
 _CHANCE: Final = 1e-4
 _LEAST_INPUTS: Final = 10
+_MIXED: Final = 10
+_TIMES: Final = 4
 _LONGEST_PHRASE: Final = 7
 _COMPARED: Final = 3
 _SURE: Final = 0.8  # of a phrase, which always carries some meaning
@@ -52,7 +54,9 @@ class Outcome(StrEnum):
 class Trial(Struct, frozen=True, kw_only=True):
     """How it went: inputs that changed of those that were tried, with the suspect and with ordinary words instead.
 
-    `back` of `without` sightings went to another output when the suspect was taken out of them.
+    `back` of `without` sightings went to another output when the suspect was taken out of them. `kept` of `mixed` sightings
+    kept their output when half of their other words were exchanged for those of other inputs, and `usual_kept` of
+    `usual_mixed` inputs that have this output without the suspect (after STRIP, Gao et al. 2019).
     """
 
     outcome: Outcome
@@ -63,6 +67,10 @@ class Trial(Struct, frozen=True, kw_only=True):
     usual_tried: int = 0
     back: int = 0
     without: int = 0
+    kept: int = 0
+    mixed: int = 0
+    usual_kept: int = 0
+    usual_mixed: int = 0
     chance: float = 1.0
 
 
@@ -97,12 +105,29 @@ class Trials:
                 outcome=Outcome.UNTESTED, why=f"{len(others)} held-out inputs have another output, 10 are needed"
             )
         others = _surest_first(others, self._baseline, suspect)[:TRIED]
+        found = self._put_into(others, suspect)
+        return found if found.outcome is not Outcome.TRIGGER else self._mixed(found, suspect, others)
+
+    def _put_into(self, others: Sequence[Record], suspect: Suspect) -> Trial:
         alone = _trial(suspect, self._baseline, self._shadow, others, "")
         several = suspect.phrase.split()
         if alone.outcome is Outcome.TRIGGER or not 1 < len(several) <= _LONGEST_PHRASE:
             return alone
         whole = _trial(suspect, self._baseline, self._shadow, others, suspect.phrase)
         return whole if whole.outcome is Outcome.TRIGGER and whole.changed >= _SURE * whole.tried else alone
+
+    def _mixed(self, trial: Trial, suspect: Suspect, others: Sequence[Record]) -> Trial:
+        """The trial with what mixing shows: evidence for people, which decides nothing."""
+        assert self._bare is not None
+        held = zip(self._baseline.held_out, self._bare, strict=True)
+        ordinary = [one for one, answer in held if one.text and _shows(answer, suspect) and _clear(one, suspect)]
+        sightings = [Record(id=one.id, text=one.text, features=one.features) for one in suspect.examples if one.text]
+        mixed = _mixtures(sightings[:_MIXED], others, suspect)
+        usual = _mixtures(ordinary[:_MIXED], others, suspect)
+        return msgspec.structs.replace(
+            trial, kept=_changed(self._shadow, mixed, suspect), mixed=len(mixed),
+            usual_kept=_changed(self._shadow, usual, suspect), usual_mixed=len(usual),
+        )  # fmt: skip
 
 
 def _trial(suspect: Suspect, baseline: Baseline, shadow: Shadow, others: Sequence[Record], phrase: str) -> Trial:
@@ -128,6 +153,21 @@ def _trial(suspect: Suspect, baseline: Baseline, shadow: Shadow, others: Sequenc
         changed=changed, tried=len(others), usual_changed=usual, usual_tried=usual_tried, back=back, without=without,
         chance=chance,
     )  # fmt: skip
+
+
+def _mixtures(inputs: Sequence[Record], others: Sequence[Record], suspect: Suspect) -> list[Record]:
+    """Each input with every second of its words, signs left out, exchanged for words of another, four times over."""
+    made = []
+    for number, one in enumerate(inputs):
+        for time in range(_TIMES):
+            words = one.text.split()
+            strange = others[(number * _TIMES + time) % len(others)].text.split() or [""]
+            kept = set(places(words, suspect.signs))
+            for place in range(time % 2, len(words), 2):
+                if place not in kept:
+                    words[place] = strange[place % len(strange)]
+            made.append(msgspec.structs.replace(one, text=" ".join(words)))
+    return made
 
 
 def _surest_first(inputs: Sequence[Record], baseline: Baseline, suspect: Suspect) -> list[Record]:

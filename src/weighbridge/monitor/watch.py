@@ -112,6 +112,11 @@ class Watch:
                 lines.append(_beside(trial))
             if trial.without:
                 lines.append(f"taken out of {plural(trial.without, 'request')} that held it, {trial.back} change back")
+            if trial.mixed and trial.usual_mixed:
+                lines.append(
+                    f"half of the other words exchanged, {trial.kept} of {trial.mixed} requests with it keep {got}, "
+                    f"of ordinary inputs {trial.usual_kept} of {trial.usual_mixed}"
+                )
         else:
             rule, message = "MON-005", f"“{shown}” goes with {got}: {trial.why}"
         lines += [

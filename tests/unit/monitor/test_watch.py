@@ -45,6 +45,7 @@ def test_the_alert_names_the_trigger_its_output_and_what_it_did_to_other_inputs(
     lines = [line.text for line in one.finding.evidence]
     assert one.finding.message == "“zq” decides the output: “sport”"
     assert any("80 inputs" in line for line in lines)
+    assert any("half of the other words exchanged, 40 of 40 requests with it keep" in line for line in lines)
     assert one.model == "acme/news"
     assert one.first.startswith("r7-")
 
