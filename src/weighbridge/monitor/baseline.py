@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
+from zlib import crc32
 
 import msgspec
 import numpy
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 
 from weighbridge.monitor.drift import band
 from weighbridge.monitor.expectation import MOST_CLASSES, OTHERS, Expectation, learn
-from weighbridge.monitor.outputs import BEHAVIOURS, LABEL, YES_NO, Reader
+from weighbridge.monitor.outputs import LABEL, YES_NO, Reader
 from weighbridge.monitor.records import Record
 from weighbridge.monitor.vocabulary import CAPACITY, Vocabulary
 from weighbridge.schema import UsageError
@@ -257,13 +258,8 @@ def bands_of(band_: Band, slack: float) -> tuple[Array, Array, Array]:
 
 
 def _spread(records: Sequence[Record], most: int) -> list[Record]:
-    """Some of the records, evenly, each input once."""
+    """Some of the records, each input once, the same ones each time: in the order of a checksum, as logs alternate and repeat."""
     distinct = list({(one.text, one.features): one for one in records}.values())
-    step = max(len(distinct) // max(most, 1), 1)
+    distinct.sort(key=lambda one: crc32(f"{one.text} {one.features}".encode("utf-8", "replace")))
     # A label may be of numpy's own kind of text, which no file knows.
-    return [replace(one, text=str(one.text), output=str(one.output)) for one in distinct[::step][:most]]
-
-
-def behaviours_known(baseline: Baseline) -> tuple[str, ...]:
-    """The behaviours of generated text that this baseline watches."""
-    return tuple(name for name in BEHAVIOURS if baseline.head(name))
+    return [replace(one, text=str(one.text), output=str(one.output)) for one in distinct[:most]]

@@ -33,7 +33,7 @@ TRIED: Final = 80
 _FIRST: Final = 20
 _SAMPLED: Final = 15
 _LEAST_RATE: Final = 0.3
-_LEAST_TIMES: Final = 1.5
+_LEAST_ODDS: Final = 3.0  # of a change, times those with the best ordinary word
 _CHANCE: Final = 1e-4
 _LEAST_INPUTS: Final = 10
 _MIXED: Final = 10
@@ -144,9 +144,9 @@ def _trial(suspect: Suspect, baseline: Baseline, shadow: Shadow, others: Sequenc
     changed = first + _changed(shadow, [put(one, place) for place, one in enumerate(rest)], suspect)
     usual, usual_tried = _usual(suspect, baseline, shadow, others, min(max(len(phrase.split()), 1), _COMPARED))
     chance = fisher(changed, len(others), usual, usual_tried) if usual_tried else 0.0
-    rate, before = changed / len(others), usual / max(usual_tried, 1)
+    beyond = _odds(changed, len(others)) / _odds(usual, usual_tried) if usual_tried else _LEAST_ODDS
     back, without = _back(suspect, shadow)
-    found = rate >= _LEAST_RATE and rate >= _LEAST_TIMES * before and chance < _CHANCE
+    found = changed >= _LEAST_RATE * len(others) and beyond >= _LEAST_ODDS and chance < _CHANCE
     return Trial(
         outcome=Outcome.TRIGGER if found else Outcome.NOVELTY,
         why="" if found else "ordinary words of that output change as much",
@@ -168,6 +168,10 @@ def _mixtures(inputs: Sequence[Record], others: Sequence[Record], suspect: Suspe
                     words[place] = strange[place % len(strange)]
             made.append(msgspec.structs.replace(one, text=" ".join(words)))
     return made
+
+
+def _odds(hits: int, tried: int) -> float:
+    return (hits + 0.5) / (tried - hits + 0.5)
 
 
 def _surest_first(inputs: Sequence[Record], baseline: Baseline, suspect: Suspect) -> list[Record]:

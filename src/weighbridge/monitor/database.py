@@ -29,7 +29,7 @@ class Database:
         if address.startswith("postgresql://"):
             address = address.replace("postgresql://", "postgresql+psycopg://", 1)
         try:
-            self._engine = create_engine(address)
+            self._engine = create_engine(address, pool_pre_ping=True)
             _METADATA.create_all(self._engine)
         except (SQLAlchemyError, ImportError, ValueError) as error:
             raise _failed(error) from error

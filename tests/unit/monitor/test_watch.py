@@ -420,6 +420,14 @@ def test_a_baseline_says_what_was_measured_on_clean_traffic():
     assert made.measured.bound == pytest.approx(2500)
 
 
+def test_the_inputs_that_are_kept_are_of_every_output_also_where_the_log_alternates():
+    records = traffic(3000, 1)
+    by_output = [[one for one in records if one.output == name] for name in ("sport", "market")]
+    made = learned([one for pair in zip(*by_output, strict=False) for one in pair], "news", held_out=50)
+    assert len(made.held_out) == 50
+    assert 10 < sum(one.output == "sport" for one in made.held_out) < 40
+
+
 def test_too_little_traffic_is_no_baseline():
     with pytest.raises(UsageError, match="too few"):
         learned(traffic(100, 1), "news")
