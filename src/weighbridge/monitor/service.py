@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Final, Protocol
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from weighbridge.monitor import state as states
 from weighbridge.monitor.alerts import Desk, alert
+from weighbridge.monitor.process import watch
+from weighbridge.monitor.served import Weights
 from weighbridge.monitor.stream import Stream
 from weighbridge.monitor.watch import Watch
 from weighbridge.schema import UsageError, WeighbridgeError
 from weighbridge.schema.alert import Alert, Part, Pulse
+from weighbridge.schema.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from weighbridge.monitor.baseline import Baseline
     from weighbridge.monitor.confirm import Shadow
     from weighbridge.monitor.ledger import Ledger
+    from weighbridge.monitor.process import Act, Profile
     from weighbridge.monitor.records import Record, Rejects
 
 EVERY: Final = 30.0
+_ACTS: Final = 1000
 
 
 class Place(Protocol):
@@ -53,6 +59,10 @@ class Monitor:
         self._lock = threading.Lock()
         self._saved = clock()
         self.left_out = 0
+        self._weights: Weights | None = None
+        self._arrays: Callable[[], Mapping[str, Any]] | None = None
+        self._acts: deque[Act] = deque(maxlen=_ACTS)
+        self._own = 0  # the thread that does the monitor's own work
         before = place.own(baseline.stream, replica) if place else None
         if before is not None:
             kept = states.load(before, baseline, "what was kept before")
@@ -73,6 +83,56 @@ class Monitor:
         """Keep the state, and look at what all replicas have seen together; alerts that come of it."""
         with self._lock:
             return self._meet()
+
+    def hold(self, arrays: Callable[[], Mapping[str, Any]]) -> None:
+        """From now on look, whenever the state is saved, whether weights in memory are those of this moment (see `Weights`)."""
+        self._weights, self._arrays = Weights(arrays()), arrays
+
+    def watch_process(self, profile: Profile) -> Callable[[], None]:
+        """Tell what this process does that its profile does not know (see `process.watch`). The result ends it.
+
+        What is new is told when records are fed or the state is saved: the act itself is not held up.
+        """
+
+        def told(act: Act) -> None:
+            if threading.get_ident() != self._own:
+                self._acts.append(act)
+
+        return watch(profile, told)
+
+    def _looked(self) -> list[Alert]:
+        """What weights and the process say."""
+        stream, found = self.baseline.stream, []
+        if self._weights is not None and self._arrays is not None:
+            now = self._arrays()
+            changed = self._weights.changed(now)
+            if changed:
+                self._weights = Weights(now)  # told once; what changes next is told again
+                message = f"{plural(len(changed), 'tensor')} in memory changed: {', '.join(changed[:5])}"
+                found.append(
+                    alert(
+                        "MON-002",
+                        stream,
+                        message,
+                        message,
+                        self._clock(),
+                        evidence=changed[:20],
+                        model=self.baseline.model,
+                    )
+                )
+        while self._acts:
+            act = self._acts.popleft()
+            found.append(
+                alert(
+                    "MON-007",
+                    stream,
+                    f"{act.kind} {act.what}",
+                    f"a new {act.kind}: {act.what}",
+                    self._clock(),
+                    evidence=["seen by an audit hook"],
+                )
+            )
+        return found
 
     def pulse(self) -> Pulse:
         """How the stream stands, for the registry's page."""
@@ -112,7 +172,13 @@ class Monitor:
             )
 
     def _meet(self) -> list[Alert]:
-        self._saved = self._clock()
+        self._saved, self._own = self._clock(), threading.get_ident()
+        try:
+            return [*self.desk.take(self._looked()), *self._meet_others()]
+        finally:
+            self._own = 0
+
+    def _meet_others(self) -> list[Alert]:
         if self._pulses is not None:
             try:
                 self._pulses(self.pulse())

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import re
 import socket
 import socketserver
@@ -311,3 +312,43 @@ def test_an_alert_reads_like_a_finding():
     lines = told(ONE)
     assert lines[0].startswith("critical[MON-004]: ")
     assert not any("\u202e" in line for line in lines)
+
+
+def test_weights_that_change_in_memory_are_told_when_the_state_is_saved():
+    import numpy as np
+
+    arrays = {"w": np.ones((4, 4), np.float32)}
+    running = monitor()
+    running.hold(lambda: arrays)
+    assert running.save() == []
+    arrays["w"][0, 0] = 2
+    (one,) = running.save()
+    assert one.finding.rule == "MON-002"
+    assert "w" in one.finding.message
+    assert running.save() == []
+
+
+def test_what_the_process_never_did_is_told_and_the_monitors_own_work_is_not(tmp_path):
+    import subprocess
+    import sys
+
+    code = f"""
+import os, sys
+sys.path.insert(0, {os.getcwd()!r})
+from tests.corpus.monitoring import baseline, traffic
+from weighbridge.monitor.process import Profile
+from weighbridge.monitor.service import Monitor
+from weighbridge.monitor.state import Folder
+running = Monitor(baseline(), place=Folder(sys.argv[1]))
+end = running.watch_process(Profile(locked=True))
+running.feed(traffic(100, 1))
+running.save()
+before = [one.finding.message for one in running.desk.told]
+open(sys.argv[1] + "/planted", "w").close()
+running.save()
+end()
+print(before, [one.finding.message for one in running.desk.told if one.finding.rule == "MON-007"])
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("[] ['a new file: ")
+    assert "planted" in done.stdout
