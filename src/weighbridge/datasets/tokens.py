@@ -23,6 +23,7 @@ _TEXTS: Final = 1024
 _SLOTS: Final = 1 << 18
 _MASK: Final = numpy.uint64(_SLOTS - 1)
 _END: Final = 0xFF  # no byte of UTF-8
+_FIRST: Final = 0x21  # byte of a word; blanks and control characters are below
 
 
 class Digests:
@@ -32,6 +33,8 @@ class Digests:
         base = base or secrets.randbits(64) | 1
         self._powers = _powers(base)
         self._inverse = _powers(pow(base, -1, 1 << 64))
+        # Kept, as memory that is asked for anew costs more than the sums.
+        self._terms, self._sums = numpy.zeros(_PIECE, dtype=numpy.uint64), numpy.zeros(_PIECE + 1, dtype=numpy.uint64)
 
     def of(self, texts: Sequence[str]) -> tuple[Array, Array]:
         """(digest, owner) of every word of texts, in order. `owner` counts the texts."""
@@ -48,13 +51,19 @@ class Digests:
         """(start, end, owner, digest) of the words of some bytes."""
         signs = numpy.frombuffer(piece, dtype=numpy.uint8)
         ends_text = signs == _END
-        word = ~((signs <= 0x20) | ends_text)
-        edge = numpy.diff(word.view(numpy.int8), prepend=0, append=0)
-        starts, ends = numpy.flatnonzero(edge == 1), numpy.flatnonzero(edge == -1)
-        owner = numpy.searchsorted(numpy.flatnonzero(ends_text), starts)
-        total = numpy.zeros(len(signs) + 1, dtype=numpy.uint64)
-        numpy.cumsum((signs.astype(numpy.uint64) + numpy.uint64(1)) * self._powers[: len(signs)], out=total[1:])
-        digest = (total[ends] - total[starts]) * self._inverse[starts]
+        word = numpy.zeros(len(signs) + 1, dtype=bool)
+        numpy.less(signs - numpy.uint8(_FIRST), _END - _FIRST, out=word[1:])  # what is below wraps around
+        # The last byte ends a text, so that what begins also ends.
+        edges = numpy.flatnonzero(word[1:] != word[:-1])
+        starts, ends = edges[::2], edges[1::2]
+        before = numpy.searchsorted(starts, numpy.flatnonzero(ends_text))  # words that began before each text's end
+        before[1:] -= before[:-1].copy()
+        owner = numpy.repeat(numpy.arange(len(before)), before)
+        terms = self._terms[: len(signs)]
+        numpy.add(signs, 1, out=terms)
+        terms *= self._powers[: len(signs)]
+        numpy.cumsum(terms, out=self._sums[1 : len(signs) + 1])
+        digest = (self._sums[ends] - self._sums[starts]) * self._inverse[starts]
         digest ^= digest >> numpy.uint64(29)
         return starts, ends, owner, digest
 
@@ -116,7 +125,12 @@ class Tokens(Digests):
 def _pieces(texts: Sequence[str]) -> Iterator[tuple[bytes, int]]:
     """(bytes of some texts, each ended by a byte that is none of UTF-8, how many), so that memory is bounded."""
     for first in range(0, len(texts), _TEXTS):
-        some = [text.encode("utf-8", "replace")[:TEXT_BYTES] for text in texts[first : first + _TEXTS]]
+        given = texts[first : first + _TEXTS]
+        joined = "\xff".join(given) + "\xff"
+        if len(joined) <= _PIECE and max(map(len, given)) <= TEXT_BYTES and "".join(given).isascii():
+            yield joined.encode("latin-1"), len(given)
+            continue
+        some = [text.encode("utf-8", "replace")[:TEXT_BYTES] for text in given]
         whole = b"\xff".join(some) + b"\xff"
         if len(whole) <= _PIECE:
             yield whole, len(some)

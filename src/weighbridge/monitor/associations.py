@@ -116,9 +116,10 @@ class Associations:
         classes = self.hits.shape[1]
         cells = numbers * classes + got
         surprise = -numpy.log(inflated(expected))[owner]
-        hits, weights = self.hits.reshape(-1), self.surprise.reshape(-1)
-        if len(cells) * _SPARSE > len(hits):  # one pass over the whole table is faster than many jumps
-            self.sightings += numpy.bincount(numbers, minlength=len(self.sightings)).astype(numpy.int32)
+        used = int(numbers.max()) + 1
+        hits, weights = self.hits.reshape(-1)[: used * classes], self.surprise.reshape(-1)[: used * classes]
+        if len(cells) * _SPARSE > len(hits):  # one pass over what is in use is faster than many jumps
+            self.sightings[:used] += numpy.bincount(numbers).astype(numpy.int32)
             hits += numpy.bincount(cells, minlength=len(hits)).astype(numpy.int32)
             weights += numpy.bincount(cells, weights=surprise, minlength=len(hits)).astype(numpy.float32)
         else:

@@ -14,18 +14,25 @@ if TYPE_CHECKING:
 
 QUEUE: Final = 100_000
 _PAUSE: Final = 0.5
+_QUIET: Final = 30.0
 
 
 class Recorder:
     """`note` costs an append. When the queue is full the record is dropped and counted: a request never waits for it.
 
-    `take` gets batches of records in a thread of its own; whatever it raises is counted and ends nothing.
+    `take` gets batches of records in a thread of its own; whatever it raises is counted and ends nothing. While no requests
+    come it gets an empty batch now and then (`quiet`, seconds): what else it looks at does not depend on traffic.
     """
 
     def __init__(
-        self, take: Callable[[Sequence[Record]], object], *, queue: int = QUEUE, pause: float = _PAUSE
+        self,
+        take: Callable[[Sequence[Record]], object],
+        *,
+        queue: int = QUEUE,
+        pause: float = _PAUSE,
+        quiet: float = _QUIET,
     ) -> None:
-        self._take, self._pause, self._most = take, pause, queue
+        self._take, self._pause, self._most, self._quiet = take, pause, queue, quiet
         self._queue: deque[tuple[str, str, float, float, str, str, tuple[str, ...], tuple[str, ...], float, int]] = (
             deque()
         )
@@ -63,8 +70,15 @@ class Recorder:
         self._thread.join()
 
     def _run(self) -> None:
+        taken = time.monotonic()
         while not self._end.wait(self._pause):
-            self._drain()
+            if self._queue:
+                self._drain()
+            elif time.monotonic() - taken >= self._quiet:
+                self._give([])
+            else:
+                continue
+            taken = time.monotonic()
         self._drain()
 
     def _drain(self) -> None:
@@ -80,8 +94,11 @@ class Recorder:
                             features=features, tools=tools, seconds=seconds, tokens=tokens,
                         )
                     )  # fmt: skip
-                try:
-                    self._take(batch)
-                except Exception as error:  # noqa: BLE001  # a fault of the monitor must not reach the service
-                    self.failed += len(batch)
-                    self.last_failure = f"{type(error).__name__}: {error}"[:300]
+                self._give(batch)
+
+    def _give(self, batch: list[Record]) -> None:
+        try:
+            self._take(batch)
+        except Exception as error:  # noqa: BLE001  # a fault of the monitor must not reach the service
+            self.failed += len(batch)
+            self.last_failure = f"{type(error).__name__}: {error}"[:300]

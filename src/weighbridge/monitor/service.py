@@ -91,7 +91,7 @@ class Monitor:
     def watch_process(self, profile: Profile) -> Callable[[], None]:
         """Tell what this process does that its profile does not know (see `process.watch`). The result ends it.
 
-        What is new is told when records are fed or the state is saved: the act itself is not held up.
+        What is new is told when the state is saved next: the act itself is not held up.
         """
 
         def told(act: Act) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy
@@ -259,9 +260,7 @@ class Stream:
                 values = numpy.zeros(len(records), dtype=numpy.int64)
                 values[owner[numbers >= self.words.held]] = 1
             else:
-                given = numpy.fromiter(
-                    [getattr(one, signal) for one in records], dtype=numpy.float64, count=len(records)
-                )
+                given = numpy.fromiter(map(attrgetter(signal), records), dtype=numpy.float64, count=len(records))
                 values = number_bins(given, self._edges[signal])
             found += shares.add(values, self.mark)
         return found

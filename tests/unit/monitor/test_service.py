@@ -50,6 +50,19 @@ def test_a_full_queue_drops_and_counts_and_never_waits():
     recorder.close()
 
 
+def test_while_no_requests_come_the_monitor_still_looks():
+    given, looked = [], threading.Event()
+
+    def take(batch):
+        given.append(list(batch))
+        looked.set()
+
+    recorder = Recorder(take, pause=0.005, quiet=0.01)
+    assert looked.wait(5)
+    recorder.close()
+    assert given[0] == []
+
+
 def test_a_fault_of_the_monitor_is_counted_and_ends_nothing():
     calls = []
 

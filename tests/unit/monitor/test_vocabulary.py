@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weighbridge.datasets.tokens import Tokens
+from weighbridge.datasets.tokens import TEXT_BYTES, Digests, Tokens
 from weighbridge.monitor.records import Record
 from weighbridge.monitor.vocabulary import Vocabulary
 
@@ -50,6 +50,21 @@ def test_words_of_a_batch_are_the_words_of_each_text(texts):
     controls = "".join(map(chr, range(0x21)))
     expected = [text.translate({ord(sign): " " for sign in controls}).split(" ") for text in texts]
     assert words == [[word for word in found if word] for found in expected]
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(st.characters(codec="ascii"), max_size=60), min_size=1, max_size=8))
+def test_what_stands_beside_a_text_does_not_change_its_words(texts):
+    digests = Digests(base=5)
+    alone, owner = digests.of(texts)
+    beside, owner_beside = digests.of([*texts, "\u00e9"])
+    assert alone.tolist() == beside[:-1].tolist()
+    assert owner.tolist() == owner_beside[:-1].tolist()
+
+
+def test_of_a_long_text_the_beginning_counts():
+    _, owner = Digests().of(["a " * TEXT_BYTES, "b"])
+    assert np.bincount(owner).tolist() == [TEXT_BYTES // 2, 1]
 
 
 def test_two_texts_with_the_same_words_have_the_same_digest_and_others_have_not():
