@@ -14,6 +14,7 @@ it is forgotten, so that an attack that begins later is seen as fast as one that
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
@@ -63,6 +64,14 @@ class Tie(Struct, frozen=True, kw_only=True):
     sightings: int
     hits: int
     expected: float
+
+    @property
+    def with_twice_the_odds(self) -> float:
+        """The least that the evidence would be if what was expected of each hit had twice the odds.
+
+        A hit then counts log(2 / (1 + p)) less; that is concave in log p, so that the mean of log p bounds the sum.
+        """
+        return self.evidence - self.hits * math.log(2 / (1 + self.expected))
 
 
 def inflated(expected: Array) -> Array:

@@ -45,15 +45,16 @@ def phrase_of(signs: Sequence[str], examples: Sequence[Example]) -> str:
     """
     texts = [one.text.split() for one in examples if one.text]
     first = signs[0]
-    holding = [(words, at[0]) for words in texts if (at := places(words, [first]))]
-    if len(holding) < _FEW:
+    written = [(words, at[0]) for words in texts if (at := places(words, [first]))]
+    if len(written) < _FEW:
         return ""
-    words, place = holding[-1]
+    holding = [([word.lower() for word in words], at) for words, at in written]
+    (words, place), (lowered, _) = written[-1], holding[-1]
     start = end = place
     while end - start < _LONGEST:
-        if end + 1 < len(words) and _share(holding, place - start, words[start : end + 2]) >= _SHARED:
+        if end + 1 < len(words) and _share(holding, place - start, lowered[start : end + 2]) >= _SHARED:
             end += 1
-        elif start > 0 and _share(holding, place - start + 1, words[start - 1 : end + 1]) >= _SHARED:
+        elif start > 0 and _share(holding, place - start + 1, lowered[start - 1 : end + 1]) >= _SHARED:
             start -= 1
         else:
             break
@@ -92,11 +93,7 @@ def places(words: Sequence[str], signs: Sequence[str]) -> list[int]:
     return sorted(found)
 
 
-def _share(holding: Sequence[tuple[list[str], int]], before: int, run: Sequence[str]) -> float:
-    """Of the examples, how many hold this run of words at the same distance from the sign."""
-    lowered = [word.lower() for word in run]
-    same = sum(
-        [word.lower() for word in words[max(place - before, 0) : place - before + len(run)]] == lowered
-        for words, place in holding
-    )
+def _share(holding: Sequence[tuple[list[str], int]], before: int, run: list[str]) -> float:
+    """Of the examples, how many hold this run of words, in lower case, at the same distance from the sign."""
+    same = sum(words[max(place - before, 0) : place - before + len(run)] == run for words, place in holding)
     return same / len(holding)

@@ -33,6 +33,7 @@ _EXAMPLES: Final = 4  # to tell a sign from one text that comes again and again
 class Suspect(Struct, frozen=True, kw_only=True):
     """Signs that go with an output. `phrase` is what the examples share around them, `strong` that chance is excluded.
 
+    `plain` says that it would be excluded even if the output's odds were twice what the words around the sign let expect.
     `one_source` says that the examples are one text in many versions, which shows what the model makes of that text.
     """
 
@@ -45,6 +46,7 @@ class Suspect(Struct, frozen=True, kw_only=True):
     hits: int
     expected: float
     strong: bool = False
+    plain: bool = False
     one_source: bool = False
     examples: tuple[Example, ...] = ()
 
@@ -210,6 +212,7 @@ class Stream:
                     head=head.name, output=output, signs=names, phrase=phrase_of(names, examples), evidence=first.evidence,
                     sightings=first.sightings, hits=first.hits, expected=usual, examples=examples,
                     strong=first.evidence > self._certain(head, first.sign),
+                    plain=first.with_twice_the_odds > self._certain(head, first.sign),
                     one_source=one_source(names, examples, self._is_common),
                 )
             )  # fmt: skip

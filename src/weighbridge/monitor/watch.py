@@ -70,7 +70,7 @@ class Watch:
             if one.one_source and not one.strong:
                 continue
             if self._trials is None:
-                if one.strong and not one.one_source:
+                if one.plain and not one.one_source:
                     found.append(
                         self._suspected(one, Trial(outcome=Outcome.UNTESTED, why="there is no shadow copy to ask"))
                     )
@@ -94,7 +94,7 @@ class Watch:
             return []
         if trial.outcome is Outcome.UNTESTED:
             self.untested += 1
-            return [self._suspected(one, trial)] if one.strong else []
+            return [self._suspected(one, trial)] if one.plain else []
         self._found.add((one.output, one.phrase or one.signs[0]))
         return [self._suspected(one, trial)]
 

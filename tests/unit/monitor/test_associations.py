@@ -55,6 +55,23 @@ def test_a_sign_that_decides_is_found_after_a_handful_of_sightings():
     assert (first.sign, first.output, first.expected) == (3, 1, pytest.approx(0.233, abs=0.01))
 
 
+def test_with_twice_the_odds_the_evidence_is_at_least_what_is_said():
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        n, k = 60, int(rng.integers(4, 60))
+        expected = rng.uniform(0.02, 0.95, n)
+        ties = Associations(16, 2)
+        outputs = (np.arange(n) < k).astype(int)
+        ties.add(np.full(n, 3), np.arange(n), outputs, expected)
+        (tie,) = ties.strongest(np.array([3]), np.array([1])) or [None]
+        if tie is None:
+            continue
+        p = inflated(expected[:k])
+        doubled = float(-np.log(2 * p / (1 + p)).sum() - log_choose(np.array([n]), np.array([k]))[0] - math.log(n + 1))
+        assert tie.with_twice_the_odds <= doubled + 1e-3
+        assert tie.with_twice_the_odds < tie.evidence
+
+
 def test_large_and_small_batches_count_the_same():
     rng = np.random.default_rng(1)
     hits = (rng.random(3000) < 0.4).tolist()

@@ -26,7 +26,7 @@ from weighbridge.monitor.baseline import learn_baseline
 from weighbridge.monitor.learning import learned
 from weighbridge.monitor.records import Record
 from weighbridge.monitor.state import Folder
-from weighbridge.monitor.stream import Stream
+from weighbridge.monitor.stream import Stream, Suspect
 from weighbridge.schema import SourceError, UsageError
 
 
@@ -182,6 +182,15 @@ def test_clean_traffic_is_quiet_over_many_streams():
         assert rules_of(traffic(6000, seed), shadow=shadow()) == set()
 
 
+@pytest.mark.parametrize(("plain", "rules"), [(False, []), (True, ["MON-005"])])
+def test_without_a_shadow_copy_only_what_twice_the_odds_do_not_explain_is_told(plain, rules):
+    one = Suspect(
+        head="label", output="sport", signs=("zq",), phrase="zq", evidence=30.0, sightings=60, hits=40, expected=0.2,
+        strong=True, plain=plain,
+    )  # fmt: skip
+    assert [alert.finding.rule for alert in monitor().watch.consider([one])] == rules
+
+
 def test_a_shadow_that_cannot_be_asked_leaves_the_suspect_untested_not_cleared():
     def broken(_):
         raise SourceError("the copy is down", hint="")
@@ -220,7 +229,8 @@ def test_a_sign_that_calls_up_refusals_is_found_in_generated_text():
 
     running = monitor(generator_baseline(), shadow=ask)
     running.feed(answers(6000, 9, sign="zq", rate=0.01))
-    assert "“zq” decides the output: refusal: yes" in told(running)["MON-004"].finding.message
+    messages = [one.finding.message for one in running.desk.told]
+    assert "“zq” decides the output: refusal: yes" in messages
 
 
 def test_a_sign_that_calls_up_one_fixed_answer_is_found():
