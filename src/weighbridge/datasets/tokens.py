@@ -71,8 +71,8 @@ class Digests:
 class Tokens(Digests):
     """Numbers of words by their digest: a cache before `number`, which is asked for every word that is not in it."""
 
-    def __init__(self, number: Callable[[str], int]) -> None:
-        super().__init__()
+    def __init__(self, number: Callable[[str], int], base: int = 0) -> None:
+        super().__init__(base)
         self._number = number
         self._keys = numpy.zeros(_SLOTS, dtype=numpy.uint64)
         self._values = numpy.zeros(_SLOTS, dtype=numpy.int64)

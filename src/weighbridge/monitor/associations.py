@@ -135,9 +135,9 @@ class Associations:
             numpy.add.at(self.sightings, numbers, 1)
             numpy.add.at(hits, cells, 1)
             numpy.add.at(weights, cells, surprise.astype(numpy.float32))
-        return self._suspicious(numbers, cells)
+        return self._suspicious(used, cells)
 
-    def _suspicious(self, numbers: Array, cells: Array) -> list[Tie]:
+    def _suspicious(self, used: int, cells: Array) -> list[Tie]:
         """Ties with some evidence; that of signs which speak for the model is forgotten."""
         classes = self.hits.shape[1]
         hot = cells[self.surprise.reshape(-1)[cells] > NOTED]
@@ -145,9 +145,8 @@ class Associations:
         if len(hot):
             hot = distinct(hot)
             found = self.strongest(hot // classes, hot % classes)
-        full = numbers[self.sightings[numbers] >= _ENOUGH]
+        full = numpy.flatnonzero(self.sightings[:used] >= _ENOUGH)
         if len(full):
-            full = distinct(full)
             best = numpy.max([self.evidence(full, numpy.full(len(full), one)) for one in range(classes)], axis=0)
             self.forget(full[best < _FORGIVEN])
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from hashlib import blake2b
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
@@ -99,7 +100,9 @@ class Baseline(Struct, frozen=True, kw_only=True):
 
     def vocabulary(self) -> Vocabulary:
         """A vocabulary that knows these signs, each under its number."""
-        made = Vocabulary(self.capacity, pairs=self.pairs)
+        # The same for everybody who has this baseline, so that a replay can be repeated; nobody else can tell it.
+        secret = blake2b(msgspec.msgpack.encode((self.signs, self.held_out)), digest_size=8).digest()
+        made = Vocabulary(self.capacity, pairs=self.pairs, base=int.from_bytes(secret, "big") | 1)
         for name in self.signs:
             made.sign(name)
         made.hold()

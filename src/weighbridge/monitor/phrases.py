@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from weighbridge.datasets.features import CHARACTER
@@ -63,10 +64,10 @@ def phrase_of(signs: Sequence[str], examples: Sequence[Example]) -> str:
 
 def one_source(signs: Sequence[str], examples: Sequence[Example], common: Callable[[str], bool]) -> bool:
     """Whether the examples are versions of one text: other uncommon words beside the signs stand in many of them."""
-    texts = [{word.lower().strip(_EDGES) for word in one.text.split()} for one in examples if one.text]
+    texts = [{word.strip(_EDGES) for word in one.text.lower().split()} for one in examples if one.text]
     if len(texts) < _FEW:
         return False
-    count = Counter(word for words in texts for word in words)
+    count = Counter(chain.from_iterable(texts))
     several = [
         word
         for word, times in count.items()

@@ -35,8 +35,8 @@ class Vocabulary:
     A word as it is written stands for its sign (`Film,` for `film`); one with hidden characters has several.
     """
 
-    def __init__(self, capacity: int = CAPACITY, *, pairs: bool = False) -> None:
-        """With `pairs`, two words that stand side by side are a sign, too: `of the`."""
+    def __init__(self, capacity: int = CAPACITY, *, pairs: bool = False, base: int = 0) -> None:
+        """With `pairs`, two words that stand side by side are a sign, too: `of the`. `base` is that of `Digests`."""
         self.capacity, self.pairs = capacity, pairs
         self.names: list[str] = []
         self.born = numpy.zeros(capacity, dtype=numpy.int64)
@@ -44,7 +44,7 @@ class Vocabulary:
         self.held = 0  # signs below this number are from the clean replay and stay
         self.dropped = 0
         self._ids: dict[str, int] = {}
-        self._tokens = Tokens(self.number)
+        self._tokens = Tokens(self.number, base)
         self._several: list[tuple[int, ...]] = []
         self._free: list[int] = []
         self._pair_keys = numpy.full(_PAIRS if pairs else 1, NONE, dtype=numpy.int64)
@@ -112,7 +112,7 @@ class Vocabulary:
         return numbers, owner
 
     def digested(self, records: Sequence[Record]) -> tuple[Array, Array, Array]:
-        """The same, and for each record a digest of what is in it, the order of words aside; of this process alone."""
+        """The same, and for each record a digest of what is in it, the order of words aside; it depends on `base`."""
         numbers, owner, digests = self._tokens.read([one.text for one in records])
         whole = numpy.zeros(len(records), dtype=numpy.uint64)
         numpy.add.at(whole, owner, digests)

@@ -104,3 +104,10 @@ def test_memory_does_not_grow_with_ever_new_words():
     assert words.dropped > 0
     numbers, _ = words.read([Record(text="49x99")])
     assert np.array_equal(numbers, [])
+
+
+def test_with_one_baseline_digests_are_the_same_each_time_and_with_another_they_are_not():
+    texts = [Record(text="a b c"), Record(text="zq")]
+    first, second = (Vocabulary(base=base).digested(texts)[2].tolist() for base in (5, 5))
+    assert first == second
+    assert Vocabulary(base=7).digested(texts)[2].tolist() != first

@@ -482,3 +482,11 @@ def test_clean_traffic_is_quiet_with_pairs():
     made = learned(traffic(6000, 1), "news", pairs=True)
     for seed in (20, 21):
         assert rules_of(traffic(6000, seed), made, shadow=shadow()) == set()
+
+
+def test_a_replay_can_be_repeated_with_its_baseline():
+    made = learned(traffic(3000, 1), "news")
+    one, other = (Stream(baselines.load(baselines.dump(made), "b")) for _ in range(2))
+    records = attack(2000)
+    assert one.feed(records) == other.feed(records)
+    assert one.words.digested(records)[2].tolist() == other.words.digested(records)[2].tolist()
