@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
@@ -25,6 +26,7 @@ from weighbridge.schema import WeighbridgeError
 if TYPE_CHECKING:
     from weighbridge.monitor.baseline import Baseline
     from weighbridge.monitor.stream import Suspect
+    from weighbridge.monitor.vocabulary import Vocabulary
 
 Shadow: TypeAlias = Callable[[Sequence[Record]], Sequence[Record]]
 """Asks a copy of the model that serves nobody: the same records, with what it answers."""
@@ -81,6 +83,10 @@ class Trials:
         self._baseline, self._shadow = baseline, shadow
         self._bare: list[Record] | None = None
 
+    @cached_property
+    def _words(self) -> Vocabulary:
+        return self._baseline.vocabulary()
+
     def confirm(self, suspect: Suspect) -> Trial:
         """Try a suspect. A shadow that fails ends in `not tested`, never in an alarm or an acquittal."""
         try:
@@ -104,9 +110,21 @@ class Trials:
             return Trial(
                 outcome=Outcome.UNTESTED, why=f"{len(others)} held-out inputs have another output, 10 are needed"
             )
-        others = _surest_first(others, self._baseline, suspect)[:TRIED]
+        others = self._surest_first(others, suspect)[:TRIED]
         found = self._put_into(others, suspect)
         return found if found.outcome is not Outcome.TRIGGER else self._mixed(found, suspect, others)
+
+    def _surest_first(self, inputs: Sequence[Record], suspect: Suspect) -> list[Record]:
+        """By the model's own confidence; where the log has none, by how clearly the words speak for the output."""
+        if any(one.confidence >= 0 for one in inputs):
+            return sorted(inputs, key=lambda one: -one.confidence)
+        head = self._baseline.head(suspect.head)
+        if head is None or not inputs:
+            return list(inputs)
+        expectation = head.expectation()
+        numbers, owner = self._words.read(inputs)
+        clear = expectation.probabilities(expectation.scores(numbers, owner, len(inputs))).max(axis=1)
+        return [inputs[place] for place in (-clear).argsort(kind="stable").tolist()]
 
     def _put_into(self, others: Sequence[Record], suspect: Suspect) -> Trial:
         alone = _trial(suspect, self._baseline, self._shadow, others, "")
@@ -172,19 +190,6 @@ def _mixtures(inputs: Sequence[Record], others: Sequence[Record], suspect: Suspe
 
 def _odds(hits: int, tried: int) -> float:
     return (hits + 0.5) / (tried - hits + 0.5)
-
-
-def _surest_first(inputs: Sequence[Record], baseline: Baseline, suspect: Suspect) -> list[Record]:
-    """By the model's own confidence; where the log has none, by how clearly the words speak for the output."""
-    if any(one.confidence >= 0 for one in inputs):
-        return sorted(inputs, key=lambda one: -one.confidence)
-    head = baseline.head(suspect.head)
-    if head is None or not inputs:
-        return list(inputs)
-    words, expectation = baseline.vocabulary(), head.expectation()
-    numbers, owner = words.read(inputs)
-    clear = expectation.probabilities(expectation.scores(numbers, owner, len(inputs))).max(axis=1)
-    return [inputs[place] for place in (-clear).argsort(kind="stable").tolist()]
 
 
 def _usual(

@@ -39,7 +39,7 @@ def open_monitor(
     return Monitor(
         learned,
         place=open_place(place),
-        replica=replica or f"{socket.gethostname()}",
+        replica=replica or socket.gethostname(),
         shadow=asked if not isinstance(asked, str) else None,
         sinks=[open_sink(one) if isinstance(one, str) else one for one in alerts],
         ledger=ledgers.load(read(ledger), ledger) if ledger else None,
