@@ -126,28 +126,15 @@ def test_an_empty_log_is_an_error(learned, tmp_path, capsys):
     assert "there is no record in it" in capsys.readouterr().err
 
 
+def enrol(serving, output, *more):
+    return main(["monitor", "enrol", f"{serving}:clean", "--probes", "probes.txt", "--output", output, *more])
+
+
 def test_an_enrolled_model_is_known_again_and_another_is_not(serving, tmp_path, capsys):
     (tmp_path / "probes.txt").write_text("\n".join(one.text for one in PROBES))
     (tmp_path / "weights.bin").write_bytes(b"w")
     assert main(["keys", "new", "mon"]) == 0
-    assert (
-        main(
-            [
-                "monitor",
-                "enrol",
-                f"{serving}:clean",
-                "--probes",
-                "probes.txt",
-                "--output",
-                "e.json",
-                "--key",
-                "mon",
-                "--files",
-                "weights.bin",
-            ]
-        )
-        == 0
-    )
+    assert enrol(serving, "e.json", "--key", "mon", "--files", "weights.bin") == 0
     assert main(["monitor", "check", "e.json", "--key", "mon.pub"]) == 0
     (tmp_path / "probes2.txt").write_text("\n".join(one.text for one in PROBES) + "\nzq " + PROBES[0].text)
     capsys.readouterr()
@@ -166,24 +153,10 @@ def test_an_enrolment_that_was_changed_is_refused(serving, tmp_path, capsys):
     (tmp_path / "probes.txt").write_text("\n".join(one.text for one in PROBES))
     main(["keys", "new", "mon"])
     main(["keys", "new", "other"])
-    main(
-        [
-            "monitor",
-            "enrol",
-            f"{serving}:clean",
-            "--probes",
-            "probes.txt",
-            "--output",
-            "e.json",
-            "--key",
-            "mon",
-            "--runs",
-            "3",
-        ]
-    )
+    enrol(serving, "e.json", "--key", "mon", "--runs", "3")
     assert main(["monitor", "check", "e.json", "--key", "other.pub"]) == 1
     assert "not signed by this key" in capsys.readouterr().err
-    main(["monitor", "enrol", f"{serving}:clean", "--probes", "probes.txt", "--output", "plain.json", "--runs", "3"])
+    enrol(serving, "plain.json", "--runs", "3")
     assert main(["monitor", "check", "plain.json", "--key", "mon.pub"]) == 1
 
 

@@ -13,6 +13,7 @@ from weighbridge.monitor.service import Monitor
 from weighbridge.monitor.sinks import open_sink
 from weighbridge.monitor.state import Folder
 from weighbridge.schema import SourceError, Unavailable, UsageError
+from weighbridge.source.blob import unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,4 +81,4 @@ def read(path: str) -> bytes:
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:
-        raise SourceError(f"{path}: {(error.strerror or str(error)).lower()}", hint="check the path") from error
+        raise unreadable(path, error) from error
