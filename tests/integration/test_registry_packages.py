@@ -5,8 +5,10 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +18,9 @@ from tests.corpus import packages
 from tests.registry import NOWHERE, running
 from tests.servers import Web
 from tests.servers import serve as serve_files
+from weighbridge.provenance import attestation, bundle, keys
+from weighbridge.provenance.digest import FileDigest
+from weighbridge.provenance.predicates import PUBLISH
 
 GOOD = {"ranker/__init__.py": packages.PLAIN_TEXT}
 EVIL = {
@@ -63,6 +68,7 @@ def python_index(files, *, times=None):
                 {
                     "filename": name, "url": f"/files/{name}", "hashes": {"sha256": hashlib.sha256(data).hexdigest()}, "size": len(data),
                     "upload-time": (times or {}).get(name.split("-")[1], LONG_AGO), "requires-python": ">=3.8", "yanked": False,
+                    "provenance": f"/attested/{name}" if name in web.attested else None,
                 }
                 for name, data in made.items()
             ]  # fmt: skip
@@ -71,9 +77,12 @@ def python_index(files, *, times=None):
         if path.startswith("/files/"):
             handler.reply(200, web.sent.get(path[7:], made[path[7:]]))
             return True
+        if path.startswith("/attested/"):
+            handler.reply(200, web.attested[path[10:]])
+            return True
         return False
 
-    web.route, web.made, web.sent = route, made, {}
+    web.route, web.made, web.sent, web.attested = route, made, {}, {}
     return web
 
 
@@ -243,6 +252,52 @@ def test_an_index_that_leads_into_the_own_network_is_not_followed(gate):
     assert "private address" in gate.client().cases()[0].because
 
 
+@pytest.mark.index({"1.0": GOOD})
+def test_a_name_that_is_public_when_it_is_checked_and_private_when_it_is_used_leads_nowhere_inside(gate, monkeypatch):
+    inside, known, answers, connected = Web(), gate.web.route, [], []
+    inside.route = lambda handler: handler.reply(200, b"secret") or True
+    resolve, connect = socket.getaddrinfo, socket.create_connection
+
+    def rebinding(host, port, *rest, **more):
+        if host != "rebind.example":
+            return resolve(host, port, *rest, **more)
+        # Public for whoever asks first, the machine itself for whoever asks again.
+        answers.append("127.0.0.1" if answers else "93.184.216.34")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (answers[-1], port))]
+
+    def watched(address, *rest, **more):
+        connected.append(address[0])
+        if address[0] != "127.0.0.1":
+            raise OSError("no way out of a test")
+        return connect(address, *rest, **more)
+
+    with serve_files(inside) as address:
+        port = address.rpartition(":")[2]
+
+        def leading(handler):
+            if not handler.path.startswith("/simple/"):
+                return known(handler)
+            ((name, data),) = gate.web.made.items()
+            row = {
+                "filename": name, "url": f"http://rebind.example:{port}/latest/meta-data", "upload-time": LONG_AGO,
+                "hashes": {"sha256": hashlib.sha256(data).hexdigest()},
+            }  # fmt: skip
+            handler.reply(200, json.dumps({"meta": {}, "name": "ranker", "files": [row]}).encode())
+            return True
+
+        gate.web.route = leading
+        client = gate.client("ruth", "reader")
+        monkeypatch.setattr(socket, "getaddrinfo", rebinding)
+        monkeypatch.setattr(socket, "create_connection", watched)
+        state = gate.settled(client.request("pypi", "ranker", "1.0").id)
+
+    assert state == "failed"
+    assert "93.184.216.34" in connected
+    assert "127.0.0.1" in answers, "it was asked again, so that the second answer could have been used"
+    assert "127.0.0.1" not in connected
+    assert inside.log == []
+
+
 def read(gate, path, **headers):
     token = base64.b64encode(f"x:{gate.token('ruth', 'reader')}".encode()).decode()
     request = urllib.request.Request(f"{gate.address}{path}", headers={"Authorization": f"Basic {token}", **headers})
@@ -274,6 +329,85 @@ def test_the_page_is_json_or_html_as_it_is_asked_for(gate):
     assert json.loads(read(gate, "/pypi/simple/", Accept="application/vnd.pypi.simple.v1+json")[2])["projects"] == [
         {"name": "ranker"}
     ]
+
+
+# --- attestations (PEP 740)
+
+
+def attested(data, key):
+    """What an index has of attestations of a file, signed by a key."""
+    about = [FileDigest(name="ranker", size=len(data), sha256=hashlib.sha256(data).hexdigest())]
+    signed = bundle.seal(attestation.statement(about, PUBLISH, {}), bundle.IN_TOTO, keys.load_private(key))
+    one = {"publisher": {"kind": "GitHub"}, "attestations": [json.loads(signed)]}
+    return json.dumps({"version": 1, "attestation_bundles": [one]}).encode()
+
+
+@pytest.fixture
+def signer(tmp_path):
+    path = str(tmp_path / "signer")
+    keys.new(path, days=30, now=datetime.now(UTC))
+    return path
+
+
+def page(gate):
+    _, _, body = read(gate, "/pypi/simple/ranker/", Accept="application/vnd.pypi.simple.v1+json")
+    return json.loads(body)["files"][0]
+
+
+@pytest.mark.index({"1.0": GOOD})
+def test_attestations_of_the_index_are_passed_on_beside_the_file(gate, signer):
+    ((name, data),) = gate.web.made.items()
+    gate.web.attested[name] = attested(data, signer)
+    assert gate.settled(gate.client("ruth").request("pypi", "ranker", "1.0").id) == "approved"
+
+    address = page(gate)["provenance"]
+
+    assert address == f"{gate.address}/pypi/integrity/ranker/1.0/{name}/provenance"
+    _, headers, body = read(gate, address.removeprefix(gate.address))
+    assert headers["Content-Type"] == "application/vnd.pypi.integrity.v1+json"
+    assert body == gate.web.attested[name]
+    _, _, html = read(gate, "/pypi/simple/ranker/", Accept="text/html")
+    assert f'data-provenance="{address}"'.encode() in html
+
+
+@pytest.mark.index({"1.0": GOOD})
+def test_attestations_about_other_bytes_let_nothing_in(gate, signer):
+    ((name, _),) = gate.web.made.items()
+    gate.web.attested[name] = attested(b"another file", signer)
+    case = gate.client("ruth").request("pypi", "ranker", "1.0").id
+
+    assert gate.settled(case) == "failed"
+    assert "about other bytes" in gate.client().case(case).because
+    assert "provenance" not in page(gate)
+
+
+@pytest.mark.index({"1.0": GOOD})
+def test_a_file_without_attestations_has_no_address_for_them(gate):
+    assert gate.settled(gate.client("ruth").request("pypi", "ranker", "1.0").id) == "approved"
+
+    assert "provenance" not in page(gate)
+    ((name, _),) = gate.web.made.items()
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        read(gate, f"/pypi/integrity/ranker/1.0/{name}/provenance")
+
+
+@pytest.mark.parametrize(("by", "state"), [("signer", "approved"), ("stranger", "failed"), ("", "needs review")])
+def test_where_policy_wants_a_package_attested_the_gate_asks_who_signed(tmp_path, signer, by, state):
+    stranger = str(tmp_path / "stranger")
+    keys.new(stranger, days=30, now=datetime.now(UTC))
+    web = python_index({"1.0": GOOD})
+    ((name, data),) = web.made.items()
+    if by:
+        web.attested[name] = attested(data, {"signer": signer, "stranger": stranger}[by])
+    (tmp_path / "registry").mkdir()
+    (tmp_path / "registry/weighbridge.toml").write_text(
+        f'[dependencies]\nattested = ["rank*"]\n[provenance]\nkeys = ["{signer}.pub"]\n'
+    )
+    with (
+        serve_files(web) as address,
+        running(tmp_path, upstreams={**NOWHERE, "pypi": f"{address}/simple"}) as registry,
+    ):
+        assert registry.settled(registry.client("ruth", "reader").request("pypi", "ranker", "1.0").id) == state
 
 
 # --- npm

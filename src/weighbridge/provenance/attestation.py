@@ -91,6 +91,20 @@ def read(path: str, trust: Trust, now: datetime) -> list[Attestation]:
     return [authentic(one, trust, now) for one in _bundles(keys.read_bundle(path))]
 
 
+def claimed(data: bytes) -> list[frozenset[str]]:
+    """The SHA-256 that each attestation of a file says it is about, whoever signed it.
+
+    Raises VerificationFailed for what is no attestation.
+    """
+    return [_claimed(bundle.statement_of(one)) for one in _bundles(data)]
+
+
+def _claimed(payload: bytes) -> frozenset[str]:
+    subjects = dsse.strict_json(payload, "the signed statement").get("subject")
+    named = [one.get("digest") for one in subjects if isinstance(one, dict)] if isinstance(subjects, list) else []
+    return frozenset(str(digest.get("sha256", "")).lower() for digest in named if isinstance(digest, dict))
+
+
 def _bundles(data: bytes) -> Iterator[bytes]:
     """Source: PEP 740 (provenance object); `gh attestation download` writes JSON Lines."""
     lines = [line for line in data.splitlines() if line.strip()]

@@ -78,6 +78,20 @@ def authentic(data: bytes, trust: Trust, now: datetime) -> tuple[bytes, PublicKe
 
     Raises VerificationFailed, and Unavailable for keyless ones where the extra is not installed.
     """
+    table, envelope = _opened(data)
+    material = table.get("verificationMaterial")
+    key = _signer(material if isinstance(material, dict) else {}, envelope, trust, now, table)
+    if trust.revoked:
+        trust.revoked.check_key(key)
+    return envelope.payload, key
+
+
+def statement_of(data: bytes) -> bytes:
+    """The in-toto statement of a bundle, whoever signed it. Raises VerificationFailed where it is none."""
+    return _opened(data)[1].payload
+
+
+def _opened(data: bytes) -> tuple[dict[str, Any], dsse.Envelope]:
     table = _common(dsse.strict_json(data, "the signature file"))
     if table.get("mediaType") not in _KINDS:
         raise VerificationFailed(
@@ -92,11 +106,7 @@ def authentic(data: bytes, trust: Trust, now: datetime) -> tuple[bytes, PublicKe
             hint="an in-toto statement is needed",
             rule="PRV-009",
         )
-    material = table.get("verificationMaterial")
-    key = _signer(material if isinstance(material, dict) else {}, envelope, trust, now, table)
-    if trust.revoked:
-        trust.revoked.check_key(key)
-    return envelope.payload, key
+    return table, envelope
 
 
 def _common(table: dict[str, Any]) -> dict[str, Any]:

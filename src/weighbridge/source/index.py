@@ -31,7 +31,7 @@ class Published(Struct, frozen=True, kw_only=True):
     """One file of one release.
 
     `digest` is `sha256:…` or an npm integrity, `released` ISO 8601, `by` who published it where that is said, `python` the
-    versions it is for, `size` in bytes (-1: not said).
+    versions it is for, `size` in bytes (-1: not said), `provenance` where its attestations are (PEP 740).
     """
 
     name: str
@@ -41,6 +41,7 @@ class Published(Struct, frozen=True, kw_only=True):
     digest: str
     released: str = ""
     attested: bool = False
+    provenance: str = ""
     withdrawn: str = ""
     by: str = ""
     size: int = -1
@@ -108,6 +109,7 @@ def _published(row: dict[str, Any], address: str, name: str, version: str) -> Pu
         digest=f"sha256:{hashes.get('sha256', '')}" if isinstance(hashes, dict) and hashes.get("sha256") else "",
         released=str(row.get("upload-time") or ""),
         attested=bool(row.get("provenance")),
+        provenance=urljoin(address, str(row["provenance"])) if row.get("provenance") else "",
         withdrawn="" if not yanked else str(yanked) if isinstance(yanked, str) else "yanked",
         size=size if type(size) is int else -1,
         python=str(row.get("requires-python") or ""),

@@ -1,6 +1,6 @@
 """Knows what pip, uv and npm ask an index, and how they are told no.
 
-Sources: PEP 503, 592, 629, 658, 691, 700, 714 and 792; the registry API of npm. A file that may not be handed out stays in
+Sources: PEP 503, 592, 629, 658, 691, 700, 714, 740 and 792; the registry API of npm. A file that may not be handed out stays in
 the list as withdrawn, with the reason: ranges pass over it, and whoever insists on it reads why.
 """
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _JSON: Final = "application/vnd.pypi.simple.v1+json"
 _HTML: Final = "application/vnd.pypi.simple.v1+html"
+_INTEGRITY: Final = "application/vnd.pypi.integrity.v1+json"
 _API: Final = "1.4"
 _POLL: Final = 0.15
 _KEPT: Final = (
@@ -69,6 +70,7 @@ class PackageIndexes:
             (r"/pypi/simple/(?P<name>[^/]+)/", self._project),
             (r"/pypi/files/(?P<name>[^/]+)/(?P<version>[^/]+)/(?P<file>[^/]+)\.metadata", self._metadata),
             (r"/pypi/files/(?P<name>[^/]+)/(?P<version>[^/]+)/(?P<file>[^/]+)", self._python_file),
+            (r"/pypi/integrity/(?P<name>[^/]+)/(?P<version>[^/]+)/(?P<file>[^/]+)/provenance", self._provenance),
             (r"/npm/-/ping", _pong),
             (r"/npm/files/(?P<version>[^/]+)/(?P<file>[^/]+)/(?P<name>(?:@[^/]+/)?[^/]+)", self._node_file),
             (r"/npm/(?P<name>@[^/]+/[^/]+|[^/]+)", self._package),
@@ -126,6 +128,8 @@ class PackageIndexes:
             row["requires-python"] = one.python
         if offer.metadata:
             row["core-metadata"] = {"sha256": offer.metadata}
+        if offer.provenance:
+            row["provenance"] = _provenance_address(ask, name, offer)
         return row
 
     def _link(self, ask: Ask, name: str, offer: Offer) -> str:
@@ -136,6 +140,8 @@ class PackageIndexes:
             marks += f' data-yanked="{escape(offer.denied or one.withdrawn)}"'
         if offer.metadata:
             marks += f' data-core-metadata="sha256={offer.metadata}" data-dist-info-metadata="sha256={offer.metadata}"'
+        if offer.provenance:
+            marks += f' data-provenance="{escape(_provenance_address(ask, name, offer))}"'
         address = (
             f"{_python_address(ask, name, offer)}#sha256={sha256}" if sha256 else _python_address(ask, name, offer)
         )
@@ -150,6 +156,13 @@ class PackageIndexes:
             raise Refusal(No.ENTRY, "there is no metadata beside this file", hint="take the file")
         size = self._house.blobs.size(offer.metadata)
         return BlobResponse(self._house.blobs, offer.metadata, size, asked="", headers={})
+
+    def _provenance(self, ask: Ask) -> Response:
+        offer = self._offer(ask, "pypi")
+        if not offer.provenance:
+            raise Refusal(No.ENTRY, "the index has no attestations of this file", hint="nobody can say who built it")
+        body = b"".join(self._house.blobs.read(offer.provenance))
+        return Response(body, media_type=_INTEGRITY)
 
     # --- both
 
@@ -223,6 +236,10 @@ class PackageIndexes:
 
 def _python_address(ask: Ask, name: str, offer: Offer) -> str:
     return f"{ask.base}/pypi/files/{name}/{quote(offer.file.version)}/{quote(offer.file.file)}"
+
+
+def _provenance_address(ask: Ask, name: str, offer: Offer) -> str:
+    return f"{ask.base}/pypi/integrity/{name}/{quote(offer.file.version)}/{quote(offer.file.file)}/provenance"
 
 
 def _wants_json(ask: Ask) -> bool:

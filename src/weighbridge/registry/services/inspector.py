@@ -72,7 +72,8 @@ class Inspector:
             report = self._scan(folder, "scan", target)
             audited = self._packages.listing(row, folder) if packaged else _audited(name, files)
             if audited:
-                report = self._joined(report, self._scan(folder, "audit", audited))
+                beside = self._packages.beside(row, folder) if packaged else []
+                report = self._joined(report, self._scan(folder, "audit", audited, *beside))
             bill = self._bill(folder, target)
         self._keep(row, report, bill, edition)
         return report
@@ -95,12 +96,12 @@ class Inspector:
                 with open(path, "wb") as copy:
                     copy.writelines(self._house.blobs.read(file.sha256))
 
-    def _scan(self, folder: str, verb: str, target: str) -> Report:
+    def _scan(self, folder: str, verb: str, target: str, *options: str) -> Report:
         """The report of a verb of this program. Raises VerificationFailed where there is none: that is not clean."""
         more = ["--policy", os.path.abspath(self._house.settings.source)] if self._house.settings.source else []
         if verb == "scan":
             more += ["--offline", "--quiet"]
-        done, why = run(folder, verb, target, "--format", "json", *more)
+        done, why = run(folder, verb, target, "--format", "json", *more, *options)
         if done is None or done.returncode not in _REPORTED:
             raise VerificationFailed(f"{verb}: {why}", hint="inspect it by hand")
         return msgspec.json.decode(done.stdout, type=Report)

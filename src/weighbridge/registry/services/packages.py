@@ -1,6 +1,6 @@
 """Knows packages of other indexes: what they have, which files may be handed out, and why the others may not.
 
-Sources: PEP 503, 592, 658, 691, 700 and 792 (simple indexes), the registry API of npm. A file is asked for, inspected and
+Sources: PEP 503, 592, 658, 691, 700, 740 and 792 (simple indexes), the registry API of npm. A file is asked for, inspected and
 decided on its own; its revision is `version/file`.
 """
 
@@ -20,6 +20,8 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import select, update
 
+from weighbridge.dependencies.wanted import is_among
+from weighbridge.provenance import attestation
 from weighbridge.registry.records import tables
 from weighbridge.registry.services.cases import Cases, Kept
 from weighbridge.registry.services.refusal import No, Refusal
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 _PYTHON: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?\Z")
 _NODE: Final = re.compile(r"(?:@[a-z0-9~-][a-z0-9._~-]{0,98}/)?[a-z0-9~-][a-z0-9._~-]{0,98}\Z")
 _METADATA: Final = 1 << 20
+_PROVENANCE: Final = 4 << 20
 _KNOWN: Final = 512
 
 
@@ -51,6 +54,7 @@ class Offer(Struct, frozen=True, kw_only=True):
     case: int = 0
     sha256: str = ""
     metadata: str = ""
+    provenance: str = ""
 
 
 class Project(Struct, frozen=True, kw_only=True):
@@ -133,8 +137,9 @@ class Packages:
             return Offer(file=one, case=row.id, denied=only_for(row.scopes, row.id))
         if state in SERVED:
             return Offer(
-                file=one, state=state, case=row.id, sha256=facts.get("sha256", ""), metadata=facts.get("metadata", "")
-            )
+                file=one, state=state, case=row.id, sha256=facts.get("sha256", ""), metadata=facts.get("metadata", ""),
+                provenance=facts.get("attested", ""),
+            )  # fmt: skip
         denied = "" if state in MOVING else told(state, row.id, row.because)
         return Offer(file=one, state=state, case=row.id, denied=denied)
 
@@ -160,7 +165,7 @@ class Packages:
         if offer.case or offer.denied:
             return offer, offer.case
         one = offer.file
-        facts = {"address": one.address, "digest": one.digest}
+        facts = {"address": one.address, "digest": one.digest, "provenance": one.provenance}
         with self._house.database.write() as connection:
             found, _ = self._repositories.ensure(connection, kind, project.name, self._index(kind))
             number = self._cases.open(
@@ -190,6 +195,8 @@ class Packages:
         facts |= {"sha256": sha256}
         if name.endswith(".whl"):
             facts |= self._metadata(sha256)
+        if facts.get("provenance"):
+            facts |= self._attested(facts["provenance"], index, sha256)
         with self._house.database.write() as connection:
             connection.execute(update(tables.revisions).where(tables.revisions.c.id == row.id).values(facts=facts))
         return [Kept(path=name, size=size, sha256=sha256, oid="", lfs=True)]
@@ -210,6 +217,30 @@ class Packages:
             # What is wrong with the archive is for the inspection to say.
             return {}
         return {"metadata": self._house.blobs.put([data])[0]} if len(data) <= _METADATA else {}
+
+    def _attested(self, address: str, index: str, sha256: str) -> dict[str, str]:
+        """What the index has of attestations of a file, as a blob of its own (PEP 740).
+
+        It is handed on only where it is about these very bytes; who signed it is for clients, and for the audit, to ask.
+        Raises VerificationFailed where it is about others.
+        """
+        body = b"".join(Session(trusted=index).stream(address, _PROVENANCE))
+        if not all(sha256 in about for about in attestation.claimed(body)):
+            raise VerificationFailed(
+                "the attestations of the index are about other bytes", hint="tell the index, or take another release"
+            )
+        return {"attested": self._house.blobs.put([body])[0]}
+
+    def beside(self, row: Record, folder: str) -> list[str]:
+        """The attestations of a package in a folder, where policy wants them; what the audit has to be told of that."""
+        attested = row.facts.get("attested", "") if row.kind == "pypi" else ""
+        if not attested or not is_among(row.name, self._house.settings.dependencies.attested):
+            return []
+        place = os.path.join(folder, "attestations")
+        os.mkdir(place)
+        with open(os.path.join(place, "package.provenance"), "wb") as file:
+            file.writelines(self._house.blobs.read(attested))
+        return ["--attestations", "attestations"]
 
     def listing(self, row: Record, folder: str) -> str:
         """A list with this one package in a folder, for the audit of names and advisories; the name of the list."""
