@@ -4,11 +4,12 @@ import json
 import logging
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 import pytest
 
 from tests.integration.test_registry_hub import EVIL
+from tests.integration.test_registry_routes import Browser
 from tests.registry import running
 from weighbridge.registry import logs
 from weighbridge.registry.mlflow_source import MlflowSource, bring_in
@@ -125,6 +126,119 @@ def test_a_row_that_this_registry_has_not_signed_waives_nothing(place, bad, tmp_
 
     assert place.services.waivers.of(digest) == place.services.waivers.of("1" * 64) == ()
     assert settled(place, bad, "after the break-in") == "rejected"
+
+
+# --- rolling back
+
+
+# --- triage
+
+
+def first_finding(place):
+    with place.house.database.read() as connection:
+        return connection.execute(tables.findings.select().order_by(tables.findings.c.id)).first()
+
+
+def say(browser, number, word, reason="", query=""):
+    body = {"csrf": browser.mark(), "triage": word, "reason": reason, "query": query}
+    return browser.post(f"/findings/{number}", urlencode(body))
+
+
+def test_what_was_said_of_a_finding_stays_with_who_said_it_and_why(place, bad):
+    rita, otto = Browser(place, "rita", "reviewer"), Browser(place, "otto", "reviewer")
+    number = first_finding(place).id
+
+    say(rita, number, "confirmed", "it opens a <b>shell</b>")
+    say(otto, number, "false alarm", "only in its test")
+    page = rita.get("/findings")[2].decode()
+
+    assert "<strong>confirmed</strong> by rita" in page
+    assert "it opens a &lt;b&gt;shell&lt;/b&gt;" in page
+    assert page.index("by rita") < page.index("by otto")
+    assert first_finding(place).triage == "false alarm"
+
+
+def test_what_was_said_outlives_the_next_inspection(place, bad):
+    rita = Browser(place, "rita", "reviewer")
+    before = first_finding(place)
+    say(rita, before.id, "accepted", "known")
+
+    settled(place, bad, "again")
+    after = first_finding(place)
+
+    assert after.inspection_id != before.inspection_id
+    assert after.triage == "accepted"
+    assert "<strong>accepted</strong> by rita" in rita.get("/findings")[2].decode()
+
+
+def test_setting_a_word_leads_back_to_the_filter_it_was_set_in(place, bad):
+    rita = Browser(place, "rita", "reviewer")
+
+    status, headers, _ = say(rita, first_finding(place).id, "confirmed", query="severity=critical&next=//evil.example")
+
+    assert (status, headers["Location"]) == (303, "/findings?severity=critical")
+
+
+@pytest.mark.parametrize(("number", "word", "status"), [("1", "nonsense", 400), ("999", "confirmed", 404)])
+def test_another_word_or_another_finding_changes_nothing(place, bad, number, word, status):
+    rita = Browser(place, "rita", "reviewer")
+
+    assert say(rita, number, word)[0] == status
+    assert first_finding(place).triage == "open"
+    assert place.services.triage.said([first_finding(place)]) == {}
+
+
+# --- filters that somebody keeps
+
+
+def kept(browser, page, name, query, do="filters"):
+    return browser.post(f"/{page}/{do}", urlencode({"csrf": browser.mark(), "name": name, "query": query}))
+
+
+def test_a_filter_is_kept_shown_used_and_forgotten_by_the_one_who_keeps_it(place, bad):
+    rita, ruth = Browser(place, "rita", "reviewer"), Browser(place, "ruth", "reader")
+
+    status, headers, _ = kept(rita, "artifacts", "what <we> refused", "state=rejected&kind=model&after=3&said=x")
+
+    assert (status, headers["Location"]) == (303, "/artifacts?kind=model&state=rejected")
+    page = rita.get("/artifacts")[2].decode()
+    assert '<a href="/artifacts?kind=model&amp;state=rejected">what &lt;we&gt; refused</a>' in page
+    assert "refused</a>" not in ruth.get("/artifacts")[2].decode()
+    assert "refused</a>" not in rita.get("/findings")[2].decode()
+    assert 'aria-current="true"' in rita.get("/artifacts?kind=model&state=rejected")[2].decode()
+
+    assert kept(ruth, "artifacts", "what <we> refused", "", "filters/forget")[0] == 404
+    assert kept(rita, "artifacts", "what <we> refused", "", "filters/forget")[0] == 303
+    assert "refused</a>" not in rita.get("/artifacts")[2].decode()
+
+
+def test_a_filter_of_the_same_name_takes_the_place_of_the_one_before(place):
+    ruth = Browser(place, "ruth", "reader")
+
+    kept(ruth, "findings", "mine", "severity=high")
+    kept(ruth, "findings", "mine", "severity=critical")
+
+    caller = place.services.access.caller(place.token("ruth"))
+    assert [tuple(row) for row in place.services.filters.of("findings", caller)] == [("mine", "severity=critical")]
+
+
+@pytest.mark.parametrize(
+    ("name", "query"), [("", "state=failed"), ("x" * 65, "state=failed"), ("a\nb", "state=failed"), ("all", "")]
+)
+def test_a_filter_needs_a_name_and_something_to_filter_by(place, name, query):
+    ruth = Browser(place, "ruth", "reader")
+
+    assert kept(ruth, "artifacts", name, query)[0] == 400
+    assert place.services.filters.of("artifacts", place.services.access.caller(place.token("ruth"))) == []
+
+
+def test_nobody_keeps_filters_without_end(place):
+    ruth = Browser(place, "ruth", "reader")
+    for number in range(50):
+        assert kept(ruth, "artifacts", f"f{number}", "state=failed")[0] == 303
+
+    assert kept(ruth, "artifacts", "one more", "state=failed")[0] == 400
+    assert kept(ruth, "artifacts", "f7", "state=approved")[0] == 303
 
 
 # --- rolling back

@@ -52,6 +52,7 @@ def example(pattern):
         "file": "f.whl",
         "what": "approve",
         "alert": "a" * 32,
+        "page": "artifacts",
     }
     path = pattern
     while match := re.search(r"\(\?P<(\w+)>", path):

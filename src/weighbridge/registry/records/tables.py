@@ -151,6 +151,29 @@ findings: Final = Table(
     Index("ix_findings_digest", "digest", "rank"),
     Index("ix_findings_inspection", "inspection_id"),
 )
+triages: Final = Table(
+    "triages",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    # A finding by what it is about, not by its number: the next inspection gives it another one.
+    Column("digest", String(64), nullable=False),
+    Column("rule", String(16), nullable=False),
+    Column("member", Text, nullable=False),
+    Column("before", String(16), nullable=False),
+    Column("word", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("user", String(64), nullable=False),
+    Column("at", Float, nullable=False),
+    Index("ix_triages_digest", "digest", "id"),
+)
+filters: Final = Table(
+    "filters",
+    METADATA,
+    Column("user", String(64), primary_key=True),
+    Column("page", String(16), primary_key=True),  # artifacts, findings
+    Column("name", String(64), primary_key=True),
+    Column("query", Text, nullable=False),
+)
 waivers: Final = Table(
     "waivers",
     METADATA,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from weighbridge.registry.services.access import Access
 from weighbridge.registry.services.alerts import Alerts
 from weighbridge.registry.services.cases import Cases
+from weighbridge.registry.services.filters import Filters
 from weighbridge.registry.services.identity import Identity
 from weighbridge.registry.services.inspector import Inspector
 from weighbridge.registry.services.messages import Messages
@@ -15,6 +16,7 @@ from weighbridge.registry.services.packages import Packages
 from weighbridge.registry.services.repositories import Repositories
 from weighbridge.registry.services.review import Review
 from weighbridge.registry.services.staging import Staging
+from weighbridge.registry.services.triage import Triage
 from weighbridge.registry.services.upkeep import Upkeep
 from weighbridge.registry.services.uploads import Uploads
 from weighbridge.registry.services.waivers import Waivers
@@ -39,6 +41,8 @@ class Services:
         self.uploads = Uploads(house)
         self.staging = Staging(house)
         self.review = Review(house)
+        self.triage = Triage(house)
+        self.filters = Filters(house)
         self.waivers = Waivers(house, self.cases)
         self.inspector = Inspector(house, self.cases, self.repositories, self.packages, self.waivers)
         self.workflow = Workflow(house, self.cases, self.repositories, self.mirrors, self.packages, self.inspector)

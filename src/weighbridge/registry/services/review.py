@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 from sqlalchemy import case as when
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
 from weighbridge.registry.records import tables
-from weighbridge.registry.services.refusal import No, Refusal
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 _TELLING: Final = 1024  # smaller files, such as licences, say little
 _NEAR: Final = 2000
-TRIAGE: Final = ("open", "confirmed", "false alarm", "accepted")
 
 
 class Sought(Struct, frozen=True, kw_only=True):
@@ -85,15 +83,6 @@ class Review:
         query = select(f.c.rule, func.count()).group_by(f.c.rule).order_by(func.count().desc())
         with self._house.database.read() as connection:
             return [(row[0], row[1]) for row in connection.execute(query)]
-
-    def triage(self, number: int, word: str) -> None:
-        """Say what a finding is. Raises Refusal for another word, or where there is no such finding."""
-        if word not in TRIAGE:
-            raise Refusal(No.INVALID, f"{word!r} is no triage", hint=f"one of {', '.join(TRIAGE)}")
-        f = tables.findings
-        with self._house.database.write() as connection:
-            if not connection.execute(update(f).where(f.c.id == number).values(triage=word)).rowcount:
-                raise Refusal(No.ENTRY, f"there is no finding {number}")
 
     def events(self, case: int) -> list[Record]:
         """What happened in a case, in order."""

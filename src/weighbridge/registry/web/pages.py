@@ -20,10 +20,12 @@ from weighbridge.registry.api.asking import STATUS, Ask, Route, Table, base_of
 from weighbridge.registry.records import tables
 from weighbridge.registry.services.access import ANYBODY, Act, Role
 from weighbridge.registry.services.evidence import evidence
+from weighbridge.registry.services.filters import cleaned
 from weighbridge.registry.services.identity import Begun
 from weighbridge.registry.services.refusal import No, Refusal
-from weighbridge.registry.services.review import TRIAGE, Sought
+from weighbridge.registry.services.review import Sought
 from weighbridge.registry.services.states import MOVING, SERVED, State, told
+from weighbridge.registry.services.triage import TRIAGE
 from weighbridge.registry.services.trials import tried as try_policy
 from weighbridge.registry.web.charts import bars, timeline
 from weighbridge.registry.web.lineage import Box, drawn
@@ -93,6 +95,8 @@ class Pages:
             ("POST", rf"{case}/(?P<what>approve|reject|revoke|deprecate|reopen|rescan)", Act.REVIEW, self._act),
             ("GET", r"/findings", Act.READ, self._findings),
             ("POST", r"/findings/(?P<number>\d{1,9})", Act.REVIEW, self._triage),
+            ("POST", r"/(?P<page>artifacts|findings)/filters", Act.READ, self._keep_filter),
+            ("POST", r"/(?P<page>artifacts|findings)/filters/forget", Act.READ, self._forget_filter),
             ("GET", r"/policy", Act.READ, self._policy),
             ("POST", r"/policy", Act.REVIEW, self._try_policy),
             ("GET", r"/gateway", Act.READ, self._gateway),
@@ -257,6 +261,7 @@ class Pages:
         more = f"/artifacts?{urlencode({**kept, 'after': rows[-1].id})}" if len(rows) == _PAGE else ""
         return self._page(
             ask, "artifacts.html", "/artifacts", rows=rows, sought=sought, facets=self._all.review.facets(), more=more,
+            filters=self._all.filters.of("artifacts", ask.caller), query=cleaned("artifacts", urlencode(kept)),
             csv=f"/artifacts?{urlencode({**kept, 'format': 'csv'})}", json=f"/artifacts?{urlencode({**kept, 'format': 'json'})}",
         )  # fmt: skip
 
@@ -367,6 +372,8 @@ class Pages:
         return self._page(
             ask, "findings.html", "/findings", rows=rows, sought=sought, rules=self._all.review.rules(), triages=TRIAGE,
             severities=[one.value for one in Severity], may=ask.caller.may(Act.REVIEW), more=more,
+            said_of=self._all.triage.said(rows), query=cleaned("findings", urlencode(kept)),
+            filters=self._all.filters.of("findings", ask.caller),
         )  # fmt: skip
 
     def _policy(self, ask: Ask, text: str = "", tried: Any = None) -> Response:
@@ -445,8 +452,18 @@ class Pages:
         return RedirectResponse(f"/cases/{number}?{urlencode({'said': f'Case {number} is now {state}.'})}", 303)
 
     def _triage(self, ask: Ask) -> Response:
-        self._all.review.triage(int(ask.part["number"]), _field(ask, "triage"))
-        return RedirectResponse("/findings", 303)
+        number, word = int(ask.part["number"]), _field(ask, "triage")
+        self._all.triage.say(number, word, _field(ask, "reason"), ask.caller)
+        return RedirectResponse(f"/findings?{cleaned('findings', _field(ask, 'query'))}", 303)
+
+    def _keep_filter(self, ask: Ask) -> Response:
+        page = ask.part["page"]
+        query = self._all.filters.keep(page, _field(ask, "name"), _field(ask, "query"), ask.caller)
+        return RedirectResponse(f"/{page}?{query}", 303)
+
+    def _forget_filter(self, ask: Ask) -> Response:
+        self._all.filters.forget(ask.part["page"], _field(ask, "name"), ask.caller)
+        return RedirectResponse(f"/{ask.part['page']}", 303)
 
     def _add_user(self, ask: Ask) -> Response:
         self._all.access.add_user(_field(ask, "name"), _field(ask, "role"), kind=_field(ask, "kind"))
