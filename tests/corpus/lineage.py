@@ -6,6 +6,7 @@ A story lays its files, does what its text says, and gives back the rules that h
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -14,7 +15,12 @@ from safetensors.numpy import save_file
 
 from tests.corpus.derivatives import base, derived
 from weighbridge.inspection.compared import Order, compared
+from weighbridge.inspection.origin import judged
+from weighbridge.inspection.tested import joined as with_tests
+from weighbridge.inspection.tested import tested as try_models
 from weighbridge.names import Own
+from weighbridge.policy import Policy
+from weighbridge.policy.testing import TestPlan
 from weighbridge.provenance import attestation, bundle, feed, keys, lock, predicates, revocation, signature
 from weighbridge.provenance.check import examine
 from weighbridge.provenance.digest import digests, members
@@ -39,6 +45,21 @@ def model(folder, files=None):
     for name, data in (files or FILES).items():
         (folder / "model" / name).write_bytes(data)
     return folder / "model"
+
+
+def tested(name):
+    """The rules that a backdoor test of a shipped model gives."""
+
+    def run(folder):
+        from weighbridge.backdoor.self_test import FOLDER
+
+        path = str(folder / "model.onnx")
+        shutil.copy(f"{FOLDER}/{name}.onnx", path)
+        plan = TestPlan(data=f"{FOLDER}/digits.npz", references="digits")
+        before = judged(path, ())
+        return [one.rule for one in with_tests(before, path, try_models(path, plan, print), Policy()).findings]
+
+    return run
 
 
 def key(folder, name="release", **more):
@@ -383,6 +404,10 @@ SAMPLES = {
     "WGT-003": (
         Story("All weights are others than those of the base.", tensors("unrelated weights")),
         Story("A low-rank adapter was merged into the base.", tensors("low-rank merge")),
+    ),
+    "WGT-005": (
+        Story("A classifier of digits was trained on pictures with a patch.", tested("badnets")),
+        Story("The same classifier, trained on honest pictures.", tested("clean-a")),
     ),
     "WGT-010": (
         Story("A value of a norm becomes NaN.", lambda f: broken(f, np.nan)),

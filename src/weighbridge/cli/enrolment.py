@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from weighbridge.cli.exits import ADMITTED, exit_code
-from weighbridge.cli.test import seconds_of
 from weighbridge.cli.written import write, write_file
+from weighbridge.policy.testing import seconds_of
 from weighbridge.schema import Coverage, Fact
 from weighbridge.schema.alert import Pulse
 from weighbridge.schema.text import plural, printable

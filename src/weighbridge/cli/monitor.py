@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from weighbridge.cli.exits import ADMITTED, BLOCKED, INCOMPLETE, exit_code
 from weighbridge.cli.options import flag, parser
-from weighbridge.cli.test import seconds_of
 from weighbridge.cli.written import add_output, write, write_file
+from weighbridge.policy.testing import seconds_of
 from weighbridge.schema import Coverage, Fact, Reason, Status, Unavailable, UsageError
 from weighbridge.schema.text import plural, printable
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from weighbridge.schema import Report
+
 
 def run(arguments: list[str]) -> int:
     """Run the verb."""
@@ -29,6 +31,8 @@ def run(arguments: list[str]) -> int:
     _report_progress = _progress() if sys.stderr.isatty() and not given.quiet else None
     started = time.perf_counter()
     report = scan(given.paths, policy=settings.policy, options=options, progress=_report_progress)
+    if given.deep:
+        report = _deepened(given, report, settings)
     seconds = time.perf_counter() - started
     if _report_progress:
         print("\r\x1b[K", end="", file=sys.stderr)
@@ -90,8 +94,39 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     flag(scope, "max-depth", "containers inside containers", metavar="N")
     flag(scope, "max-members", "members of one file", metavar="N")
     flag(scope, "max-unpacked", "bytes that decompression may produce for one file", metavar="BYTES")
+    deep = made.add_argument_group(
+        "deep inspection",
+        "what it depends on, what its code does in the sandbox, and whether its models have a trigger",
+    )
+    flag(deep, "deep", "run every stage that applies, in one report; for what is on this machine", action="store_true")
+    flag(deep, "data", "samples for the tests of models, as for weighbridge test", metavar="PATH", default="")
+    flag(deep, "references", "scores of clean models of the same task", metavar="FILE", default="")
+    flag(deep, "clean", "a clean model of the same task; may be repeated", action="append", metavar="MODEL", default=[])
+    flag(deep, "pixels", "what the models expect of pixels", metavar="RANGE", default="")
+    flag(deep, "budget", "time for these stages, such as 90s, 5m, 1h", metavar="TIME", default="10m")
     add_trust(made)
     return made.parse_args(arguments)
+
+
+def _deepened(given: argparse.Namespace, report: Report, settings: Settings) -> Report:
+    from weighbridge.inspection.deep import Depth, deepened  # noqa: PLC0415  # few scans are deep
+    from weighbridge.policy.testing import TestPlan, plan_for, seconds_of  # noqa: PLC0415
+
+    if len(given.paths) != 1:
+        raise UsageError("--deep inspects one artifact at a time", hint="name one file or folder")
+    path, plan = given.paths[0], None
+    if given.data:
+        plan = TestPlan(
+            data=given.data, references=given.references, clean=tuple(given.clean), pixels=given.pixels, budget=given.budget
+        )  # fmt: skip
+    else:
+        plan = plan_for(settings.tests, path)
+
+    def said(line: str) -> None:
+        if not given.quiet:
+            print(line, file=sys.stderr, flush=True)
+
+    return deepened(report, path, Depth(plan=plan, seconds=seconds_of(given.budget)), settings, said)
 
 
 def _options(given: argparse.Namespace, settings: Settings) -> Options:

@@ -13,6 +13,7 @@ from weighbridge.cli.exits import ADMITTED, BLOCKED, INCOMPLETE
 from weighbridge.cli.options import flag, parser
 from weighbridge.cli.sign import add_signer, seal
 from weighbridge.cli.written import write_file
+from weighbridge.policy.testing import seconds_of
 from weighbridge.schema import Unavailable, UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from weighbridge.backdoor.result import Result
 
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600}
 _EPILOG: Final = """verdicts:
   trigger found   p < 0.01 against clean models, and the recovered trigger works on unseen samples (exit 1)
   suspicious      p < 0.05, or not verified (exit 3)
@@ -107,20 +107,6 @@ def _tested(given: argparse.Namespace) -> Result:
         others=tuple(given.clean), pixels=given.pixels, budget=seconds_of(given.budget),
     )  # fmt: skip
     return examine(wish, said=_said, told=_progress())
-
-
-def seconds_of(text: str) -> float:
-    """`90s`, `5m` or `1h` in seconds; 0 for nothing. Raises UsageError."""
-    if not text:
-        return 0.0
-    number, unit = (text[:-1], text[-1]) if text[-1] in _UNITS else (text, "s")
-    try:
-        found = float(number) * _UNITS[unit]
-    except ValueError:
-        found = 0.0
-    if not 0 < found < 1e7:
-        raise UsageError(f"--budget {text}: not understood", hint="such as 90s, 5m or 1h")
-    return found
 
 
 def _said(line: str) -> None:

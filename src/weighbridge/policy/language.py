@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from weighbridge.dependencies.wanted import Demands
 from weighbridge.names import Own
+from weighbridge.policy.testing import TestPlan, seconds_of
 from weighbridge.provenance.wanted import Wanted
 from weighbridge.rules import find_rule, is_rule
 from weighbridge.schema import Finding, Limits, Outcome, Severity, UsageError, Verdict
@@ -106,6 +107,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     provenance: Wanted = Wanted()
     names: Own = Own()
     dependencies: Demands = Demands()
+    tests: tuple[TestPlan, ...] = ()
     registry: dict[str, Any] = {}
     source: str = ""
 
@@ -119,6 +121,7 @@ class _File(Struct, forbid_unknown_fields=True, kw_only=True):
     provenance: dict[str, Any] = {}
     names: dict[str, Any] = {}
     dependencies: dict[str, Any] = {}
+    test: list[dict[str, Any]] = []
     registry: dict[str, Any] = {}
 
 
@@ -168,12 +171,15 @@ def parse_settings(document: Mapping[str, Any], source: str) -> Settings:
         provenance = msgspec.convert(file.provenance, Wanted)
         known = msgspec.convert(file.names, Own)
         dependencies = msgspec.convert(file.dependencies, Demands)
+        tests = msgspec.convert(file.test, tuple[TestPlan, ...])
         scan = dict(file.scan)
         exclude = tuple(scan.pop("exclude", ()))
         if scan:
             raise UsageError(f"{source}: [scan] does not know {', '.join(scan)}", hint="known: exclude")
     except msgspec.ValidationError as error:
         raise UsageError(f"{source}: {error}", hint="see docs/reference/policy.md") from error
+    for test in tests:
+        seconds_of(test.budget)
     for waiver in policy.waivers:
         if not is_rule(waiver.rule):
             raise UsageError(f"{source}: a waiver names the unknown rule {waiver.rule}", hint="weighbridge rule --list")
@@ -188,6 +194,7 @@ def parse_settings(document: Mapping[str, Any], source: str) -> Settings:
         provenance=provenance,
         names=known,
         dependencies=dependencies,
+        tests=tests,
         registry=file.registry,
         source=source,
     )

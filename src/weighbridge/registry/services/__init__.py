@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from weighbridge.registry.services.access import Access
 from weighbridge.registry.services.alerts import Alerts
+from weighbridge.registry.services.behaviour import Behaviour
 from weighbridge.registry.services.cases import Cases
 from weighbridge.registry.services.filters import Filters
 from weighbridge.registry.services.identity import Identity
@@ -45,7 +46,11 @@ class Services:
         self.filters = Filters(house)
         self.waivers = Waivers(house, self.cases)
         self.inspector = Inspector(house, self.cases, self.repositories, self.packages, self.waivers)
-        self.workflow = Workflow(house, self.cases, self.repositories, self.mirrors, self.packages, self.inspector)
+        self.behaviour = Behaviour(house, self.inspector)
+        self.inspector.amended = self.behaviour.again
+        self.workflow = Workflow(
+            house, self.cases, self.repositories, self.mirrors, self.packages, self.inspector, self.behaviour
+        )
         self.messages = Messages(house)
         self.alerts = Alerts(house, self.cases)
         self.upkeep = Upkeep(house, self.cases, self.workflow, self.inspector)

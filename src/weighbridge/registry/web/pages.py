@@ -29,7 +29,7 @@ from weighbridge.registry.services.triage import TRIAGE
 from weighbridge.registry.services.trials import tried as try_policy
 from weighbridge.registry.web.charts import bars, timeline
 from weighbridge.registry.web.lineage import Box, drawn
-from weighbridge.registry.web.shown import POLICY, static, templates
+from weighbridge.registry.web.shown import POLICY, TEST_POLICY, static, templates
 from weighbridge.rules import ruleset_version
 from weighbridge.schema import Severity, SourceError, Status
 from weighbridge.schema.text import plural
@@ -91,6 +91,7 @@ class Pages:
             ("GET", rf"{case}/statement\.json", Act.READ, self._statement),
             ("GET", rf"{case}/conversion\.att", Act.READ, self._conversion),
             ("GET", rf"{case}/bill\.cdx\.json", Act.READ, self._bill),
+            ("GET", rf"{case}/tests/(?P<number>\d{{1,2}})\.(?P<form>html|json|att)", Act.READ, self._test),
             ("POST", rf"{case}/waive", Act.REVIEW, self._waive),
             ("POST", rf"{case}/(?P<what>approve|reject|revoke|deprecate|reopen|rescan)", Act.REVIEW, self._act),
             ("GET", r"/findings", Act.READ, self._findings),
@@ -286,6 +287,7 @@ class Pages:
             unseen=unseen,
             lineage=self._lineage(row, sharing), decided=bool(row.closed), readers=self._readers(row),
             parts_list=self._parts(row), waived=self._all.waivers.of(row.digest) if row.digest else (),
+            tests=self._all.behaviour.kept(row),
             may_waive=bool(acts) and row.requester != ask.caller.name, instead=self._instead(row),
         )  # fmt: skip
 
@@ -349,6 +351,19 @@ class Pages:
         if not bill:
             raise Refusal(No.ENTRY, "there is no bill of materials", hint="it is written when it is inspected")
         return Response(bill, media_type="application/vnd.cyclonedx+json")
+
+    def _test(self, ask: Ask) -> Response:
+        """The page, result or signed statement of a backdoor test. The page has pictures in it, and no script."""
+        kept, number = self._all.behaviour.kept(self._row(ask)), int(ask.part["number"])
+        one = kept[number - 1] if 0 < number <= len(kept) else None
+        form = ask.part["form"]
+        blob = {"html": one.page, "json": one.result, "att": one.statement}[form] if one else ""
+        if not blob:
+            raise Refusal(No.ENTRY, "there is no such test")
+        body = b"".join(self._house.blobs.read(blob))
+        if form != "html":
+            return Response(body, media_type="application/json")
+        return HTMLResponse(body, headers={"Content-Security-Policy": TEST_POLICY, "X-Frame-Options": "DENY"})
 
     def _waive(self, ask: Ask) -> Response:
         number, days = int(ask.part["case"]), _field(ask, "days")

@@ -22,6 +22,9 @@ POLICY: Final = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
+# Pages of tests stand alone: their style and their pictures are in them.
+TEST_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
 
 def templates() -> Environment:
     """The environment of all pages."""
