@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from weighbridge.detect.patterns import Pattern
     from weighbridge.schema import Report
 
 
@@ -148,17 +149,17 @@ def _options(given: argparse.Namespace, settings: Settings) -> Options:
         connections=int(_number(given.connections, "connections", int) or 8),
         wanted=wanted(given, settings.provenance),
         names=settings.names,
-        patterns=_patterns(tuple(given.yara)),
+        patterns=_patterns(given.yara),
     )
 
 
-def _patterns(files: tuple[str, ...]) -> tuple[str, ...]:
+def _patterns(files: list[str]) -> tuple[Pattern, ...]:
     """The files of rules, which all have to compile."""
-    if files:
-        from weighbridge.detect.patterns import check  # noqa: PLC0415  # few runs bring rules
+    if not files:
+        return ()
+    from weighbridge.detect.patterns import read_patterns  # noqa: PLC0415  # few runs bring rules
 
-        check(files)
-    return files
+    return read_patterns(files)
 
 
 def _number(text: str | None, name: str, kind: type[int | float]) -> float | None:

@@ -1,4 +1,4 @@
-"""Knows patterns over the bytes of members, as a second opinion: rules of our own for packages, and those of the user (PKG-032).
+"""Knows patterns over the bytes of members, as a second opinion: rules of our own for packages, and those of the user or of a feed (PKG-032).
 
 The engine is YARA-X; rules are compiled once for a process, and a member has ten seconds.
 """
@@ -10,11 +10,15 @@ from functools import cache
 from threading import local
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import Struct
+
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Evidence, LimitExceeded, Severity, UsageError
 from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from weighbridge.schema import Finding, Location
 
 _OWN: Final = tuple(
@@ -28,21 +32,46 @@ _LINE: Final = 120
 MOST: Final = 24 << 20
 
 
+class Pattern(Struct, frozen=True):
+    """YARA rules: where they come from, and their source."""
+
+    origin: str
+    text: str
+
+
+def read_patterns(files: Iterable[str]) -> tuple[Pattern, ...]:
+    """The rules of files, which all have to compile. Raises UsageError."""
+    return checked([_read(path) for path in files])
+
+
+def checked(patterns: Iterable[Pattern]) -> tuple[Pattern, ...]:
+    """The same rules, once they are known to compile. Raises UsageError."""
+    found = tuple(patterns)
+    if found:
+        _compiled(found, own=False)
+    return found
+
+
+def _read(path: str) -> Pattern:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return Pattern(path, file.read())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: {error}", hint="--yara takes a file of YARA rules") from error
+
+
 @cache
-def _compiled(files: tuple[str, ...], own: bool) -> Any:
+def _compiled(patterns: tuple[Pattern, ...], own: bool) -> Any:
     import yara_x  # noqa: PLC0415  # only packages, and users with rules of their own, need it
 
     compiler = yara_x.Compiler()
-    for path in (*(_OWN if own else ()), *files):
+    for one in (*(_read(path) for path in _OWN if own), *patterns):
         try:
-            with open(path, encoding="utf-8") as file:
-                compiler.new_namespace(path)
-                compiler.add_source(file.read(), origin=path)
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path}: {error}", hint="--yara takes a file of YARA rules") from error
+            compiler.new_namespace(one.origin)
+            compiler.add_source(one.text, origin=one.origin)
         except yara_x.CompileError as error:
             first = str(error).strip().split("\n")[0]
-            raise UsageError(f"{path}: {first}", hint="yr check, of YARA-X, shows the place") from error
+            raise UsageError(f"{one.origin}: {first}", hint="yr check, of YARA-X, shows the place") from error
     return compiler.build()
 
 
@@ -50,37 +79,31 @@ class _Scanners(local):
     """The scanners of one thread: rules may be shared between threads, scanners may not."""
 
     def __init__(self) -> None:
-        self.made: dict[tuple[tuple[str, ...], bool], Any] = {}
+        self.made: dict[tuple[tuple[Pattern, ...], bool], Any] = {}
 
 
 _SCANNERS: Final = _Scanners()
 
 
-def _scanner(files: tuple[str, ...], own: bool) -> Any:
+def _scanner(patterns: tuple[Pattern, ...], own: bool) -> Any:
     import yara_x  # noqa: PLC0415  # as above
 
-    if (files, own) not in _SCANNERS.made:
-        scanner = yara_x.Scanner(_compiled(files, own))
+    if (patterns, own) not in _SCANNERS.made:
+        scanner = yara_x.Scanner(_compiled(patterns, own))
         scanner.set_timeout(_SECONDS)
         scanner.max_matches_per_pattern(_MATCHES)
-        _SCANNERS.made[files, own] = scanner
-    return _SCANNERS.made[files, own]
-
-
-def check(files: tuple[str, ...]) -> None:
-    """Raise UsageError unless all files are rules that compile."""
-    if files:
-        _compiled(files, own=False)
+        _SCANNERS.made[patterns, own] = scanner
+    return _SCANNERS.made[patterns, own]
 
 
 def detect_patterns(
-    location: Location, data: bytes, files: tuple[str, ...], *, packaged: bool
+    location: Location, data: bytes, patterns: tuple[Pattern, ...], *, packaged: bool
 ) -> tuple[list[Finding], bool]:
     """What matches in a member: our own rules where it is of a package, the user's everywhere; and whether it is risky Python.
 
     Raises LimitExceeded.
     """
-    scanner = _scanner(files, packaged)
+    scanner = _scanner(patterns, packaged)
     try:
         found = scanner.scan(data)
     except Exception as error:

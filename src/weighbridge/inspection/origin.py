@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from weighbridge.policy import Policy, decide
 from weighbridge.provenance.check import examine
 from weighbridge.rules import ruleset_version
 from weighbridge.rules.finding import finding
-from weighbridge.schema import Artifact, Coverage, Finding, Location, Proof, Report, Severity
+from weighbridge.schema import (
+    Artifact,
+    Coverage,
+    Finding,
+    Location,
+    Proof,
+    Report,
+    Severity,
+    SourceError,
+    UsageError,
+    VerificationFailed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
 
+    from weighbridge.detect.patterns import Pattern
     from weighbridge.provenance.digest import DigestCache
     from weighbridge.provenance.wanted import Wanted
     from weighbridge.schema import Comparison, Complaint, Fact
@@ -27,6 +39,21 @@ def origin(
     proofs, complaints = examine(path, wanted, now, cache)
     required = bool(wanted.require)
     return proofs, list(as_findings(path, complaints, required=required))
+
+
+def feed_patterns(wanted: Wanted) -> tuple[Pattern, ...]:
+    """The rules of a feed, which have to compile here; none of a feed that does not hold, which `origin` tells.
+
+    Raises UsageError where a rule does not compile.
+    """
+    from weighbridge.detect.patterns import Pattern, checked  # noqa: PLC0415  # few runs have a feed
+    from weighbridge.provenance import feed, keys  # noqa: PLC0415
+
+    try:
+        known = feed.load(wanted.feed, keys.load_public(wanted.feed_key), datetime.now(UTC))
+    except (VerificationFailed, SourceError, UsageError):
+        return ()
+    return checked(Pattern(f"feed, edition {known.number}: {one.reason}", one.value) for one in known.rules())
 
 
 def as_findings(path: str, complaints: Iterable[Complaint], *, required: bool = False) -> Iterable[Finding]:

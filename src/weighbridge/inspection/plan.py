@@ -35,6 +35,7 @@ from weighbridge.source import Anomaly, Blob, Entry, FileBlob, Kind, Oddity, loc
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from weighbridge.detect.patterns import Pattern
     from weighbridge.detect.subjects import Note
 
 _SHARED_FROM_BYTES: Final = 512 << 20
@@ -66,7 +67,7 @@ class Options(Struct, frozen=True, kw_only=True):
     `offline` refuses addresses, `cache` keeps ranges of far files on the disk, `connections` bounds requests at a time.
     `wanted` says who is trusted and what has to speak for an artifact on this machine. `own` are callables and `names`
     names of hubs that the organisation knows. `packaged` says that folders are installed or unpacked packages,
-    `patterns` are files of YARA rules of the user's.
+    `patterns` are YARA rules of the user's; those of a feed join them.
     """
 
     limits: Limits = Limits()
@@ -80,7 +81,7 @@ class Options(Struct, frozen=True, kw_only=True):
     connections: int = 8
     wanted: Wanted = Wanted()
     packaged: bool = False
-    patterns: tuple[str, ...] = ()
+    patterns: tuple[Pattern, ...] = ()
 
 
 def scan(
@@ -95,6 +96,10 @@ def scan(
     `progress` hears (files done, files in all). Raises SourceError where a path does not exist.
     """
     chosen, options = policy or Policy(), options or Options()
+    if options.wanted.feed:
+        from weighbridge.inspection.origin import feed_patterns  # noqa: PLC0415  # few runs have a feed
+
+        options = replace(options, patterns=(*options.patterns, *feed_patterns(options.wanted)))
     jobs: list[Job] = []
     results: list[Result] = []
     far: list[Job] = []

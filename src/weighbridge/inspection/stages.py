@@ -23,6 +23,7 @@ from weighbridge.schema import (
 
 if TYPE_CHECKING:
     from weighbridge.detect.knowledge import Knowledge
+    from weighbridge.detect.patterns import Pattern
     from weighbridge.inspection.budget import Account
     from weighbridge.schema import Finding
     from weighbridge.source import Blob
@@ -58,7 +59,7 @@ class Stages:
     """Collects subjects, coverage, facts and notes of one artifact. One failing member never stops the others."""
 
     def __init__(
-        self, account: Account, knowledge: Knowledge, *, packaged: bool = False, patterns: tuple[str, ...] = ()
+        self, account: Account, knowledge: Knowledge, *, packaged: bool = False, patterns: tuple[Pattern, ...] = ()
     ) -> None:
         self.account, self.knowledge, self.packaged, self.patterns = account, knowledge, packaged, patterns
         self.brief = Brief(settled=knowledge.settled, indifferent=knowledge.indifferent)

@@ -11,13 +11,14 @@ from msgspec import Struct
 
 from weighbridge.dependencies.wanted import Demands
 from weighbridge.names import Own
-from weighbridge.policy.testing import TestPlan, seconds_of
 from weighbridge.provenance.wanted import Wanted
 from weighbridge.rules import find_rule, is_rule
 from weighbridge.schema import Finding, Limits, Outcome, Severity, UsageError, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from weighbridge.policy.testing import TestPlan
 
 FILES: Final = ("weighbridge.toml", "pyproject.toml")
 
@@ -125,6 +126,19 @@ class _File(Struct, forbid_unknown_fields=True, kw_only=True):
     registry: dict[str, Any] = {}
 
 
+def _tests(rows: list[dict[str, Any]]) -> tuple[TestPlan, ...]:
+    """Raises ValidationError, and UsageError for a budget that is none."""
+    if not rows:
+        return ()
+    from weighbridge.policy.testing import TestPlan as Plan  # noqa: PLC0415  # few configurations have plans
+    from weighbridge.policy.testing import seconds_of  # noqa: PLC0415
+
+    plans = msgspec.convert(rows, tuple[Plan, ...])
+    for one in plans:
+        seconds_of(one.budget)
+    return plans
+
+
 def find_settings(explicit: str | None, folder: str = ".") -> Settings:
     """Read the named file, else weighbridge.toml or [tool.weighbridge] in `folder`, else the defaults.
 
@@ -171,15 +185,13 @@ def parse_settings(document: Mapping[str, Any], source: str) -> Settings:
         provenance = msgspec.convert(file.provenance, Wanted)
         known = msgspec.convert(file.names, Own)
         dependencies = msgspec.convert(file.dependencies, Demands)
-        tests = msgspec.convert(file.test, tuple[TestPlan, ...])
+        tests = _tests(file.test)
         scan = dict(file.scan)
         exclude = tuple(scan.pop("exclude", ()))
         if scan:
             raise UsageError(f"{source}: [scan] does not know {', '.join(scan)}", hint="known: exclude")
     except msgspec.ValidationError as error:
         raise UsageError(f"{source}: {error}", hint="see docs/reference/policy.md") from error
-    for test in tests:
-        seconds_of(test.budget)
     for waiver in policy.waivers:
         if not is_rule(waiver.rule):
             raise UsageError(f"{source}: a waiver names the unknown rule {waiver.rule}", hint="weighbridge rule --list")

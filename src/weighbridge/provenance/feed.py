@@ -1,4 +1,4 @@
-"""Knows signed feeds of what is known to be bad: digests, names, releases and publishers. A feed has a number and an end.
+"""Knows signed feeds of what is known to be bad: digests, names, releases, publishers, and rules that find it. A feed has a number and an end.
 
 It is one file, so that it reaches places without a network. An edition before the last that was seen is refused.
 """
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 KIND: Final = "application/vnd.weighbridge.feed.v1+json"
 _MEMORY: Final = "feeds.json"
-KINDS: Final = ("sha256", "name", "release", "publisher")
+KINDS: Final = ("sha256", "name", "release", "publisher", "rule")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}\Z")
 
 
 class Known(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One thing that is known to be bad, why, and where that is told.
 
-    `kind` is sha256 (a file), name (`model acme/net`, `pypi ranker`), release (`pypi ranker==1.1`, `model acme/net@<commit>`) or
-    publisher (`model acme`).
+    `kind` is sha256 (a file), name (`model acme/net`, `pypi ranker`), release (`pypi ranker==1.1`, `model acme/net@<commit>`),
+    publisher (`model acme`) or rule (the source of YARA rules).
     """
 
     kind: str
@@ -50,6 +50,10 @@ class Feed(Struct, frozen=True, kw_only=True):
     def by_digest(self) -> dict[str, Known]:
         """What is known of files."""
         return {one.value: one for one in self.entries if one.kind == "sha256"}
+
+    def rules(self) -> list[Known]:
+        """The rules that find what is known to be bad in the bytes of any file."""
+        return [one for one in self.entries if one.kind == "rule"]
 
     def about(self, ecosystem: str, name: str, release: str) -> Known | None:
         """What is known of an artifact by its name, publisher or release; `ecosystem` is model, dataset, pypi and so on."""

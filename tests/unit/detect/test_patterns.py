@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.corpus.packages import wheel
-from weighbridge.detect.patterns import check
+from weighbridge.detect.patterns import read_patterns
 from weighbridge.inspection import Options, scan
 from weighbridge.schema import Severity, UsageError
 
@@ -16,7 +16,7 @@ RULE = 'rule marker { meta: severity = "medium" description = "the marker of a t
 def rules(tmp_path_factory):
     path = tmp_path_factory.mktemp("rules") / "own.yar"
     path.write_text(RULE)
-    return (str(path),)
+    return read_patterns([str(path)])
 
 
 def test_rules_of_the_user_are_held_against_every_member(lay, rules):
@@ -38,9 +38,9 @@ def test_our_own_rules_are_meant_for_packages(lay):
 def test_rules_that_do_not_compile_are_refused_before_anything_is_read(tmp_path, text):
     (tmp_path / "bad.yar").write_text(text)
     with pytest.raises(UsageError, match=r"bad\.yar"):
-        check((str(tmp_path / "bad.yar"),))
+        read_patterns([str(tmp_path / "bad.yar")])
     with pytest.raises(UsageError):
-        check((str(tmp_path / "none.yar"),))
+        read_patterns([str(tmp_path / "none.yar")])
 
 
 def test_several_threads_may_look_at_once():

@@ -132,3 +132,61 @@ def test_the_verb_builds_verifies_and_updates_and_keeps_what_holds(tmp_path, pai
     assert main(update) == 1
     assert (tmp_path / "kept.json").read_bytes() == before
     assert not list(tmp_path.glob("*.part"))
+
+
+RULE = 'rule stage_two { meta: severity = "critical" description = "the second stage of May" strings: $a = "s3cond-stage" condition: $a }'
+
+
+def test_rules_of_a_feed_find_what_has_another_digest(tmp_path, pair, lay):
+    rules = [*ENTRIES, Known(kind="rule", value=RULE, reason="the incident of May")]
+    wanted = Wanted(feed=written(tmp_path, pair, entries=rules), feed_key=str(tmp_path / "feed.pub"))
+    folder = lay({"a/notes.txt": b"fine", "a/extra.bin": b"\0\0s3cond-stage\0"})
+
+    report = scan([str(folder)], options=Options(wanted=wanted))
+
+    (found,) = [one for one in report.findings if one.rule == "PKG-032"]
+    assert found.location.path[0].endswith("extra.bin")
+    assert (found.severity, found.message) == ("critical", "the second stage of May (stage_two)")
+    assert report.verdict.outcome is Outcome.BLOCK
+
+
+def test_rules_of_a_feed_that_does_not_hold_are_not_used_and_the_scan_does_not_pass(tmp_path, pair, lay):
+    keys.new(str(tmp_path / "other"), now=NOW)
+    path = written(tmp_path, pair, entries=[Known(kind="rule", value=RULE, reason="x")])
+    wanted = Wanted(feed=path, feed_key=str(tmp_path / "other.pub"))
+
+    report = scan([str(lay({"a/extra.bin": b"s3cond-stage"}))], options=Options(wanted=wanted))
+
+    assert "PKG-032" not in {one.rule for one in report.findings}
+    assert "PRV-017" in {one.rule for one in report.findings}
+    assert report.verdict.outcome is Outcome.BLOCK
+
+
+def test_rules_that_do_not_compile_here_end_a_scan_without_a_verdict(tmp_path, pair, lay):
+    path = written(tmp_path, pair, entries=[Known(kind="rule", value="rule {", reason="of a later edition")])
+    wanted = Wanted(feed=path, feed_key=str(tmp_path / "feed.pub"))
+
+    with pytest.raises(UsageError, match="edition 1: of a later edition"):
+        scan([str(lay({"a/b.txt": b"x"}))], options=Options(wanted=wanted))
+
+
+def test_rules_are_put_into_a_feed_from_their_files_where_they_compile(tmp_path, pair, capsys):
+    (tmp_path / "entries.json").write_text("[]")
+    (tmp_path / "may.yar").write_text(RULE)
+    (tmp_path / "bad.yar").write_text("rule {")
+    command = [
+        "feed",
+        "build",
+        str(tmp_path / "entries.json"),
+        "--key",
+        str(tmp_path / "feed"),
+        "--output",
+        str(tmp_path / "f.json"),
+    ]
+
+    assert main([*command, "--yara", str(tmp_path / "bad.yar")]) == 2
+    assert not (tmp_path / "f.json").exists()
+    assert main([*command, "--yara", str(tmp_path / "may.yar")]) == 0
+    (one,) = feed.load(str(tmp_path / "f.json"), pair[1], datetime.now(UTC)).rules()
+    assert (one.value, one.reason) == (RULE, "may.yar")
+    assert "1 entries" in capsys.readouterr().out
