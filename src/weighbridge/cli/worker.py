@@ -26,8 +26,10 @@ def run(arguments: list[str]) -> int:
     with server_parts("worker"):
         from weighbridge.registry.server import workers  # noqa: PLC0415  # an extra
         from weighbridge.registry.services import Services  # noqa: PLC0415
+        from weighbridge.registry.telemetry import TELEMETRY  # noqa: PLC0415
     begin_logs(given)
     house = opened(given)
+    TELEMETRY.begin(house.terms.name)
     jobs = workers(house, Services(house), at_once=at_once)
     jobs.start()
     print("working; stop with Ctrl-C", file=sys.stderr, flush=True)
@@ -36,4 +38,5 @@ def run(arguments: list[str]) -> int:
         signal.signal(number, lambda *_: ended.set())
     ended.wait()
     jobs.stop()
+    TELEMETRY.end()
     return 0

@@ -15,6 +15,7 @@ from weighbridge.registry.api.mlflow import Mlflow
 from weighbridge.registry.api.own import OwnApi
 from weighbridge.registry.api.package_indexes import PackageIndexes
 from weighbridge.registry.services import Services
+from weighbridge.registry.telemetry import TELEMETRY
 from weighbridge.registry.web.pages import Pages
 from weighbridge.registry.wire import Protocol
 from weighbridge.schema import UsageError, WeighbridgeError
@@ -64,6 +65,7 @@ def serve(
     house: House, *, host: str, port: int, at_once: int, ready: Callable[[str], None], with_workers: bool = True
 ) -> None:
     """Serve until stopped. Raises UsageError where the address is taken."""
+    TELEMETRY.begin(house.terms.name)
     services = Services(house)
     jobs = workers(house, services, at_once=at_once) if with_workers else None
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
@@ -92,6 +94,7 @@ def serve(
             jobs.stop()
         house.flush()
         house.database.close()
+        TELEMETRY.end()
 
 
 def _flushing(house: House, ended: threading.Event) -> None:

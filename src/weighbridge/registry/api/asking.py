@@ -20,6 +20,7 @@ from starlette.responses import Response
 from weighbridge.registry.logs import ACCESS, trace_of
 from weighbridge.registry.services.access import ANYBODY, Access, Act, Caller
 from weighbridge.registry.services.refusal import No, Refusal
+from weighbridge.registry.telemetry import TELEMETRY
 from weighbridge.schema import SourceError, WeighbridgeError
 
 if TYPE_CHECKING:
@@ -162,6 +163,11 @@ class Desk:
             self.seconds += took
             if ACCESS.isEnabledFor(logging.INFO):
                 _told(request, route, response.status_code, took)
+            if TELEMETRY.on:
+                TELEMETRY.request(
+                    request.method, route, response.status_code, took, path=scope["path"], headers=request.headers,
+                    client=request.client.host if request.client else "",
+                )  # fmt: skip
 
     async def _answer(self, request: Request, path: str) -> tuple[Response, str]:
         method = request.method

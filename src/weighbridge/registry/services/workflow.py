@@ -17,6 +17,7 @@ from weighbridge.registry.services.inspector import PACKAGES
 from weighbridge.registry.services.mirrors import large
 from weighbridge.registry.services.site_rules import facts_of
 from weighbridge.registry.services.states import State
+from weighbridge.registry.telemetry import TELEMETRY
 from weighbridge.schema import Outcome, Report, SourceError, VerificationFailed
 from weighbridge.schema.text import plural
 
@@ -85,10 +86,13 @@ class Workflow:
 
     def step(self, name: str, number: int, round_: int) -> str:
         """One step. Raises SourceError where trying again may help."""
-        try:
-            return str(getattr(self, f"_{name}")(number, round_) or "")
-        except (VerificationFailed, msgspec.DecodeError) as error:
-            return str(error)
+        with TELEMETRY.step(name, number, round_, self._house.terms.name) as told:
+            try:
+                why = str(getattr(self, f"_{name}")(number, round_) or "")
+            except (VerificationFailed, msgspec.DecodeError) as error:
+                why = str(error)
+            told["outcome"] = why or "done"
+            return why
 
     def _row(self, number: int, round_: int) -> Record | None:
         with self._house.database.read() as connection:
