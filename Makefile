@@ -56,7 +56,7 @@ clients: $(STAMP)
 	for version in $(or $(VERSIONS),0.36.2 1.0.0 1.33.0 2.4.0); do test -x .venv-hub-$$version/bin/python || { $(PYTHON) -m venv .venv-hub-$$version && .venv-hub-$$version/bin/pip install --quiet huggingface_hub==$$version; }; echo "huggingface_hub $$version"; WEIGHBRIDGE_HUB_PYTHON=$$PWD/.venv-hub-$$version/bin/python $(BIN)/python -m pytest -q tests/integration/test_registry_hub.py || exit 1; done
 
 kills: $(STAMP)
-	WEIGHBRIDGE_KILLS=$(or $(KILLS),200) $(BIN)/python -m pytest -q tests/e2e/test_serve.py -k very_often
+	WEIGHBRIDGE_KILLS=$(or $(KILLS),200) $(BIN)/python -m pytest -q tests/e2e/test_serve.py -k "very_often"
 
 format: $(STAMP)
 	$(BIN)/ruff format src tests scripts benchmarks

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.object_store import ObjectStore
 from tests.registry import Postgres, postgres_tools
 from weighbridge.cli.main import main
 from weighbridge.registry.client import Registry
@@ -266,7 +267,67 @@ def kills(house, tmp_path, count, seed):
     return cases
 
 
-def proved(house, cases):
+class Apart:
+    """Web, worker, database and store, each a process of its own that can be killed and started again."""
+
+    def __init__(self, house, store, postgres):
+        self.house, self.store, self.postgres = house, store, postgres
+        self.where = ("--database", self.postgres.fresh(), "--blobs", self.store.address)
+        self.processes = {"web": self.web(), "worker": self.worker()}
+
+    def web(self):
+        return self.house.serve("--no-workers", *self.where)
+
+    def worker(self):
+        return self.house.worker(*self.where)
+
+    def kill_and_start(self, victim, away):
+        """Kill one of them, and start it again after some seconds."""
+        if victim in self.processes:
+            kill(self.processes[victim])
+            time.sleep(away)
+            self.processes[victim] = getattr(self, victim)()
+        else:
+            server = getattr(self, victim)
+            server.kill()
+            time.sleep(away)
+            server.start()
+
+    def close(self):
+        for process in self.house.running:
+            kill(process)
+        self.store.kill()
+        self.postgres.kill()
+
+
+@pytest.fixture
+def apart(house, tmp_path, monkeypatch):
+    store = ObjectStore(tmp_path / "objects")
+    for name, value in store.environment.items():
+        monkeypatch.setenv(name, value)
+    made = Apart(house, store, Postgres(tmp_path / "pg"))
+    yield made
+    made.close()
+
+
+def kills_apart(apart, tmp_path, count, seed):
+    """As `kills`, but of web, worker, PostgreSQL and object store in turn, as chance has it; what was decided then."""
+    chance, house, cases = random.Random(seed), apart.house, {}
+    folder = folder_of(tmp_path, "net", {"weights.npy": npy(), "config.json": b"{}"})
+    bad = folder_of(tmp_path, "bad", {"pytorch_model.bin": EVIL})
+    for number in range(count):
+        for where, name in ((folder, "net"), (bad, "bad")):
+            (tmp_path / name / "config.json").write_text(json.dumps({"number": number}))
+            try:
+                cases[house.client().push("model", f"acme/{name}{number}", where, "x")] = name
+            except (SourceError, ValueError):
+                pass
+        time.sleep(chance.random() * 1.5)
+        apart.kill_and_start(chance.choice(["web", "worker", "postgres", "store"]), chance.random() * 0.5)
+    return cases
+
+
+def proved(house, cases, *where):
     for case, name in cases.items():
         assert house.settled(case, 120) == ("approved" if name == "net" else "rejected"), case
     # Each case was decided once, and the log, the database and the bytes agree.
@@ -274,7 +335,7 @@ def proved(house, cases):
     entries = list(house.client().log())
     subjects = [json.dumps(entry["statement"]["dsseEnvelope"]["payload"]) for entry in entries]
     assert len(set(subjects)) == len(subjects)
-    assert main(["registry", "audit", "--data", house.data]) == 0
+    assert main(["registry", "audit", "--data", house.data, *where]) == 0
 
 
 def test_killed_at_any_moment_nothing_is_lost_and_nothing_is_decided_twice(house, tmp_path):
@@ -282,6 +343,23 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_is_decided_twice(house
 
     assert cases
     proved(house, cases)
+
+
+@pytest.mark.skipif(not postgres_tools(), reason="PostgreSQL is not installed")
+def test_whichever_part_is_killed_nothing_is_lost_and_nothing_is_decided_twice(apart, tmp_path):
+    cases = kills_apart(apart, tmp_path, 4, 3)
+
+    assert cases
+    proved(apart.house, cases, *apart.where)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not postgres_tools(), reason="PostgreSQL is not installed")
+@pytest.mark.skipif(not os.environ.get("WEIGHBRIDGE_KILLS"), reason="a long suite: WEIGHBRIDGE_KILLS=200 make kills")
+def test_parts_killed_very_often(apart, tmp_path):
+    cases = kills_apart(apart, tmp_path, int(os.environ["WEIGHBRIDGE_KILLS"]), int(os.environ.get("SEED", "1")))
+
+    proved(apart.house, cases, *apart.where)
 
 
 @pytest.mark.slow
