@@ -144,17 +144,25 @@ class Postgres:
         return f"postgresql://registry@127.0.0.1:{self.port}/d{self.count}"
 
     def start(self):
-        self.process = subprocess.Popen(
-            [f"{self.tools}/postgres", "-D", str(self.folder), "-p", str(self.port), "-k", "", "-c", "listen_addresses=127.0.0.1"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", start_new_session=True, **self.user,
-        )  # fmt: skip
-        for _ in range(200):
+        self._launch()
+        for _ in range(400):
+            if self.process.poll() is not None:
+                # Children of one that was killed hold its memory for a moment longer, and it refuses to start.
+                self._launch()
             if not subprocess.run(
                 [f"{self.tools}/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)], check=False
             ).returncode:
                 return
             time.sleep(0.1)
         raise AssertionError("PostgreSQL does not answer")
+
+    def _launch(self):
+        with contextlib.suppress(FileNotFoundError):
+            (self.folder / "postmaster.pid").unlink()
+        self.process = subprocess.Popen(
+            [f"{self.tools}/postgres", "-D", str(self.folder), "-p", str(self.port), "-k", "", "-c", "listen_addresses=127.0.0.1"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", start_new_session=True, **self.user,
+        )  # fmt: skip
 
     def kill(self):
         os.killpg(self.process.pid, signal.SIGKILL)

@@ -53,6 +53,9 @@ def example(pattern):
         "what": "approve",
         "alert": "a" * 32,
         "page": "artifacts",
+        "form": "json",
+        "reference": "latest",
+        "digest": "sha256:" + "a" * 64,
     }
     path = pattern
     while match := re.search(r"\(\?P<(\w+)>", path):

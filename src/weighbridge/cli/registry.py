@@ -58,7 +58,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     )
     login.add_argument("address")
     request = verbs.add_parser("request", help="ask for something to be let in")
-    request.add_argument("kind", choices=("model", "dataset", "space", "pypi", "npm"))
+    request.add_argument("kind", choices=("model", "dataset", "space", "pypi", "npm", "oci"))
     request.add_argument("name")
     request.add_argument("revision", nargs="?", default="main", help="branch, tag, commit, or version of a package")
     status = verbs.add_parser("status", help="one case, or the latest ones")

@@ -66,7 +66,7 @@ def _changes(given: argparse.Namespace) -> dict[str, Any]:
     if given.address:
         changes["address"] = given.address
     if given.no_upstream:
-        changes["upstreams"] = {"hub": "", "pypi": "", "npm": ""}
+        changes["upstreams"] = {"hub": "", "pypi": "", "npm": "", "oci": ""}
     if given.anonymous:
         changes["anonymous"] = True
     return changes

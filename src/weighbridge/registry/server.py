@@ -12,6 +12,7 @@ from weighbridge.registry.api.asking import Desk
 from weighbridge.registry.api.hub import HubReading
 from weighbridge.registry.api.hub_writing import HubWriting
 from weighbridge.registry.api.mlflow import Mlflow
+from weighbridge.registry.api.oci import OciReading
 from weighbridge.registry.api.own import OwnApi
 from weighbridge.registry.api.package_indexes import PackageIndexes
 from weighbridge.registry.services import Services
@@ -39,6 +40,7 @@ def application(services: Services) -> Desk:
         own.table(),
         PackageIndexes(services).table(),
         Mlflow(services).table(),
+        OciReading(services).table(),
         HubReading(services).table(HubWriting(services).routes()),
         Pages(services).table(),
     ]

@@ -13,6 +13,7 @@ from weighbridge.registry.services.identity import Identity
 from weighbridge.registry.services.inspector import Inspector
 from weighbridge.registry.services.messages import Messages
 from weighbridge.registry.services.mirrors import Mirrors
+from weighbridge.registry.services.oci import Images
 from weighbridge.registry.services.packages import Packages
 from weighbridge.registry.services.repositories import Repositories
 from weighbridge.registry.services.review import Review
@@ -39,6 +40,7 @@ class Services:
         self.repositories = Repositories(house, self.cases)
         self.mirrors = Mirrors(house, self.cases, self.repositories)
         self.packages = Packages(house, self.cases, self.repositories)
+        self.images = Images(house, self.cases, self.repositories)
         self.uploads = Uploads(house)
         self.staging = Staging(house)
         self.review = Review(house)
@@ -49,9 +51,16 @@ class Services:
         self.behaviour = Behaviour(house, self.inspector)
         self.inspector.amended = self.behaviour.again
         self.workflow = Workflow(
-            house, self.cases, self.repositories, self.mirrors, self.packages, self.inspector, self.behaviour
+            house,
+            self.cases,
+            self.repositories,
+            self.mirrors,
+            self.packages,
+            self.images,
+            self.inspector,
+            self.behaviour,
         )
         self.messages = Messages(house)
         self.alerts = Alerts(house, self.cases)
         self.upkeep = Upkeep(house, self.cases, self.workflow, self.inspector)
-        self.wishes = Wishes(self.repositories, self.mirrors, self.packages)
+        self.wishes = Wishes(self.repositories, self.mirrors, self.packages, self.images)

@@ -7,7 +7,7 @@ found stands in the report, so that policy, waivers and people treat it like any
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from weighbridge.registry.services.house import House
     from weighbridge.registry.services.inspector import Inspector
     from weighbridge.schema import Report
+
+_TESTED: Final = frozenset({"model", "oci"})
 
 
 class Kept(Struct, frozen=True, kw_only=True):
@@ -46,7 +48,7 @@ class Behaviour:
 
     def plan(self, row: Record) -> TestPlan | None:
         """The plan that names a case, if any."""
-        return plan_for(self._house.settings.tests, row.name) if row.kind == "model" else None
+        return plan_for(self._house.settings.tests, row.name) if row.kind in _TESTED else None
 
     def test(self, row: Record) -> str:
         """Test the models of a case and put what is found into its report: what came out in one line, or nothing where none is planned.

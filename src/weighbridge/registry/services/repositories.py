@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 KINDS: Final = ("model", "dataset", "space")
 _NAME: Final = re.compile(r"(?:[\w][\w.-]{0,95}/)?[\w][\w.-]{0,95}\Z", re.ASCII)
-_COMMIT: Final = re.compile(r"[0-9a-f]{40}\Z")
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}\Z|sha256:[0-9a-f]{64}\Z")  # of git, or of an OCI manifest
 _REF: Final = re.compile(r"[\w][\w./-]{0,199}\Z", re.ASCII)
 _RESERVED: Final = frozenset(
     {
@@ -39,6 +39,7 @@ _RESERVED: Final = frozenset(
         "npm",
         "upload",
         "cases",
+        "v2",
         "artifacts",
         "findings",
         "static",

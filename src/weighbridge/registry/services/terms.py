@@ -29,6 +29,7 @@ class Upstreams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     hub: str = "https://huggingface.co"
     pypi: str = "https://pypi.org/simple"
     npm: str = "https://registry.npmjs.org"
+    oci: str = ""
 
 
 class IdentityProvider(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from weighbridge.registry.services.oci import KIND as OCI
 from weighbridge.registry.services.refusal import No, Refusal
 from weighbridge.registry.services.repositories import KINDS
 
 if TYPE_CHECKING:
     from weighbridge.registry.services.access import Caller
     from weighbridge.registry.services.mirrors import Mirrors
+    from weighbridge.registry.services.oci import Images
     from weighbridge.registry.services.packages import Packages
     from weighbridge.registry.services.repositories import Repositories
 
@@ -17,16 +19,23 @@ if TYPE_CHECKING:
 class Wishes:
     """Requests of one registry."""
 
-    def __init__(self, repositories: Repositories, mirrors: Mirrors, packages: Packages) -> None:
-        self._repositories, self._mirrors, self._packages = repositories, mirrors, packages
+    def __init__(self, repositories: Repositories, mirrors: Mirrors, packages: Packages, images: Images) -> None:
+        self._repositories, self._mirrors, self._packages, self._images = repositories, mirrors, packages, images
 
     def ask(self, kind: str, name: str, revision: str, caller: Caller) -> int:
         """The case of what is asked for, old or new. Raises Refusal where nobody has it."""
         if kind in {"pypi", "npm"}:
             return self._package(kind, name, revision, caller)
+        if kind == OCI:
+            found = self._images.find(name, revision, caller)
+            if not isinstance(found, Refusal):
+                return found.revision
+            if found.case:
+                return found.case
+            raise found
         if kind not in KINDS:
             raise Refusal(
-                No.INVALID, f"{kind!r} is nothing that is let in", hint=f"one of {', '.join(KINDS)}, pypi, npm"
+                No.INVALID, f"{kind!r} is nothing that is let in", hint=f"one of {', '.join(KINDS)}, pypi, npm, oci"
             )
         try:
             return self._repositories.served(kind, name, revision).revision

@@ -15,6 +15,7 @@ from weighbridge.registry.services.cases import Cases, digest_of
 from weighbridge.registry.services.child import run
 from weighbridge.registry.services.inspector import PACKAGES
 from weighbridge.registry.services.mirrors import large
+from weighbridge.registry.services.oci import KIND as OCI
 from weighbridge.registry.services.site_rules import facts_of
 from weighbridge.registry.services.states import State
 from weighbridge.registry.telemetry import TELEMETRY
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from weighbridge.registry.services.house import House
     from weighbridge.registry.services.inspector import Inspector
     from weighbridge.registry.services.mirrors import Mirrors
+    from weighbridge.registry.services.oci import Images
     from weighbridge.registry.services.packages import Packages
     from weighbridge.registry.services.repositories import Repositories
 
@@ -60,12 +62,13 @@ class Workflow:
         repositories: Repositories,
         mirrors: Mirrors,
         packages: Packages,
+        images: Images,
         inspector: Inspector,
         behaviour: Behaviour,
     ) -> None:
         self._house, self._cases, self._repositories = house, cases, repositories
         self._mirrors, self._packages, self._inspector = mirrors, packages, inspector
-        self._behaviour = behaviour
+        self._behaviour, self._images = behaviour, images
 
     def run(self, number: int, round_: int) -> str:
         """All steps at once; the state that the case ends in."""
@@ -108,6 +111,8 @@ class Workflow:
                 self._cases.move(connection, number, State.FETCHING, round_=round_)
         if row.kind in PACKAGES:
             files = self._packages.fetch(row)
+        elif row.kind == OCI:
+            files = self._images.fetch(row)
         elif row.upstream and "derived" not in row.facts:
             files = self._mirrors.fetch(row)
         else:

@@ -521,7 +521,9 @@ def _local(address: str) -> str:
 
 
 def _is_pull(subject: str) -> bool:
-    return "/resolve/" in subject or subject.startswith(("/pypi/files/", "/npm/files/")) or "/revision/" in subject
+    return (
+        "/resolve/" in subject or subject.startswith(("/pypi/files/", "/npm/files/", "/v2/")) or "/revision/" in subject
+    )
 
 
 def _sentence(row: Record, report: Report | None) -> str:
