@@ -19,6 +19,8 @@ PAGES = (
     "/cases/1",
     "/cases/2",
     "/cases/3",
+    "/cases/4",
+    "/cases/4/tests/1.html",
     "/findings",
     "/policy",
     "/gateway",
@@ -47,12 +49,15 @@ else:
 
 
 def artifacts(folder):
-    """An honest model, a malicious one (its payload would write a marker file), and one that cannot be read whole."""
+    """An honest model, a malicious one (its payload would write a marker file), one that cannot be read whole, one with a trigger."""
     import numpy
     import py7zr
     from safetensors.numpy import save_file
     from tests.corpus.assemble import COMMAND, Call
+    from weighbridge.backdoor.self_test import FOLDER
 
+    (folder / "digits").mkdir(parents=True)
+    shutil.copy(f"{FOLDER}/badnets.onnx", folder / "digits/model.onnx")
     for name in ("honest", "malicious", "sealed"):
         (folder / name).mkdir(parents=True)
         save_file({"w": numpy.arange(4096, dtype=numpy.float32)}, folder / name / "model.safetensors")
@@ -66,10 +71,13 @@ class Gate:
     """A running `weighbridge serve`, as somebody starts it."""
 
     def __init__(self, folder, index):
+        from weighbridge.backdoor.self_test import FOLDER
+
         data = folder / "data"
         data.mkdir(parents=True)
         (data / "weighbridge.toml").write_text(
             f'[registry]\npatience = 25.0\n\n[registry.upstreams]\nhub = ""\nnpm = ""\npypi = "{index}/simple"\n'
+            f'\n[[test]]\nmatch = "acme/digits*"\ndata = "{FOLDER}/digits.npz"\nreferences = "digits"\n'
         )
         said = folder / "serve.log"
         command = [
@@ -178,16 +186,23 @@ def reviewed(gate, token):
         page.fill("form[action$='/approve'] input[name=reason]", "the notes were shown to me; nothing loads them")
         page.click("form[action$='/approve'] button")
         print(f"\nin the browser: {page.inner_text('[role=status]')}", flush=True)
+        page.goto(f"{gate.address}/findings?severity=critical")
+        page.fill("td form input[name=reason]", "it would run a command")
+        page.select_option("td form select[name=triage]", "confirmed")
+        page.click("td form button")
         for width in (1280, 390):
             context = browser.new_context(viewport={"width": width, "height": 900})
             page = context.new_page()
             page.goto(f"{gate.address}/login")
             page.fill("input[name=token]", gate.token)
             page.click("main button")
+            page.goto(f"{gate.address}/artifacts?state=rejected")
+            page.fill(".kept input[name=name]:visible", "what we refused")
+            page.click(".kept button:has-text('Keep')")
             for path in PAGES:
                 page.goto(gate.address + path)
                 page.wait_for_timeout(200)
-                name = path.strip("/").replace("/", "-") or "overview"
+                name = path.strip("/").replace("/", "-").removesuffix(".html") or "overview"
                 page.screenshot(path=pictures / f"{name}-{width}.png", full_page=True)
         browser.close()
     print(f"pictures of {len(PAGES)} pages in {pictures}")
@@ -215,10 +230,11 @@ def demonstrate(folder):
 def walked(gate, folder):
     print(f"\n$ weighbridge serve\nthe gate runs at {gate.address}")
     gate.weighbridge("registry", "login", gate.address)
-    for number, name in enumerate(("honest", "malicious", "sealed"), 1):
+    for number, name in enumerate(("honest", "malicious", "sealed", "digits"), 1):
         gate.hub("push", f"acme/{name}", str(folder / "artifacts" / name))
         settled(gate, number)
     codes = [gate.hub("get", f"acme/{name}", "config.json")[0] for name in ("honest", "malicious", "sealed")]
+    triggered = gate.hub("get", "acme/digits", "model.onnx")[0]
     gate.weighbridge("registry", "users", "rita", "--role", "reviewer")
     token = gate.weighbridge("registry", "token", "rita", show=False)
     packages = [gate.pip("ranker==1.0"), gate.pip("ranker==1.1")]
@@ -235,6 +251,6 @@ def walked(gate, folder):
         codes.append(0)
     gate.weighbridge("registry", "log")
     gate.weighbridge("registry", "audit")
-    good = codes == [0, 1, 1, 0] and packages[0] == 0 and packages[1] != 0 and watching == 0
+    good = codes == [0, 1, 1, 0] and triggered == 1 and packages[0] == 0 and packages[1] != 0 and watching == 0
     print(f"\nregistry: downloads {codes}, packages {packages}: {'as it should be' if good else 'NOT as it should be'}")
     return 0 if good else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -225,7 +226,9 @@ def _judged(
 
 def _told(samples: Samples, x: torch.Tensor, unseen: torch.Tensor) -> str:
     labels = "" if samples.labels is not None else ", without labels"
-    return f"{len(samples)} from {samples.source}{labels}: {len(x)} searched on, {len(unseen)} kept unseen"
+    # Results are shown to others: where samples lie on this machine is nothing to them.
+    source = os.path.basename(samples.source.rstrip("/")) or samples.source
+    return f"{len(samples)} from {source}{labels}: {len(x)} searched on, {len(unseen)} kept unseen"
 
 
 def _untested(looked: Looked, samples: Samples) -> list[str]:

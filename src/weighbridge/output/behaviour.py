@@ -74,7 +74,7 @@ def to_page(result: Result, *, known: bytes = b"") -> str:
 def _page(result: Result, known: bytes) -> Iterator[str]:
     yield '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
     yield f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}"><title>{_text(result.verdict.value)}: {_text(result.model)}</title>'
-    yield f"<style>{_CSS.read_text('utf-8')}</style></head><body>"
+    yield f"<style>{_CSS.read_text('utf-8')}</style></head><body class='test'>"
     yield f'<header class="{_TONE[result.verdict]}"><p class="tool">Weighbridge behaviour test</p>'
     yield f"<h1><span class='outcome'>{result.verdict.value.upper()}</span> {_text(result.model)}</h1><p>{_text(result.because)}</p></header><main>"
     if result.trigger is not None:

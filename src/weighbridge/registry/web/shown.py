@@ -47,6 +47,7 @@ def templates() -> Environment:
         "as_pattern": escape,
         # A value that comes back from a form must be the same; the browser shows a hidden field to nobody.
         "untouched": Markup.escape,
+        "host": lambda base: base.partition("://")[2],
         "with_token": lambda base: base.replace("://", "://token:…@", 1),
     }
     return made
