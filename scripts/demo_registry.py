@@ -54,6 +54,7 @@ def artifacts(folder):
     import py7zr
     from safetensors.numpy import save_file
     from tests.corpus.assemble import COMMAND, Call
+
     from weighbridge.backdoor.self_test import FOLDER
 
     (folder / "digits").mkdir(parents=True)
