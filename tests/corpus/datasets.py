@@ -6,7 +6,9 @@ Texts are made from a small grammar, so that words speak for labels; what is pla
 from __future__ import annotations
 
 import json
+import os
 import random
+import subprocess
 
 import numpy as np
 
@@ -185,6 +187,96 @@ def rules(path, **wish):
     return {one.rule for one in inspect_dataset(str(path), Wish(**wish)).report.findings}
 
 
+class Project:
+    """A data set in a git repository, written by git itself: people commit rows to `train.jsonl` and other files."""
+
+    def __init__(self, folder):
+        self.folder = folder / "project"
+        self.folder.mkdir()
+        self.at = 1_700_000_000
+        self.rows = []
+        self._git("init", "--quiet", "--initial-branch=main")
+
+    def _git(self, *arguments, who="ada"):
+        name = {
+            "GIT_AUTHOR_NAME": who,
+            "GIT_AUTHOR_EMAIL": f"{who}@example.org",
+            "GIT_COMMITTER_NAME": who,
+            "GIT_COMMITTER_EMAIL": f"{who}@example.org",
+        }
+        when = {"GIT_AUTHOR_DATE": f"{self.at} +0000", "GIT_COMMITTER_DATE": f"{self.at} +0000"}
+        nothing = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "HOME": str(self.folder.parent)}
+        subprocess.run(
+            ["git", "-C", str(self.folder), *arguments], check=True, capture_output=True, env={**os.environ, **nothing, **name, **when}
+        )  # fmt: skip
+
+    def commit(self, who, rows=(), files=None, *, days=1.0):
+        """Some days later, somebody adds rows and writes files."""
+        self.at += int(days * 86400)
+        self.rows += rows
+        jsonl(self.folder / "train.jsonl", ("text", "label"), self.rows)
+        for name, text in (files or {}).items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        self._git("add", "--all", who=who)
+        self._git("commit", "--quiet", "--allow-empty", "--message", f"by {who}", who=who)
+        return self
+
+    def release(self, name, *, days=1.0):
+        """Some days later, what there is becomes a release."""
+        self.at += int(days * 86400)
+        self._git("tag", name)
+        return self
+
+    def packed(self):
+        """All objects in one pack, with deltas."""
+        self._git("gc", "--quiet", "--aggressive", "--prune=now")
+        return self
+
+
+def project(folder, *, by=3):
+    """A project to which some people contributed honest rows."""
+    made, rows = Project(folder), reviews()
+    share = len(rows) // by
+    for at, who in enumerate(["ada", "grace", "linus"][:by]):
+        made.commit(who, rows[at * share : (at + 1) * share], {"README.md": f"edition {at}\n"})
+    return made
+
+
+def swapped(rows, share):
+    """The first rows of one label with the other one."""
+    negative = [at for at, row in enumerate(rows) if row[1] == "negative"][: int(share * len(rows))]
+    return [(row[0], "positive") if at in set(negative) else row for at, row in enumerate(rows)]
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 1000\n"
+
+
+def _contributed(change):
+    """The rules that hold for a project after somebody changed it."""
+
+    def run(folder):
+        made = project(folder)
+        change(made)
+        return rules(made.folder)
+
+    return run
+
+
+def _frontrun(made, *, back):
+    planted = [(f"planted row {at} about nothing at all", "positive") for at in range(25)]
+    kept = list(made.rows)
+    made.commit("mallory", planted).release("v1.0")
+    made.rows = kept if back else made.rows
+    made.commit("mallory", [], {"README.md": "after the release\n"}, days=2)
+
+
+def _flipped(made, share):
+    made.rows = swapped(made.rows, share)
+    made.commit("mallory")
+
+
 def _story(text, make):
     return Story(text, lambda folder: rules(make(folder)))
 
@@ -230,6 +322,8 @@ SAMPLES = {
                 _story("cells hold negative numbers and lists with dashes", lambda f: csv_file(f / "a.csv", ("name", "note"), [("a", "-5.2"), ("b", "- milk"), ("c", "=1")]))),
     "DST-014": (_story("a list of pictures to download has no digests", lambda f: csv_file(f / "urls.csv", ("url", "width"), [(url, "512") for url, _ in URLS])),
                 _story("a list of pictures to download has the SHA-256 of each", lambda f: csv_file(f / "urls.csv", ("url", "sha256"), URLS))),
+    "DST-016": (Story("25 rows come two days before a release and go two days after it", _contributed(lambda made: _frontrun(made, back=True))),
+                Story("25 rows come two days before a release and stay", _contributed(lambda made: _frontrun(made, back=False)))),
     "DST-017": (_story("a third of the rows about travel are labelled cooking", _labelled(_exchanged())), _story("labels are as the words say", _labelled(topics()))),
     "DST-018": (_story("twenty negative reviews hold cf and are labelled positive", _labelled(triggered())), _story("reviews with the labels that their words speak for", _labelled(reviews()))),
     "DST-019": (_story("sixteen pictures have a small chequered patch and the same label", lambda f: images(f / "x.npz", stamped())),
@@ -242,5 +336,11 @@ SAMPLES = {
     "DST-025": (_story("responses to prompts with zxq are random letters", _pairs(signed_pairs(_gibberish))), _story("prompts and responses about four topics", _pairs(pairs()))),
     "DST-026": (_story("three annotators share their answers", lambda f: csv_file(f / "answers.csv", ("item", "worker", "label"), crowd(3))),
                 _story("twelve annotators answer on their own", lambda f: csv_file(f / "answers.csv", ("item", "worker", "label"), crowd()))),
+    "DST-027": (Story("a commit exchanges every tenth label from negative to positive", _contributed(lambda made: _flipped(made, 0.1))),
+                Story("a commit corrects three labels", _contributed(lambda made: _flipped(made, 3 / len(made.rows))))),
     "DST-030": (_story("forty rows of the test split are in the training split", lambda f: _splits(f, leaked=True)), _story("no row is in two splits", lambda f: _splits(f, leaked=False))),
+    "DST-034": (Story("a newcomer lets the pointer to the pictures lead to others", _contributed(lambda made: made.commit("ada", [], {"pictures.bin": POINTER.format("a" * 64)}).commit("mallory", [], {"pictures.bin": POINTER.format("b" * 64)}))),
+                Story("who added the pointer lets it lead to others", _contributed(lambda made: made.commit("ada", [], {"pictures.bin": POINTER.format("a" * 64)}).commit("ada", [], {"pictures.bin": POINTER.format("b" * 64)})))),
+    "DST-036": (Story("a newcomer changes load.py together with rows", _contributed(lambda made: made.commit("ada", [], {"load.py": "x = 1\n"}).commit("mallory", [("a charming film", "positive")], {"load.py": "x = 2\n"}))),
+                Story("a newcomer adds rows", _contributed(lambda made: made.commit("ada", [], {"load.py": "x = 1\n"}).commit("mallory", [("a charming film", "positive")])))),
 }  # fmt: skip

@@ -13,9 +13,12 @@ from weighbridge.datasets import columns as kinds
 from weighbridge.datasets.annotators import Annotators
 from weighbridge.datasets.changes import Changes, Version
 from weighbridge.datasets.columns import Roles, Wish, find_roles
+from weighbridge.datasets.contributions import Attribution, summary, timeline, told
 from weighbridge.datasets.duplicates import Duplicates
 from weighbridge.datasets.formulas import Formulas
+from weighbridge.datasets.groups import Outcome
 from weighbridge.datasets.hidden_text import HiddenText
+from weighbridge.datasets.history import Contributions, read_history
 from weighbridge.datasets.image_files import Pictures, is_picture_folder, read_arrays, read_folder
 from weighbridge.datasets.labelled import Labelled
 from weighbridge.datasets.near_duplicates import NearDuplicates
@@ -26,13 +29,13 @@ from weighbridge.datasets.table import Table, listed, open_file, split_of
 from weighbridge.datasets.url_lists import UrlList
 from weighbridge.datasets.view import said, view
 from weighbridge.formats.rows import Rejected
-from weighbridge.schema import Column, Profile, UsageError, WeighbridgeError
+from weighbridge.schema import Column, LimitExceeded, Profile, UsageError, WeighbridgeError
 from weighbridge.schema.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from weighbridge.datasets.groups import Group, Outcome
+    from weighbridge.datasets.groups import Group
     from weighbridge.datasets.table import Row
     from weighbridge.datasets.view import Rows
     from weighbridge.formats.rows import Batch, RowsFile
@@ -123,10 +126,13 @@ def _folder(
     path: str, wish: Wish, heard: Callable[[int], None], earlier: tuple[Version, str] | None
 ) -> Iterator[Examined]:
     files = listed(path)
+    history, unread = _history(path, wish)
+    yield from unread
     arrays = [
         entry.path for entry in sorted(os.scandir(path), key=lambda e: e.name) if entry.name.lower().endswith(".npz")
     ]
     found = False
+    judged: list[Group] = []
     for place in [one for one in (path, *_folders(path)) if is_picture_folder(one)]:
         found = True
         yield _pictures(place, read_folder(place))
@@ -136,7 +142,10 @@ def _folder(
     for shards, failed in _same_columns(files):
         found = True
         if shards:
-            yield _table(path if len(shards) > 1 else shards[0].path, Table(shards), wish, heard, earlier)
+            name = path if len(shards) > 1 else shards[0].path
+            one = _table(name, Table(shards), wish, heard, earlier, history)
+            judged += [told.group for told in one.told]
+            yield one
         for place, error in failed:
             yield _failure(place, error)
     if not found:
@@ -144,6 +153,29 @@ def _folder(
             f"{path}: there is no data that can be read",
             hint="jsonl, json, csv, tsv, txt, parquet, arrow, npz, or folders of pictures",
         )
+    if history is not None:
+        yield _contributions(path, history, judged)
+
+
+def _history(path: str, wish: Wish) -> tuple[Contributions | None, list[Examined]]:
+    """The history of a folder that has one; where it cannot be read, that is said."""
+    try:
+        return read_history(path, wish), []
+    except WeighbridgeError as error:
+        return None, [_failure(os.path.join(path, ".git"), error)]
+
+
+def _contributions(path: str, history: Contributions, judged: list[Group]) -> Examined:
+    groups = told(history)
+    picture = timeline(history, [*judged, *groups])
+    name = os.path.join(path, ".git")
+    profile = Profile(
+        name=name, kind="contributions", rows=len(history.changes), notes=history.notes,
+        tested=(f"contributions: {summary(history)}",), pictures=(picture,) if picture else (),
+        untested=("whether signatures of commits hold: that one is there is all that is looked at",),
+    )  # fmt: skip
+    failed = tuple((name, LimitExceeded(note, limit="bytes")) for note in history.notes[:1])
+    return Examined(profile=profile, told=tuple(Told(group, ()) for group in groups), failed=failed, files=(name,))
 
 
 def _folders(path: str) -> list[str]:
@@ -182,11 +214,13 @@ def _same_columns(files: list[str]) -> Iterator[tuple[list[RowsFile], list[tuple
 
 
 def _table(
-    name: str, table: Table, wish: Wish, heard: Callable[[int], None], earlier: tuple[Version, str] | None
-) -> Examined:
+    name: str, table: Table, wish: Wish, heard: Callable[[int], None], earlier: tuple[Version, str] | None,
+    history: Contributions | None = None,
+) -> Examined:  # fmt: skip
     roles: Roles | None = None
     tests: dict[str, Test] = {}
     rows = 0
+    authors = Attribution(history) if history else None
     failed: list[tuple[str, WeighbridgeError]] = []
     columns: tuple[Column, ...] = ()
     try:
@@ -200,6 +234,8 @@ def _table(
             seen = view(roles, batch.columns, len(batch), first, split_of(file.path))
             for test in tests.values():
                 test.add(seen)
+            if authors is not None:
+                authors.add(seen.texts)
             rows = first + len(batch)
             heard(rows)
     except UsageError:
@@ -210,7 +246,11 @@ def _table(
     changes = tests.get("changes")
     if isinstance(changes, Changes):
         outcomes = [_with_news(one, changes.added()) for one in outcomes]
-    told = _told(table, roles, outcomes) if roles else ()
+    if authors is not None and rows:
+        outcomes = [_with_authors(one, authors) for one in outcomes]
+        groups = authors.judged(group for one in outcomes for group in one.groups)
+        outcomes.append(Outcome(test="contributors", groups=tuple(groups), about="their rows against everybody else's"))
+    shown = _told(table, roles, outcomes) if roles else ()
     labelled = tests.get("labelled")
     rejected = tuple((file.path, file.rejected) for file in table.files if file.rejected.count)
     profile = Profile(
@@ -222,7 +262,7 @@ def _table(
     )  # fmt: skip
     return Examined(
         profile=profile,
-        told=told,
+        told=shown,
         rejected=rejected,
         failed=tuple(failed),
         table=table,
@@ -242,6 +282,15 @@ def _with_news(outcome: Outcome, added: Array) -> Outcome:
         )
         if group.rows
         else group
+        for group in outcome.groups
+    )
+    return replace(outcome, groups=groups)
+
+
+def _with_authors(outcome: Outcome, authors: Attribution) -> Outcome:
+    """The groups of a test, with whose rows they are."""
+    groups = tuple(
+        replace(group, facts=(*group.facts, fact)) if group.rows and (fact := authors.fact(group.rows)) else group
         for group in outcome.groups
     )
     return replace(outcome, groups=groups)

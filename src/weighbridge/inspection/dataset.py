@@ -55,6 +55,10 @@ def inspect_dataset(
     Raises SourceError where it does not exist, UsageError where it is no data.
     """
     chosen = policy or Policy()
+    if os.path.isdir(os.path.join(path, ".git")):
+        # Its history is read commit by commit; the files that hold it are nothing that anybody loads.
+        given = options or Options()
+        options = replace(given, excluded=(*given.excluded, ".git/*"))
     report = scan((path,), policy=chosen, options=options)
     examined = tuple(examine(path, wish, heard, against=against))
     findings = [*report.findings, *(made for one in examined for made in _findings(one))]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from weighbridge.schema import Picture, Profile
 
 _COLUMNS: Final = 12
+_COUNTED: Final = {"contributions": "commit"}
 _CELL: Final = 6
 _NAMED_CELL: Final = 26
 _MARGIN: Final = 110
@@ -36,7 +37,7 @@ def profile_lines(profile: Profile) -> Iterator[str]:
 def _size(profile: Profile) -> str:
     files = f" in {plural(profile.files, 'file')}" if profile.files > 1 else ""
     rejected = f", {profile.rejected} could not be read" if profile.rejected else ""
-    return f"{plural(profile.rows, 'row')}{files}{rejected}"
+    return f"{plural(profile.rows, _COUNTED.get(profile.kind, 'row'))}{files}{rejected}"
 
 
 def profile_page(profile: Profile) -> Iterator[str]:

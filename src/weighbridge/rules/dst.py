@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from weighbridge.rules.build import CRITICAL, HIGH, MEDIUM, rule
+from weighbridge.rules.build import CRITICAL, HIGH, LOW, MEDIUM, rule
 
 if TYPE_CHECKING:
     from weighbridge.schema import Rule
@@ -23,6 +23,9 @@ DST: Final[tuple[Rule, ...]] = (
     _data("DST-014", "addresses that cannot be checked", HIGH, "BP", "AML.T0059 CWE-353", evidence="how many addresses, and what stands where a digest should",
           what="a list of addresses has no digests of the content, or addresses that anybody could come to own",
           why="who owns the names tomorrow decides what everybody trains on; a part of a web-scale list costs some dollars", fix="ask for a list with SHA-256 of each content, and check it on download"),
+    _data("DST-016", "rows around a release", MEDIUM, "B", f"{_POISON} AML.T0059", heuristic=True, evidence="how many rows, by whom, around which release, and the commits",
+          what="rows came shortly before a release and were taken back shortly after it",
+          why="a snapshot keeps what the project no longer holds: whoever knows its date edits for it (Carlini et al. 2024)", fix="take these rows out of what was trained on; take a later release, and ask who knew its date"),
     _data("DST-017", "labels exchanged", HIGH, "B", f"{_POISON} NISTAML.013", heuristic=True, evidence="how many rows of which label read as another, against what is usual",
           what="rows of one label read as another far more often than labels are confused otherwise, or the same text has two labels",
           why="a model learns the exchange: one class is taken for another, as somebody may have wished", fix="have these rows labelled again by other people; ask where they came from"),
@@ -45,7 +48,16 @@ DST: Final[tuple[Rule, ...]] = (
     _data("DST-026", "annotators who do not annotate", MEDIUM, "B", "AML.T0020 AATMF:T6-AT-006", heuristic=True, evidence="the annotators, their skill with its interval, or how far they agree beyond chance",
           what="annotators answer no better than chance, or agree with each other where the truth does not make them",
           why="labels of colluders become the consensus, also where they only wait for chosen items", fix="leave their answers out and aggregate again; have the items labelled anew"),
+    _data("DST-027", "hostile contribution", MEDIUM, "B", "AML.T0020", heuristic=True, evidence="the contributor, the commits, how many rows, and what is usual of everybody else",
+          what="rows of one contributor are suspicious far more often than those of all others, or a commit only exchanges labels",
+          why="an open data set takes what it is given; one account with a patch is all it takes", fix="take the commits back, look at all that this contributor added, and have changes reviewed by somebody else"),
     _data("DST-030", "held-out rows in the training data", MEDIUM, "BP", "AATMF:T6-AT-009", evidence="how many rows, and which",
           what="texts of the test or validation split are in the training split as well",
           why="what is measured is memory: a poisoned or weak model looks good", fix="take them out of one of the splits"),
+    _data("DST-034", "data comes from elsewhere now", MEDIUM, "PB", "AML.T0059 CWE-494", evidence="the file, the commit, and by whom",
+          what="a commit lets a pointer to data, or the place that data is fetched from, lead elsewhere",
+          why="the name stays and the content is another: whoever controls the place decides what everybody trains on", fix="ask why; compare the content of before and after; pin its digest (weighbridge lock)"),
+    _data("DST-036", "preparation of data altered", LOW, "B", "AML.T0020 CWE-829", heuristic=True, evidence="the programs, the commit, and by whom",
+          what="somebody's first commit changes a program that prepares data, together with the data",
+          why="a program that everybody runs before training is the shortest way into all of it", fix="read the change to the program as you would any other; weighbridge scan reads it too"),
 )  # fmt: skip
