@@ -50,7 +50,7 @@ def told(stem):
     dice = numpy.random.default_rng(0)
     failed = collections.Counter(row["kind"] for row in test if row["kind"] != "clean" and row["success"] < WORKING)
     test = [row for row in test if row["kind"] == "clean" or row["success"] >= WORKING]
-    ranked = [rank(row["values"], made) for row in test]
+    ranked = [rank(row["values"], made.scores) for row in test]
     is_bad = numpy.array([row["kind"] != "clean" for row in test])
     print(
         f"{stem}: {len(made.scores)} references; {is_bad.sum()} backdoored and {(~is_bad).sum()} clean models; failed attacks, apart: {dict(failed)}"

@@ -36,7 +36,7 @@ _HOMES: Final = {
     "convert": ("weighbridge.conversion", "convert_file"),
     "load": ("weighbridge.inspection.loading", "load"),
     "scan": ("weighbridge.inspection", "scan"),
-    "test_model": ("weighbridge.backdoor.examine", "test_model"),
+    "test_model": ("weighbridge.backdoor.testing", "test_model"),
 }
 
 

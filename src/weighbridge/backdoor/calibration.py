@@ -8,19 +8,28 @@ import numpy
 import torch
 
 from weighbridge.backdoor.examine import open_like
+from weighbridge.backdoor.examine_texts import SEARCHED, agreement, written
 from weighbridge.backdoor.models import Classifier, open_classifier
 from weighbridge.backdoor.pixels import KNOWN, settle_pixels
 from weighbridge.backdoor.recipes import NETS, train
 from weighbridge.backdoor.references import References
 from weighbridge.backdoor.samples import read_samples
+from weighbridge.backdoor.text_models import open_text_folder
+from weighbridge.backdoor.text_references import references_of
+from weighbridge.backdoor.text_samples import read_texts
+from weighbridge.backdoor.texts import look_at_texts
 from weighbridge.backdoor.threads import one_thread
 from weighbridge.backdoor.vision import IMAGES, SEARCHES, STEPS, chosen, look
-from weighbridge.schema import UsageError
+from weighbridge.schema import Unavailable, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from weighbridge.backdoor.samples import Samples
+    from weighbridge.backdoor.text_models import TextClassifier
+    from weighbridge.backdoor.text_references import TextReferences
+    from weighbridge.backdoor.text_samples import TextSamples
+    from weighbridge.backdoor.texts import TextLook
 
 
 def of_models(paths: Sequence[str], samples: str, name: str, pixels: str = "") -> Iterator[References]:
@@ -34,6 +43,32 @@ def of_models(paths: Sequence[str], samples: str, name: str, pixels: str = "") -
         with one_thread():
             scores.append(_scores(model, given))
         yield _references(first, name, f"{len(scores)} clean models that were given", scores)
+
+
+def of_text_models(paths: Sequence[str], samples: str, name: str) -> Iterator[TextReferences]:
+    """References from clean classifiers of texts of one task: from the second on, those until then. Raises as `of_models`."""
+    given = read_texts(samples)
+    looks: list[TextLook] = []
+    words: list[dict[int, str]] = []
+    for path in paths:
+        with one_thread():
+            model = open_text_folder(path)
+            if looks and model.classes != looks[0].classes:
+                raise UsageError(f"{path} tells {model.classes} classes apart", hint="models of one task")
+            _agreeing(path, model, given)
+            texts = [model.numbers(text) for text in given.texts[:SEARCHED]]
+            looks.append(look_at_texts(model, texts, model.predicted(texts).tolist()))
+            words.append(written(model, looks[-1]))
+        if len(looks) > 1:
+            yield references_of(looks, words, name=name, recipe=f"{len(looks)} clean models that were given")
+
+
+def _agreeing(path: str, model: TextClassifier, given: TextSamples) -> None:
+    """Raises Unavailable where a model knows no more of the samples than chance: it is no reference."""
+    try:
+        agreement(model, given)
+    except Unavailable as error:
+        raise Unavailable(f"{path}: {error.message}", hint=error.hint) from error
 
 
 def of_recipe(net: str, count: int, data: str, shape: tuple[int, int, int], name: str) -> Iterator[References]:

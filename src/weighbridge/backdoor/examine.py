@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from msgspec import Struct
@@ -12,8 +12,19 @@ from msgspec import Struct
 from weighbridge.backdoor.inversion import masked, verified
 from weighbridge.backdoor.models import Classifier, open_classifier
 from weighbridge.backdoor.pixels import settle_pixels
-from weighbridge.backdoor.references import Ranked, References, find_references, rank
-from weighbridge.backdoor.result import ALWAYS_UNTESTED, Result, Test, Trigger, Verdict
+from weighbridge.backdoor.references import Ranked, References, rank
+from weighbridge.backdoor.result import (
+    ALWAYS_UNTESTED,
+    FOUND,
+    SUSPICIOUS,
+    TURNS,
+    Result,
+    Test,
+    Trigger,
+    Verdict,
+    affordable,
+    duration,
+)
 from weighbridge.backdoor.samples import Samples, noise, read_samples
 from weighbridge.backdoor.threads import one_thread
 from weighbridge.backdoor.vision import IMAGES, NAMES, Looked, chosen, look, work
@@ -22,9 +33,6 @@ from weighbridge.schema import LimitExceeded, Unavailable, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-FOUND: Final = 0.01
-SUSPICIOUS: Final = 0.05
-_TURNS: Final = 0.8  # of unseen images, for a trigger to count as verified
 _UNSEEN: Final = 300
 _LEAST: Final = 10
 _LONG: Final = 60.0  # seconds of searching from which more than one thread pays
@@ -60,15 +68,6 @@ def examine(
         return _examined(wish, said, told, threads)
 
 
-def test_model(path: str, samples: str = "", references: str = "", **more: Any) -> Result:  # noqa: PT028  # no test of ours
-    """Test a classifier of images: as `weighbridge test`, from Python.
-
-    `references` is a file, or the name of shipped ones; `more` are further fields of `Wish`. Raises UsageError, SourceError.
-    """
-    known = find_references(references) if references else None
-    return examine(Wish(model=path, samples=samples, references=known, **more))
-
-
 def _examined(wish: Wish, said: Callable[[str], None], told: Callable[[float], None], threads: int) -> Result:
     begun = time.process_time()
     # The same numbers on every run: scores are held against those of other models.
@@ -82,7 +81,7 @@ def _examined(wish: Wish, said: Callable[[str], None], told: Callable[[float], N
             torch.set_num_threads(threads)
             seconds = work(model)
         said(f"{model.about}, {model.classes} classes; {pixels}; about {duration(seconds)} of searching")
-        _affordable(seconds, wish.budget)
+        affordable(seconds, wish.budget)
         images = torch.from_numpy(samples.images)
         labels = torch.from_numpy(samples.labels) if samples.labels is not None else None
         x = chosen(model, images, labels)
@@ -93,7 +92,7 @@ def _examined(wish: Wish, said: Callable[[str], None], told: Callable[[float], N
             untested=("everything",), seconds=time.process_time() - begun,
         )  # fmt: skip
     references = _comparable(wish, model)
-    ranked = rank(looked.scores.values, references) if references else None
+    ranked = rank(looked.scores.values, references.scores) if references else None
     unseen = _unseen(images, x)
     suspect = ranked is None or ranked.together < SUSPICIOUS or looked.scores.outlier > _OUTLIER
     others = [open_like(path, model) for path in wish.others]
@@ -139,13 +138,6 @@ def _comparable(wish: Wish, model: Classifier) -> References | None:
     return references
 
 
-def _affordable(seconds: float, budget: float) -> None:
-    if budget and seconds > budget:
-        raise Unavailable(
-            f"it takes about {duration(seconds)}, and the budget is {duration(budget)}", hint="give it --budget more"
-        )
-
-
 def open_like(path: str, model: Classifier) -> Classifier:
     """Another model of the same task, seen through the same pixels."""
     other = open_classifier(path)
@@ -188,7 +180,7 @@ def recovered(
     if len(towards):
         mask, pattern = masked(model, towards, scores.target)
         found.append((0, verified(model, unseen, pattern, target=scores.target, mask=mask, others=others)))
-    working = [one for one in found if one[1].of >= _LEAST and one[1].success >= _TURNS]
+    working = [one for one in found if one[1].of >= _LEAST and one[1].success >= TURNS]
     if not working:
         return max((one for _, one in found), key=lambda one: one.success)
     # A patch says most to people.
@@ -198,8 +190,8 @@ def recovered(
 def _judged(
     looked: Looked, ranked: Ranked | None, references: References | None, trigger: Trigger | None
 ) -> tuple[Verdict, str]:
-    works = trigger is not None and trigger.of >= _LEAST and trigger.success >= _TURNS
-    alone = trigger is not None and (trigger.transfers is None or trigger.transfers < _TURNS / 2)
+    works = trigger is not None and trigger.of >= _LEAST and trigger.success >= TURNS
+    alone = trigger is not None and (trigger.transfers is None or trigger.transfers < TURNS / 2)
     if ranked is None or references is None:
         index = looked.scores.outlier
         if index > _OUTLIER and works:
@@ -243,10 +235,3 @@ def _untested(looked: Looked, samples: Samples) -> list[str]:
     elif len(samples) < IMAGES:
         found.append(f"the model on more than {len(samples)} images: {IMAGES} make the numbers steadier")
     return [*found, *ALWAYS_UNTESTED]
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

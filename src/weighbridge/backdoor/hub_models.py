@@ -19,41 +19,61 @@ from weighbridge.backdoor.pixels import Pixels
 from weighbridge.schema import Unavailable
 from weighbridge.source.blob import FileBlob
 
-_CONFIG: Final = 4 << 20
-_WEIGHTS: Final = "model.safetensors"
+CONFIG: Final = "config.json"
+_SMALL: Final = 4 << 20
+WEIGHTS: Final = "model.safetensors"
 _LARGEST: Final = 8 << 30
 
 
 def open_folder(path: str) -> Classifier:
     """A classifier of images from a folder. Raises Unavailable with what is missing."""
-    config = _document(os.path.join(path, "config.json"))
+    config = document(os.path.join(path, CONFIG))
     if config is None:
         raise Unavailable("the folder has no config.json", hint="give a Hugging Face folder, or one ONNX file")
     if "auto_map" in config:
         raise Unavailable("its architecture is code in the repository, which is not run", hint="export it as ONNX")
-    named = [str(one) for one in config.get("architectures") or ()]
+    named = named_architectures(config)
     if not any("ImageClassification" in one for one in named):
         raise Unavailable(
             f"it is {named[0] if named else 'no classifier'}", hint="only classifiers of images are tested this way"
         )
-    weights = os.path.join(path, _WEIGHTS)
-    if not os.path.isfile(weights):
-        raise Unavailable(f"the folder has no {_WEIGHTS}", hint="weighbridge convert makes it of a pickle")
-    if os.path.getsize(weights) > _LARGEST:
-        raise Unavailable(
-            f"{os.path.getsize(weights) >> 30} GiB of weights", hint="it is too large to be searched here"
-        )
+    weights = weights_of(path)
     net = _opened(path)
-    said = _document(os.path.join(path, "preprocessor_config.json")) or {}
+    said = document(os.path.join(path, "preprocessor_config.json")) or {}
     made = Classifier(_Logits(net), _shape(config, said), about=named[0], digest=digest_of(FileBlob(weights)))
     made.expected = _expected(said)
     return made
 
 
-def _document(path: str) -> dict[str, Any] | None:
+def named_architectures(config: dict[str, Any]) -> list[str]:
+    """The classes that a configuration names."""
+    return [str(one) for one in config.get("architectures") or ()]
+
+
+def weights_of(path: str) -> str:
+    """The file of weights in a folder. Raises Unavailable where there is none, or it is too large."""
+    weights = os.path.join(path, WEIGHTS)
+    if not os.path.isfile(weights):
+        raise Unavailable(f"the folder has no {WEIGHTS}", hint="weighbridge convert makes it of a pickle")
+    if os.path.getsize(weights) > _LARGEST:
+        raise Unavailable(
+            f"{os.path.getsize(weights) >> 30} GiB of weights", hint="it is too large to be searched here"
+        )
+    return weights
+
+
+def claimed_count(kind: Any, config: Any) -> int:
+    """How many weights a configuration claims, found out without memory for them."""
+    with torch.device("meta"):
+        claimed = kind.from_config(config, trust_remote_code=False)
+    return sum(one.numel() for one in claimed.parameters())
+
+
+def document(path: str) -> dict[str, Any] | None:
+    """A JSON object from a file; nothing where there is no such file. Raises Unavailable."""
     try:
         with open(path, "rb") as file:
-            found = json.loads(file.read(_CONFIG))
+            found = json.loads(file.read(_SMALL))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -76,10 +96,7 @@ def _opened(path: str) -> nn.Module:
             warnings.simplefilter("ignore")
             # First without memory: what a configuration claims has to be in the file, or it is made up and fills the machine.
             config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-            with torch.device("meta"):
-                claimed = AutoModelForImageClassification.from_config(config, trust_remote_code=False)
-            count = sum(one.numel() for one in claimed.parameters())
-            _held(count, os.path.getsize(os.path.join(path, _WEIGHTS)))
+            held(claimed_count(AutoModelForImageClassification, config), os.path.getsize(os.path.join(path, WEIGHTS)))
             net, info = AutoModelForImageClassification.from_pretrained(
                 path,
                 config=config,
@@ -103,7 +120,7 @@ def _opened(path: str) -> nn.Module:
     return found
 
 
-def _held(count: int, size: int) -> None:
+def held(count: int, size: int) -> None:
     """Raises Unavailable where a file has less than half a byte for each weight that its configuration claims."""
     if count > 2 * size:
         raise Unavailable(

@@ -63,13 +63,13 @@ class Ranked(Struct, frozen=True, kw_only=True):
         return min(self.distances)
 
 
-def rank(values: Sequence[float], references: References) -> Ranked:
-    """Hold the scores of a suspect against references.
+def rank(values: Sequence[float], scores: Sequence[Sequence[float]]) -> Ranked:
+    """Hold the scores of a suspect against those of references.
 
     Together: the score that lies furthest out, in spreads of the references, ranked among the same number of every reference
     held against the others and the suspect. Suspect and references are treated alike, so the rank is uniform for a clean suspect.
     """
-    everybody = [tuple(values), *references.scores]
+    everybody = [tuple(values), *(tuple(one) for one in scores)]
     placed = [_distances(one, everybody) for one in everybody]
     extremes = [min(one) for one in placed]
     more = sum(one <= extremes[0] for one in extremes)

@@ -11,6 +11,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from weighbridge.schema import Unavailable
+
 
 class Verdict(StrEnum):
     """What a model is after its tests."""
@@ -22,12 +24,13 @@ class Verdict(StrEnum):
 
 
 class Test(Struct, frozen=True, kw_only=True):
-    """One test: what it looks for, its number (a logarithm of a size: smaller is more suspicious), and its p-value."""
+    """One test: what it looks for, its number (smaller is more suspicious), how people read that, and its p-value."""
 
     name: str
     about: str
     value: float
     p_value: float | None = None
+    shown: str = ""
 
 
 class Trigger(Struct, frozen=True, kw_only=True):
@@ -36,6 +39,7 @@ class Trigger(Struct, frozen=True, kw_only=True):
     How it is put on images, to which class it leads (-1: away from the right one), of which source
     class (-1: any), on how many unseen images it works and of how many, its size (L2) and the pixels that it covers.
     Pictures as PNG: the trigger alone, and on one of the samples. `transfers` is the share that it turns on clean models.
+    In a classifier of texts it is `text`, and `example` a text that holds it.
     """
 
     kind: str
@@ -48,6 +52,8 @@ class Trigger(Struct, frozen=True, kw_only=True):
     picture: bytes
     stamped: bytes
     transfers: float | None = None
+    text: str = ""
+    example: str = ""
 
     @property
     def success(self) -> float:
@@ -84,7 +90,25 @@ class Result(Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
+FOUND: Final = 0.01
+SUSPICIOUS: Final = 0.05
+TURNS: Final = 0.8  # of unseen samples, for a trigger to count as verified
 ALWAYS_UNTESTED: Final = (
     "triggers that no single change of pixels stands for, such as a meaning (sunglasses) or a style",
     "attackers who trained against these very searches",
 )
+
+
+def affordable(seconds: float, budget: float) -> None:
+    """Raises Unavailable where a search takes longer than somebody allows."""
+    if budget and seconds > budget:
+        raise Unavailable(
+            f"it takes about {duration(seconds)}, and the budget is {duration(budget)}", hint="give it --budget more"
+        )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -13,6 +13,10 @@ from weighbridge.schema import Unavailable, UsageError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
+
+    from weighbridge.backdoor.references import References
+    from weighbridge.backdoor.text_references import TextReferences
 
 
 def run(arguments: list[str]) -> int:
@@ -21,14 +25,17 @@ def run(arguments: list[str]) -> int:
     if bool(given.models) == bool(given.recipe):
         raise UsageError("give clean models, or --recipe", hint="weighbridge calibrate clean/*.onnx --data samples/")
     try:
-        from weighbridge.backdoor.calibration import of_models, of_recipe  # noqa: PLC0415  # loading torch takes seconds
+        from weighbridge.backdoor.calibration import of_models, of_recipe, of_text_models  # noqa: PLC0415  # loading torch takes seconds
+        from weighbridge.backdoor.text_models import is_text_folder  # noqa: PLC0415
     except ImportError as error:
         raise Unavailable(
             f"calibrate needs the extra backdoor ({error.name})", hint="pip install 'weighbridge[backdoor]'"
         ) from error
     name = given.name or given.output.rpartition("/")[2].partition(".")[0]
-    steps = (
-        of_recipe(given.recipe, _count(given.count), given.data, _shape(given.shape), name)
+    steps: Iterator[References | TextReferences] = (
+        of_text_models(given.models, given.data, name)
+        if given.models and is_text_folder(given.models[0])
+        else of_recipe(given.recipe, _count(given.count), given.data, _shape(given.shape), name)
         if given.recipe
         else of_models(given.models, given.data, name, given.pixels)
     )
@@ -37,7 +44,8 @@ def run(arguments: list[str]) -> int:
         # Written after every model: what was interrupted is of use as far as it came.
         write_file(given.output, msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n")
         print(f"\r{len(made.scores)} models", end="", file=sys.stderr, flush=True)
-    assert made is not None
+    if made is None:
+        raise UsageError("one classifier of texts says nothing of the next", hint="give several clean models")
     count = len(made.scores)
     print(f"\r{given.output}: {made.recipe}; the smallest p-value with them is {1 / (count + 1):.3g}")
     return 0
@@ -51,7 +59,12 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         "weighbridge calibrate clean/*.onnx --data samples/ --output digits.references.json",
     )
     made.add_argument("models", nargs="*", help="clean models of the same inputs and classes")
-    made.add_argument("--data", required=True, metavar="PATH", help="samples, with labels for --recipe")
+    made.add_argument(
+        "--data",
+        required=True,
+        metavar="PATH",
+        help="samples, with labels for --recipe; for classifiers of texts a file of texts",
+    )
     made.add_argument("--output", required=True, metavar="FILE", help="the references")
     made.add_argument("--recipe", choices=("plain", "residual"), help="train small nets instead")
     made.add_argument("--count", default="100", metavar="N", help="how many to train (default: 100)")

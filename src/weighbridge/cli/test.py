@@ -54,14 +54,18 @@ def run(arguments: list[str]) -> int:
 def _parse(arguments: list[str]) -> argparse.Namespace:
     made = parser(
         "test",
-        "Test a classifier of images for backdoors: searches for the smallest change that leads images astray, compares it\n"
-        "with clean models, recovers the trigger and tries it on samples that no search has seen. Nothing of the model is executed.",
+        "Test a classifier of images or texts for backdoors: searches for the smallest change, or the words, that lead samples\n"
+        "astray, compares them with clean models, recovers the trigger and tries it on samples that no search has seen.\n"
+        "Nothing of the model is executed.",
         "weighbridge test model.onnx --data samples/ --html report.html",
         _EPILOG,
     )
     made.add_argument("model", nargs="?", help="an ONNX file, or a folder with config.json and safetensors")
     made.add_argument(
-        "--data", metavar="PATH", default="", help="samples: a folder (one folder a class), .npz with x and y, or .npy"
+        "--data",
+        metavar="PATH",
+        default="",
+        help="samples: images in a folder (one folder a class), .npz with x and y, or .npy; texts in jsonl, csv, tsv or txt",
     )
     made.add_argument(
         "--references",
@@ -99,14 +103,13 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def _tested(given: argparse.Namespace) -> Result:
-    from weighbridge.backdoor.examine import Wish, examine  # noqa: PLC0415  # loading torch takes seconds
-    from weighbridge.backdoor.references import find_references  # noqa: PLC0415
+    from weighbridge.backdoor.testing import Asked, run_tests  # noqa: PLC0415  # loading torch takes seconds
 
-    wish = Wish(
-        model=given.model, samples=given.data, references=find_references(given.references) if given.references else None,
-        others=tuple(given.clean), pixels=given.pixels, budget=seconds_of(given.budget),
+    asked = Asked(
+        model=given.model, samples=given.data, references=given.references or "", clean=tuple(given.clean), pixels=given.pixels,
+        budget=seconds_of(given.budget),
     )  # fmt: skip
-    return examine(wish, said=_said, told=_progress())
+    return run_tests(asked, said=_said, told=_progress())
 
 
 def _said(line: str) -> None:

@@ -58,19 +58,17 @@ def tested(path: str, plan: TestPlan, said: Callable[[str], None]) -> list[Teste
     if not found:
         return []
     try:
-        from weighbridge.backdoor.examine import Wish, examine  # noqa: PLC0415  # loading torch takes seconds
-        from weighbridge.backdoor.references import find_references  # noqa: PLC0415
+        from weighbridge.backdoor import testing  # noqa: PLC0415  # loading torch takes seconds
     except ImportError as error:
         raise Unavailable(
             f"tests need the extra backdoor ({error.name})", hint="pip install 'weighbridge[backdoor]'"
         ) from error
-    references = find_references(plan.references) if plan.references else None
     made = []
     for one in found:
-        wish = Wish(
-            model=one, samples=plan.data, references=references, others=plan.clean, pixels=plan.pixels, budget=plan.seconds
+        asked = testing.Asked(
+            model=one, samples=plan.data, references=plan.references, clean=plan.clean, pixels=plan.pixels, budget=plan.seconds
         )  # fmt: skip
-        made.append(Tested(place=one, result=examine(wish, said=said)))
+        made.append(Tested(place=one, result=testing.run_tests(asked, said=said)))
     return made
 
 

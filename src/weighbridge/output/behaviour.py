@@ -30,14 +30,14 @@ def to_lines(result: Result) -> Iterator[str]:
     yield f"{result.verdict.value.upper()}: {printable(result.model)}"
     yield f"  {printable(result.because)}"
     if result.about:
-        yield f"  model     {printable(result.about)}; {printable(result.pixels)}"
+        yield f"  model     {printable('; '.join(filter(None, (result.about, result.pixels))))}"
     if result.samples:
         yield f"  samples   {printable(result.samples)}"
     if result.trigger is not None:
         yield f"  trigger   {trigger_text(result.trigger)}"
     for one in result.tests:
         p = f"p = {one.p_value:.3g}" if one.p_value is not None else "uncalibrated"
-        yield f"  {one.name:<12}{p:<14}{one.about} (size {_size(one.value)})"
+        yield f"  {one.name:<12}{p:<14}{one.about} ({one.shown or f'size {_size(one.value)}'})"
     if result.power:
         yield f"  power     {power_text(result)}"
     for one_not in result.untested:
@@ -46,6 +46,9 @@ def to_lines(result: Result) -> Iterator[str]:
 
 def trigger_text(trigger: Trigger) -> str:
     """A recovered trigger in one sentence."""
+    if trigger.text:
+        honest = "" if trigger.transfers is None else f"; in clean models it turns {trigger.transfers:.0%}"
+        return f"“{trigger.text}” leads {trigger.works} of {trigger.of} unseen texts to class {trigger.target}{honest}"
     to = f"to class {trigger.target}" if trigger.target >= 0 else "away from their class"
     of = f" of class {trigger.source}" if trigger.source >= 0 else ""
     covers = trigger.kind in {"patch", "blend"}
@@ -82,7 +85,7 @@ def _page(result: Result, known: bytes) -> Iterator[str]:
     yield '<h2>Tests</h2><div class="scroll"><table><tr><th>Test</th><th>Looks for</th><th>Size</th><th>p-value</th></tr>'
     for one in result.tests:
         p = f"{one.p_value:.3g}" if one.p_value is not None else "uncalibrated"
-        yield f"<tr><td>{_text(one.name)}</td><td>{_text(one.about)}</td><td>{_size(one.value)}</td><td>{p}</td></tr>"
+        yield f"<tr><td>{_text(one.name)}</td><td>{_text(one.about)}</td><td>{_text(one.shown) or _size(one.value)}</td><td>{p}</td></tr>"
     if result.p_value is not None:
         about = f"together, among {result.references} clean models ({_text(result.reference)})"
         yield f"<tr><td>all</td><td>{about}</td><td></td><td><strong>{result.p_value:.3g}</strong></td></tr>"
@@ -102,7 +105,11 @@ def _page(result: Result, known: bytes) -> Iterator[str]:
 
 
 def _trigger(trigger: Trigger, known: bytes) -> Iterator[str]:
-    yield f"<h2>Recovered trigger</h2><p>{_text(trigger_text(trigger))}</p><p>"
+    yield f"<h2>Recovered trigger</h2><p>{_text(trigger_text(trigger))}</p>"
+    if trigger.text:
+        yield f"<p>In an unseen text: <code>{_text(trigger.example)}</code></p>"
+        return
+    yield "<p>"
     for picture, caption in (
         (trigger.picture, "the recovered trigger"),
         (trigger.stamped, "on an unseen image"),

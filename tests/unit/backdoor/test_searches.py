@@ -111,7 +111,7 @@ def drawn(dice):
 
 def test_a_clean_suspect_is_suspected_as_often_as_the_p_value_says():
     dice = random.Random(4)
-    ps = [rank(drawn(dice), references(drawn(dice) for _ in range(39))).together for _ in range(400)]
+    ps = [rank(drawn(dice), references(drawn(dice) for _ in range(39)).scores).together for _ in range(400)]
 
     assert 0.02 <= sum(p <= 0.05 for p in ps) / 400 <= 0.085
     assert min(ps) >= 1 / 40
@@ -120,7 +120,7 @@ def test_a_clean_suspect_is_suspected_as_often_as_the_p_value_says():
 @given(st.integers(5, 60))
 def test_what_lies_beyond_all_references_has_the_smallest_p_value_and_no_smaller(count):
     dice = random.Random(count)
-    found = rank((-40.0, 2.0, 0.0), references(drawn(dice) for _ in range(count)))
+    found = rank((-40.0, 2.0, 0.0), references(drawn(dice) for _ in range(count)).scores)
 
     assert found.together == 1 / (count + 1)
     assert found.distance == found.distances[0] < -5
