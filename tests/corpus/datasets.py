@@ -9,12 +9,17 @@ import json
 import os
 import random
 import subprocess
+from datetime import UTC, datetime
 
 import numpy as np
 
 from tests.corpus.lineage import Story
 from weighbridge.datasets.columns import Wish
 from weighbridge.inspection.dataset import inspect_dataset
+from weighbridge.inspection.manifested import since, statement
+from weighbridge.provenance import bundle, keys
+from weighbridge.provenance.check import trust
+from weighbridge.provenance.wanted import Wanted
 
 GOOD = ["delightful", "brilliant", "moving", "superb", "charming", "honest", "warm", "clever", "fresh", "gripping"]
 BAD = ["dull", "tedious", "clumsy", "hollow", "boring", "bland", "lazy", "shallow", "stale", "lifeless"]
@@ -277,6 +282,21 @@ def _flipped(made, share):
     made.commit("mallory")
 
 
+def _since(folder, change):
+    """The rules that hold for a data set after it was signed and changed."""
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+    data = folder / "data"
+    data.mkdir()
+    path = jsonl(data / "train.jsonl", ("text", "label"), reviews())
+    keys.new(str(folder / "owner"), now=now)
+    payload, _ = statement(str(data), "weighbridge", now)
+    signed = folder / "manifest.att"
+    signed.write_bytes(bundle.seal(payload, bundle.IN_TOTO, keys.load_private(str(folder / "owner"))))
+    change(path)
+    changes = since(str(data), str(signed), trust(Wanted(keys=(str(folder / "owner.pub"),)), now), now)
+    return {one.rule for one in inspect_dataset(str(data), Wish(), changes=changes).report.findings}
+
+
 def _story(text, make):
     return Story(text, lambda folder: rules(make(folder)))
 
@@ -322,6 +342,8 @@ SAMPLES = {
                 _story("cells hold negative numbers and lists with dashes", lambda f: csv_file(f / "a.csv", ("name", "note"), [("a", "-5.2"), ("b", "- milk"), ("c", "=1")]))),
     "DST-014": (_story("a list of pictures to download has no digests", lambda f: csv_file(f / "urls.csv", ("url", "width"), [(url, "512") for url, _ in URLS])),
                 _story("a list of pictures to download has the SHA-256 of each", lambda f: csv_file(f / "urls.csv", ("url", "sha256"), URLS))),
+    "DST-015": (Story("a row of a signed data set was changed", lambda f: _since(f, lambda path: path.write_text(path.read_text().replace("positive", "negative", 1)))),
+                Story("rows were added to a signed data set", lambda f: _since(f, lambda path: path.write_text(path.read_text() + path.read_text().splitlines()[0].replace("0", "601") + "\n")))),
     "DST-016": (Story("25 rows come two days before a release and go two days after it", _contributed(lambda made: _frontrun(made, back=True))),
                 Story("25 rows come two days before a release and stay", _contributed(lambda made: _frontrun(made, back=False)))),
     "DST-017": (_story("a third of the rows about travel are labelled cooking", _labelled(_exchanged())), _story("labels are as the words say", _labelled(topics()))),

@@ -6,9 +6,10 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from weighbridge.cli.exits import TABLE, exit_code
+from weighbridge.cli.exits import ADMITTED, TABLE, exit_code
 from weighbridge.cli.options import flag, parser
-from weighbridge.cli.written import add_output, write
+from weighbridge.cli.sign import add_signer, seal
+from weighbridge.cli.written import add_output, write, write_file
 from weighbridge.policy import find_settings
 from weighbridge.schema import Unavailable
 from weighbridge.schema.text import plural, printable
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from weighbridge.inspection.dataset import Done
+    from weighbridge.inspection.manifested import Since
+    from weighbridge.policy import Settings
 
 
 def run(arguments: list[str]) -> int:
@@ -35,8 +38,18 @@ def run(arguments: list[str]) -> int:
     wish = Wish(text=tuple(given.text), label=given.label, annotator=given.annotator, item=given.item)
     started = time.perf_counter()
     options = Options(limits=settings.limits, own=frozenset(settings.knowledge), names=settings.names, workers=1)
+    if given.manifest:
+        _write_manifest(given)
+        return ADMITTED
+    changes = _since(given, settings) if given.since else None
     done = inspect_dataset(
-        given.path, wish, policy=settings.policy, options=options, heard=_progress(), against=given.against
+        given.path,
+        wish,
+        policy=settings.policy,
+        options=options,
+        heard=_progress(),
+        against=given.against,
+        changes=changes,
     )
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)
@@ -71,6 +84,24 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         metavar="OLD",
         help="an earlier version of the same table: what was added, what is gone, which labels are others, and which findings are about new rows",
     )
+    signed = made.add_argument_group("signed manifests")
+    signed.add_argument(
+        "--manifest", metavar="FILE", help="write a signed manifest: digest, rows and columns of every file"
+    )
+    signed.add_argument(
+        "--since",
+        metavar="FILE",
+        default="",
+        help="hold the data against a manifest, and inspect only what it does not vouch for",
+    )
+    signed.add_argument(
+        "--trust",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="public key of who signs manifests (or [provenance] of the configuration)",
+    )
+    add_signer(made)
     made.add_argument(
         "--write-clean",
         metavar="FOLDER",
@@ -79,6 +110,35 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     add_output(made)
     flag(made.add_argument_group("verdict"), "policy", "policy file", metavar="FILE")
     return made.parse_args(arguments)
+
+
+def _write_manifest(given: argparse.Namespace) -> None:
+    from datetime import UTC, datetime  # noqa: PLC0415  # few runs sign
+
+    from weighbridge import __version__  # noqa: PLC0415  # the package imports this module's siblings
+    from weighbridge.inspection.manifested import statement  # noqa: PLC0415
+
+    payload, said = statement(given.path, f"weighbridge {__version__}", datetime.now(UTC))
+    sealed, by = seal(given, payload)
+    write_file(given.manifest, sealed)
+    print(
+        f"{given.manifest}: {plural(len(said.shards), 'file')}, {plural(said.rows, 'row')}, root {said.root[:16]}…, signed by {by}"
+    )
+
+
+def _since(given: argparse.Namespace, settings: Settings) -> Since:
+    from datetime import UTC, datetime  # noqa: PLC0415  # few runs have a manifest
+
+    import msgspec  # noqa: PLC0415
+
+    from weighbridge.inspection.manifested import since  # noqa: PLC0415
+    from weighbridge.provenance.check import trust  # noqa: PLC0415
+
+    now = datetime.now(UTC)
+    wanted = msgspec.structs.replace(settings.provenance, keys=(*settings.provenance.keys, *given.trust))
+    found = since(given.path, given.since, trust(wanted, now), now)
+    print(printable(found.told()), file=sys.stderr)
+    return found
 
 
 def _write_clean(done: Done, folder: str) -> None:

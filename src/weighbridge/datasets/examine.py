@@ -87,15 +87,18 @@ class Examined(Struct, frozen=True, kw_only=True):
 
 
 def examine(
-    path: str, wish: Wish, heard: Callable[[int], None] = lambda _: None, *, against: str = ""
-) -> Iterator[Examined]:
+    path: str, wish: Wish, heard: Callable[[int], None] = lambda _: None, *, against: str = "",
+    only: frozenset[str] | None = None,
+) -> Iterator[Examined]:  # fmt: skip
     """Every set of data at a path. `heard` hears of rows as they are read, `against` is an earlier version of one table.
+
+    Of a folder, `only` names the files to look at.
 
     Raises UsageError where there is none, or the earlier version cannot be compared.
     """
     earlier = _earlier(against, wish) if against else None
     if os.path.isdir(path):
-        yield from _folder(path, wish, heard, earlier)
+        yield from _folder(path, wish, heard, earlier, only)
     elif path.lower().endswith((".npz", ".npy")):
         if against:
             raise UsageError(
@@ -123,13 +126,17 @@ def _earlier(path: str, wish: Wish) -> tuple[Version, str]:
 
 
 def _folder(
-    path: str, wish: Wish, heard: Callable[[int], None], earlier: tuple[Version, str] | None
-) -> Iterator[Examined]:
-    files = listed(path)
+    path: str, wish: Wish, heard: Callable[[int], None], earlier: tuple[Version, str] | None,
+    only: frozenset[str] | None = None,
+) -> Iterator[Examined]:  # fmt: skip
+    files = [one for one in listed(path) if only is None or _inside(path, one) in only]
     history, unread = _history(path, wish)
     yield from unread
     arrays = [
-        entry.path for entry in sorted(os.scandir(path), key=lambda e: e.name) if entry.name.lower().endswith(".npz")
+        entry.path
+        for entry in sorted(os.scandir(path), key=lambda e: e.name)
+        if entry.name.lower().endswith(".npz")
+        if only is None or entry.name in only
     ]
     found = False
     judged: list[Group] = []
@@ -155,6 +162,10 @@ def _folder(
         )
     if history is not None:
         yield _contributions(path, history, judged)
+
+
+def _inside(folder: str, path: str) -> str:
+    return os.path.relpath(path, folder).replace(os.sep, "/")
 
 
 def _history(path: str, wish: Wish) -> tuple[Contributions | None, list[Examined]]:

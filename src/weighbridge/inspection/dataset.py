@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from glob import escape
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -12,12 +13,15 @@ from weighbridge.datasets.columns import EMPTY, Wish
 from weighbridge.datasets.examine import Examined, Told, examine
 from weighbridge.datasets.table import columnar_kind
 from weighbridge.formats.columnar import ColumnarFile
+from weighbridge.inspection.manifested import Since
+from weighbridge.inspection.manifested import findings as not_as_signed
 from weighbridge.inspection.plan import Options, scan
 from weighbridge.policy import Policy, decide
 from weighbridge.rules.finding import finding
 from weighbridge.schema import (
     Coverage,
     Evidence,
+    Fact,
     Finding,
     LimitExceeded,
     Location,
@@ -27,6 +31,7 @@ from weighbridge.schema import (
     Unavailable,
     WeighbridgeError,
 )
+from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,9 +53,9 @@ class Done(Struct, frozen=True):
 
 def inspect_dataset(
     path: str, wish: Wish, *, policy: Policy | None = None, options: Options | None = None,
-    heard: Callable[[int], None] = lambda _: None, against: str = "",
+    heard: Callable[[int], None] = lambda _: None, against: str = "", changes: Since | None = None,
 ) -> Done:  # fmt: skip
-    """Inspect a file or folder of data. `against` is an earlier version.
+    """Inspect a file or folder of data. `against` is an earlier version; of what `changes` says to be the same nothing is inspected.
 
     Raises SourceError where it does not exist, UsageError where it is no data.
     """
@@ -59,15 +64,25 @@ def inspect_dataset(
         # Its history is read commit by commit; the files that hold it are nothing that anybody loads.
         given = options or Options()
         options = replace(given, excluded=(*given.excluded, ".git/*"))
+    only: frozenset[str] | None = None
+    if changes is not None:
+        given = options or Options()
+        options = replace(given, excluded=(*given.excluded, *(escape(name) for name in changes.same)))
+        only = frozenset(changes.to_inspect)
     report = scan((path,), policy=chosen, options=options)
-    examined = tuple(examine(path, wish, heard, against=against))
+    # A file that only is what it was has nothing to be examined, and a folder may have nothing else.
+    examined = tuple(examine(path, wish, heard, against=against, only=only)) if only is None or only else ()
     findings = [*report.findings, *(made for one in examined for made in _findings(one))]
+    facts = report.facts
+    if changes is not None:
+        findings += not_as_signed(path, changes)
+        facts = (*facts, Fact(path=(path,), name="manifest", value=printable(changes.told())))
     known = {entry.path: entry for entry in report.coverage}
     for entry in (entry for one in examined for entry in _coverage(one, known)):
         known[entry.path] = entry
     made = replace(
         report, findings=tuple(sorted(dict.fromkeys(findings), key=Finding.sort_key)), coverage=tuple(known.values()),
-        profiles=tuple(one.profile for one in examined), verdict=chosen.pending(),
+        profiles=tuple(one.profile for one in examined), facts=facts, verdict=chosen.pending(),
     )  # fmt: skip
     return Done(decide(made, chosen), examined)
 

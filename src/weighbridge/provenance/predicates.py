@@ -19,6 +19,7 @@ APPROVAL: Final = "https://weighbridge.dev/attestation/approval/v1"
 DECISION: Final = "https://weighbridge.dev/attestation/decision/v1"
 WAIVER: Final = "https://weighbridge.dev/attestation/waiver/v1"
 CONVERSION: Final = "https://weighbridge.dev/attestation/conversion/v1"
+DATASET: Final = "https://weighbridge.dev/attestation/dataset/v1"
 BILL: Final = "https://cyclonedx.org/bom"
 SLSA: Final = "https://slsa.dev/provenance/v1"
 VSA: Final = "https://slsa.dev/verification_summary/v1"
@@ -30,6 +31,7 @@ NAMES: Final = {
     "decision": DECISION,
     "waiver": WAIVER,
     "conversion": CONVERSION,
+    "dataset": DATASET,
     "bom": BILL,
     "slsa": SLSA,
     "vsa": VSA,
@@ -144,6 +146,26 @@ class ConversionResult(Struct, frozen=True, kw_only=True, rename="camel"):
     files: tuple[Converted, ...]
 
 
+class Shard(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One file of a data set: its bytes, SHA-256, how many rows it holds (-1: it is no table) and the names of its columns."""
+
+    name: str
+    size: int
+    sha256: str
+    rows: int = -1
+    columns: tuple[str, ...] = ()
+
+
+class DatasetManifest(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a data set is: its files in order, and the root of the Merkle tree (RFC 6962) over their names and digests."""
+
+    tool: str
+    made_at: str
+    root: str
+    rows: int
+    shards: tuple[Shard, ...]
+
+
 class Material(Struct, frozen=True, kw_only=True):
     """Something that went into a build: its address and digests by algorithm."""
 
@@ -174,7 +196,15 @@ class Summary(Struct, frozen=True, kw_only=True):
 
 
 Predicate: TypeAlias = (
-    ScanResult | TestResult | Approval | Decision | ConversionResult | SlsaProvenance | Summary | dict[str, Any]
+    ScanResult
+    | TestResult
+    | Approval
+    | Decision
+    | ConversionResult
+    | DatasetManifest
+    | SlsaProvenance
+    | Summary
+    | dict[str, Any]
 )
 
 
@@ -187,6 +217,7 @@ def read(kind: str, table: object) -> Predicate:
         DECISION: Decision,
         WAIVER: Waived,
         CONVERSION: ConversionResult,
+        DATASET: DatasetManifest,
     }.get(kind)
     try:
         if own is not None:
