@@ -33,6 +33,8 @@ No verdict says clean: what no search finds may still be there."""
 def run(arguments: list[str]) -> int:
     """Run the verb."""
     given = _parse(arguments)
+    if given.service_return:
+        return _service_return(given)
     if not (given.self_test or given.model):
         raise UsageError("name a model", hint="weighbridge test model.onnx --data samples/")
     try:
@@ -91,6 +93,12 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     made.add_argument(
         "--self-test", action="store_true", help="test the shipped known-bad models, and say how well they are found"
     )
+    made.add_argument(
+        "--service-return",
+        nargs=3,
+        metavar=("BASE", "JOB", "RETURNED"),
+        help="hold what a fine-tuning service gave back against the base that was sent and the job (JSON): is only that changed?",
+    )
     output = made.add_argument_group("output")
     flag(output, "format", "how to write the result", choices=("terminal", "json"), default="terminal")
     output.add_argument("--output", metavar="FILE", help="write it to this file")
@@ -110,6 +118,24 @@ def _tested(given: argparse.Namespace) -> Result:
         budget=seconds_of(given.budget),
     )  # fmt: skip
     return run_tests(asked, said=_said, told=_progress())
+
+
+def _service_return(given: argparse.Namespace) -> int:
+    from weighbridge.cli.exits import exit_code  # noqa: PLC0415  # only here a report is written
+    from weighbridge.cli.written import write  # noqa: PLC0415
+    from weighbridge.inspection.service_return import held_to_job  # noqa: PLC0415
+    from weighbridge.policy import find_settings  # noqa: PLC0415
+    from weighbridge.provenance.job import read_job  # noqa: PLC0415
+
+    base, job, returned = given.service_return
+    report = held_to_job(base, read_job(job), returned, find_settings(None).policy)
+    given.verbose, given.color = False, "auto"
+    if given.html:
+        from weighbridge.output import render_as  # noqa: PLC0415
+
+        write_file(given.html, render_as("html", report).encode())
+    write(given, report)
+    return exit_code(report)
 
 
 def _said(line: str) -> None:
