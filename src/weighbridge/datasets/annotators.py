@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy
 from msgspec import Struct
 
+from weighbridge.datasets.crowd_drift import drifted
 from weighbridge.datasets.groups import Group, Outcome, array
 from weighbridge.schema.text import plural
 
@@ -157,11 +158,20 @@ class Annotators:
         if len(given.worker_names) > _MOST_PAIRS:
             return Outcome(test="annotators", about=about, not_tested=f"annotators: more than {_MOST_PAIRS} of them")
         found = dawid_skene(given)
-        groups = (*_colluders(given, found), *_unskilled(given, found))
+        groups = (*_colluders(given, found), *_unskilled(given, found), *drifted(given, found))
+        about += f"; the likely truth is not what most say on {plural(_overruled(given, found), 'item')}"
         weak = f"annotators: {redundancy:.1f} answers an item; with fewer than {_REDUNDANCY:.0f}, a clique can become the consensus"
         return Outcome(
             test="annotators", groups=groups, about=about, not_tested=weak if redundancy < _REDUNDANCY else ""
         )
+
+
+def _overruled(given: Answers, found: Skill) -> int:
+    """On how many items most annotators say something else than is likely, with ties counted as agreement."""
+    votes = numpy.zeros(found.truth.shape)
+    numpy.add.at(votes, (given.items, given.labels), 1)
+    chosen = votes[numpy.arange(len(votes)), found.truth.argmax(1)]
+    return int((chosen < votes.max(1)).sum())
 
 
 def _colluders(given: Answers, found: Skill) -> list[Group]:

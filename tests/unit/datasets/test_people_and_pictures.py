@@ -1,5 +1,7 @@
 """Annotators, lists of addresses and pictures: the planted are named, the honest are not."""
 
+import random
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,47 @@ def test_few_answers_accuse_nobody():
 
 def test_few_answers_an_item_are_said_to_be_few():
     assert "answers an item" in annotators([*crowd(workers=2), ("i0", "third", "0")]).finish().not_tested
+
+
+def sleeper(start, *, items=200, seed=3):
+    """Honest answers, and one annotator who answers against the truth from some item on."""
+    dice = random.Random(seed)
+    truth = [dice.randrange(3) for _ in range(items)]
+    made = [
+        (f"i{i}", f"w{w}", str(t if dice.random() < 0.85 else dice.randrange(3)))
+        for i, t in enumerate(truth)
+        for w in range(6)
+    ]
+    return made + [
+        (f"i{i}", "sleeper", str(t if i < start and dice.random() < 0.95 else (t + 1) % 3)) for i, t in enumerate(truth)
+    ]
+
+
+@pytest.mark.parametrize("start", [60, 120, 160])
+def test_who_answers_otherwise_from_some_moment_on_is_named_with_the_moment(start):
+    (group,) = [one for one in annotators(sleeper(start)).finish().groups if "from some moment on" in one.message]
+
+    (fact,) = group.facts
+    assert fact.startswith("sleeper: ")
+    split = int(fact.partition("first ")[2].split()[0])
+    assert abs(split - start) <= 10
+    assert len(group.rows) == 200 - split
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_nobody_who_answers_as_ever_has_a_moment(seed):
+    assert [one for one in annotators(crowd(items=200, seed=seed)).finish().groups if "moment" in one.message] == []
+
+
+def test_what_most_say_stands_beside_what_is_likely():
+    honest = [(f"i{i}", f"w{w}", str(i % 2)) for i in range(60) for w in range(3)]
+    against = [
+        (f"i{i}", f"bad{w}", str(1 - i % 2) if i < 8 else str(i % 2 if (i * 7 + w) % 3 else 1 - i % 2))
+        for i in range(60)
+        for w in range(3)
+    ]
+
+    assert "not what most say on" in annotators([*honest, *against]).finish().about
 
 
 def test_the_truth_is_found_where_the_majority_is_wrong():
