@@ -15,7 +15,7 @@ EACH   ?= 50000
 export MYPYPATH := src
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help clients kills demo test check bench docs fuzz format lock clean
+.PHONY: help clients kills demo test check bench bench-backdoor docs fuzz format lock clean
 
 help:
 	@echo "make demo    build benign and malicious samples, scan them, write the HTML report"
@@ -25,6 +25,7 @@ help:
 	@echo "make clients run the hub tests with older and newer clients (VERSIONS=0.36.2 1.0.0 1.33.0 2.4.0)"
 	@echo "make kills   kill the registry at random moments and prove that nothing was lost (KILLS=200)"
 	@echo "make bench   measure beside the peers and write docs/explanation/performance.md"
+	@echo "make bench-backdoor DATA=folder   train pools of backdoored models and count what is found; hours, resumable (images/mnist.npz, text/sst2)"
 	@echo "make docs    build the documentation into site/"
 
 $(STAMP): requirements/dev.txt requirements/no-deps.txt pyproject.toml setup.py $(wildcard src/weighbridge/formats/pickle/*.py)
@@ -83,6 +84,18 @@ $(BASE)/.installed: $(STAMP) requirements/base.txt
 
 bench: $(STAMP) $(BENCH)/.installed $(BASE)/.installed
 	$(BIN)/python -m benchmarks.run --peers $(BENCH)/bin --ours $(BASE)/bin/weighbridge
+
+# What was trained stays in POOLS: a second call goes on where the first ended.
+POOLS ?= .bench/pools
+bench-backdoor: $(STAMP)
+	test -f "$(DATA)/images/mnist.npz" && test -d "$(DATA)/text/sst2" || { echo "DATA has to hold images/mnist.npz and text/sst2"; exit 2; }
+	$(BIN)/python -m benchmarks.backdoor.pools --data $(DATA)/images/mnist.npz --out $(POOLS) --net plain --pool references --clean 100
+	$(BIN)/python -m benchmarks.backdoor.pools --data $(DATA)/images/mnist.npz --out $(POOLS) --net plain --pool test --clean 40 --bad 5
+	$(BIN)/python -m benchmarks.backdoor.figures $(POOLS)/mnist-plain
+	$(BIN)/python -m benchmarks.backdoor.text_pools --data $(DATA)/text/sst2 --out $(POOLS)/texts --pool references --clean 40
+	$(BIN)/python -m benchmarks.backdoor.text_pools --data $(DATA)/text/sst2 --out $(POOLS)/texts --pool test --clean 20 --bad 5
+	$(BIN)/python -m benchmarks.backdoor.text_figures --data $(DATA)/text/sst2 --pools $(POOLS)/texts
+	$(BIN)/python -m benchmarks.backdoor.service_returns
 
 docs: $(STAMP)
 	$(BIN)/python scripts/reference.py

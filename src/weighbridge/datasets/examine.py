@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from weighbridge.datasets import columns as kinds
 from weighbridge.datasets.annotators import Annotators
+from weighbridge.datasets.cells import LabelledCells
 from weighbridge.datasets.changes import Changes, Version
 from weighbridge.datasets.columns import Roles, Wish, find_roles
 from weighbridge.datasets.contributions import Attribution, summary, timeline, told
@@ -269,7 +270,7 @@ def _table(
         files=len(table.files), columns=columns, notes=tuple(dict.fromkeys(note for file in table.files for note in file.notes)),
         tested=tuple(f"{one.test}: {one.about}" if one.about else one.test for one in outcomes if not (one.not_tested and not one.about)),
         untested=(*(one.not_tested for one in outcomes if one.not_tested), *_unasked(roles), _ALWAYS),
-        pictures=labelled.pictures if isinstance(labelled, Labelled) else (),
+        pictures=labelled.pictures if isinstance(labelled, (Labelled, LabelledCells)) else (),
     )  # fmt: skip
     return Examined(
         profile=profile,
@@ -318,6 +319,8 @@ def _tests(roles: Roles) -> dict[str, Test]:
         tests |= {"hidden": HiddenText(), "duplicates": Duplicates(), "versions": NearDuplicates()}
     if roles.kind == kinds.LABELLED:
         tests["labelled"] = Labelled()
+    if roles.kind == kinds.TABLE and roles.label:
+        tests["labelled"] = LabelledCells(roles.label)
     if roles.kind in {kinds.CHAT, kinds.INSTRUCTION, kinds.PREFERENCE}:
         tests["responses"] = Responses()
     return tests
@@ -326,10 +329,12 @@ def _tests(roles: Roles) -> dict[str, Test]:
 def _unasked(roles: Roles | None) -> tuple[str, ...]:
     """What no test here asks of a kind of data."""
     said = {
-        kinds.TABLE: "numbers and categories: of a table only formulas are looked for",
+        kinds.TABLE: "numbers and categories: without a label (--label) only formulas are looked for",
         kinds.CORPUS: "poison in texts without labels: nothing says what they should be",
         kinds.PREFERENCE: "pairs whose preference was reversed",
     }
+    if roles and roles.kind == kinds.TABLE and roles.label:
+        return ("values that decide only together, and numbers that decide within a range",)
     return (said[roles.kind],) if roles and roles.kind in said else ()
 
 

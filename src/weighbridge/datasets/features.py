@@ -49,6 +49,13 @@ class Features:
             ids.extend(found)
             lengths.append(len(found))
 
+    def add_sets(self, rows: Iterable[Iterable[str]]) -> None:
+        """Take rows whose features are named already, in their order."""
+        for row in rows:
+            found = {number for name in row if (number := self._number(name)) >= 0}
+            self._ids.extend(found)
+            self._lengths.append(len(found))
+
     def _features(self, word: str) -> tuple[int, ...]:
         known = self._of_word.get(word)
         if known is None:

@@ -13,6 +13,8 @@ from weighbridge.datasets.labels import conflict_picture, conflicts, exchanged
 from weighbridge.datasets.triggers import Texts, find_triggers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from weighbridge.datasets.view import Rows
     from weighbridge.schema import Picture
 
@@ -34,6 +36,14 @@ class Labelled:
         known = self._known
         self._labels.extend([known.setdefault(label, len(known)) for label in rows.labels or [""] * len(rows.texts)])
         self._features.add(rows.texts)
+
+    def add_features(self, rows: Iterable[Iterable[str]], labels: Sequence[str] | None) -> None:
+        """Take rows whose features are named already."""
+        before = len(self._features)
+        self._features.add_sets(rows)
+        known = self._known
+        given = labels or [""] * (len(self._features) - before)
+        self._labels.extend([known.setdefault(label, len(known)) for label in given])
 
     def finish(self) -> tuple[Outcome, ...]:
         """Triggers and exchanged labels."""
