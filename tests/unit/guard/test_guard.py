@@ -300,6 +300,9 @@ def test_libraries_that_are_imported_later_are_guarded(tmp_path, monkeypatch):
     (tmp_path / "m.gguf").write_bytes(b"GGUF")
     (tmp_path / "data.csv").write_text("a\n")
     monkeypatch.syspath_prepend(str(tmp_path))
+    # Another test of this process may have loaded the real ones.
+    for name in [one for one in sys.modules if one.partition(".")[0] in {"llama_cpp", "datasets"}]:
+        monkeypatch.delitem(sys.modules, name)
     guard.install(lock=locked(tmp_path, tmp_path / "data.csv"), scan=False)
     import llama_cpp
 
