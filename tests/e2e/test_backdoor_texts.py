@@ -157,7 +157,7 @@ def with_a_claim(folder):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (regression, "one number a text"), (without_tokenizer, "no tokenizer"), (with_code, "is not run"), (with_a_claim, "claims"),
+        (regression, "one number a text"), (without_tokenizer, "no tokenizer.json"), (with_code, "is not run"), (with_a_claim, "claims"),
         (lambda folder: os.unlink(folder / "model.safetensors"), "no model.safetensors"),
     ],
 )  # fmt: skip

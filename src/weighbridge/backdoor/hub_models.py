@@ -38,7 +38,7 @@ def open_folder(path: str) -> Classifier:
             f"it is {named[0] if named else 'no classifier'}", hint="only classifiers of images are tested this way"
         )
     weights = weights_of(path)
-    net = _opened(path)
+    net = opened(path, "AutoModelForImageClassification")
     said = document(os.path.join(path, "preprocessor_config.json")) or {}
     made = Classifier(_Logits(net), _shape(config, said), about=named[0], digest=digest_of(FileBlob(weights)))
     made.expected = _expected(said)
@@ -62,7 +62,7 @@ def weights_of(path: str) -> str:
     return weights
 
 
-def claimed_count(kind: Any, config: Any) -> int:
+def _claimed(kind: Any, config: Any) -> int:
     """How many weights a configuration claims, found out without memory for them."""
     with torch.device("meta"):
         claimed = kind.from_config(config, trust_remote_code=False)
@@ -83,28 +83,25 @@ def document(path: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else {}
 
 
-def _opened(path: str) -> nn.Module:
+def opened(path: str, kind: str) -> nn.Module:
+    """A model of the library's class `kind` (such as AutoModelForImageClassification) from a folder. Raises Unavailable."""
     try:
-        from transformers import AutoConfig, AutoModelForImageClassification  # noqa: PLC0415  # takes seconds
+        import transformers  # noqa: PLC0415  # takes seconds
         from transformers.utils import logging as quiet  # noqa: PLC0415
     except ImportError as error:
         raise Unavailable(f"a Hugging Face folder needs {error.name}", hint="pip install transformers") from error
     logging.getLogger("transformers").setLevel(logging.ERROR)
     quiet.disable_progress_bar()
+    made = getattr(transformers, kind)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # First without memory: what a configuration claims has to be in the file, or it is made up and fills the machine.
-            config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-            held(claimed_count(AutoModelForImageClassification, config), os.path.getsize(os.path.join(path, WEIGHTS)))
-            net, info = AutoModelForImageClassification.from_pretrained(
-                path,
-                config=config,
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                output_loading_info=True,
-            )
+            config = transformers.AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+            _held(_claimed(made, config), os.path.getsize(os.path.join(path, WEIGHTS)))
+            net, info = made.from_pretrained(
+                path, config=config, local_files_only=True, trust_remote_code=False, use_safetensors=True, output_loading_info=True
+            )  # fmt: skip
     except Unavailable:
         raise
     except Exception as error:  # the library raises whatever a configuration makes it stumble over
@@ -120,7 +117,7 @@ def _opened(path: str) -> nn.Module:
     return found
 
 
-def held(count: int, size: int) -> None:
+def _held(count: int, size: int) -> None:
     """Raises Unavailable where a file has less than half a byte for each weight that its configuration claims."""
     if count > 2 * size:
         raise Unavailable(

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import statistics
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from weighbridge.backdoor.result import Power  # noqa: TC001  # decoding reads the annotation
 from weighbridge.backdoor.vision import NAMES, SEARCHES, STEPS
-from weighbridge.schema import SourceError, UsageError
+from weighbridge.schema import UsageError
+from weighbridge.source.blob import unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _FOLDER: Final = os.path.join(os.path.dirname(__file__), "shipped")
 _ENDS: Final = ".references.json"
 _LEAST: Final = 5
+_LARGEST: Final = 256 << 20
 _FLOOR: Final = 0.05  # of the spread of a logarithm: references that agree by chance do not make everything suspicious
 
 
@@ -90,22 +92,34 @@ def _distances(values: Sequence[float], everybody: Sequence[Sequence[float]]) ->
 
 def read_references(path: str) -> References:
     """References that `weighbridge calibrate` wrote. Raises SourceError, UsageError."""
-    try:
-        with open(path, "rb") as file:
-            found = msgspec.json.decode(file.read(64 << 20), type=References)
-    except OSError as error:
-        raise SourceError(f"{path}: {(error.strerror or str(error)).lower()}", hint="check the path") from error
-    except msgspec.DecodeError as error:
-        raise UsageError(
-            f"{path}: these are no references: {error}", hint="weighbridge calibrate writes them"
-        ) from error
+    found = decoded(path, References, "images")
     if found.searches != SEARCHES or found.steps != STEPS:
         raise UsageError(f"{path} was made by another edition of the searches", hint="run weighbridge calibrate again")
-    if len(found.scores) < _LEAST or any(len(one) != len(NAMES) for one in found.scores):
-        raise UsageError(
-            f"{path} holds {len(found.scores)} models", hint=f"at least {_LEAST} are needed, 100 for p < 0.01"
-        )
+    enough(path, found.scores, len(NAMES))
     return found
+
+
+Kind = TypeVar("Kind", bound=Struct)
+
+
+def decoded(path: str, kind: type[Kind], what: str) -> Kind:
+    """References of one kind from their file. Raises SourceError, UsageError where they are of another."""
+    try:
+        with open(path, "rb") as file:
+            return msgspec.json.decode(file.read(_LARGEST), type=kind)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except msgspec.DecodeError as error:
+        raise UsageError(
+            f"{path}: these are no references of classifiers of {what}: {error}",
+            hint="weighbridge calibrate writes them",
+        ) from error
+
+
+def enough(path: str, scores: Sequence[Sequence[float]], tests: int) -> None:
+    """Raises UsageError where there are too few scores to rank among, or they are of other tests."""
+    if len(scores) < _LEAST or any(len(one) != tests for one in scores):
+        raise UsageError(f"{path} holds {len(scores)} models", hint=f"at least {_LEAST} are needed, 100 for p < 0.01")
 
 
 def shipped() -> list[str]:

@@ -5,15 +5,13 @@ The architecture is the library's own; code that a repository brings along is ne
 
 from __future__ import annotations
 
-import logging
 import os
-import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import Tensor, nn
 
-from weighbridge.backdoor.hub_models import CONFIG, claimed_count, document, held, named_architectures, weights_of
+from weighbridge.backdoor.hub_models import CONFIG, document, named_architectures, opened, weights_of
 from weighbridge.backdoor.models import digest_of
 from weighbridge.schema import Unavailable
 from weighbridge.source.blob import FileBlob
@@ -25,7 +23,7 @@ _LONGEST: Final = 128  # tokens of a text: a trigger works in short ones as well
 _TRIGGER: Final = 6
 _BATCH: Final = 64
 _CLASSES: Final = 1000
-_TOKENIZERS: Final = frozenset({"tokenizer.json", "vocab.txt", "vocab.json", "merges.txt"})
+_TOKENIZER: Final = "tokenizer.json"
 _SENTINEL: Final = "the film was there"
 
 
@@ -146,43 +144,31 @@ def open_text_folder(path: str) -> TextClassifier:
             "its architecture is code in the repository, which is not run", hint="it cannot be tested here"
         )
     weights = weights_of(path)
-    if not any(name in _TOKENIZERS or name.endswith((".model", ".spm", ".tiktoken")) for name in os.listdir(path)):
-        raise Unavailable(
-            "the folder has no tokenizer", hint="tokenizer.json, or the vocabulary that it was trained with"
-        )
-    try:
-        from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer  # noqa: PLC0415  # takes seconds
-        from transformers.utils import logging as quiet  # noqa: PLC0415
-    except ImportError as error:
-        raise Unavailable(f"a Hugging Face folder needs {error.name}", hint="pip install transformers") from error
-    logging.getLogger("transformers").setLevel(logging.ERROR)
-    quiet.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            settled = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-            held(claimed_count(AutoModelForSequenceClassification, settled), os.path.getsize(weights))
-            net, info = AutoModelForSequenceClassification.from_pretrained(
-                path, config=settled, local_files_only=True, trust_remote_code=False, use_safetensors=True, output_loading_info=True
-            )  # fmt: skip
-            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-    except Unavailable:
-        raise
-    except Exception as error:  # the library raises whatever a configuration makes it stumble over
-        raise Unavailable(
-            f"transformers cannot open it: {str(error).splitlines()[0][:200]}",
-            hint="is it complete, with its tokenizer?",
-        ) from error
-    missing = sorted([*info["missing_keys"], *(str(one) for one in info["mismatched_keys"])])
-    if missing:
-        raise Unavailable(
-            f"its weights lack {missing[0][:120]}", hint="what is missing would be random: is it complete?"
-        )
-    most = int(getattr(settled, "max_position_embeddings", 0) or _LONGEST)
+    tokenizer = _tokenizer(path)
+    net = opened(path, "AutoModelForSequenceClassification")
+    most = int(getattr(net.config, "max_position_embeddings", 0) or _LONGEST)
     return TextClassifier(
-        net.float(), tokenizer, about=named_architectures(config)[0], digest=digest_of(FileBlob(weights)),
+        net, tokenizer, about=named_architectures(config)[0], digest=digest_of(FileBlob(weights)),
         longest=min(_LONGEST, most - 4),
     )  # fmt: skip
+
+
+def _tokenizer(path: str) -> Any:
+    """The tokenizer of a folder from its `tokenizer.json` alone: of other classes some load pickles. Raises Unavailable."""
+    if not os.path.isfile(os.path.join(path, _TOKENIZER)):
+        raise Unavailable(
+            f"the folder has no {_TOKENIZER}", hint="save the fast tokenizer that it was trained with beside it"
+        )
+    try:
+        from transformers import PreTrainedTokenizerFast  # noqa: PLC0415  # takes seconds
+    except ImportError as error:
+        raise Unavailable(f"a Hugging Face folder needs {error.name}", hint="pip install transformers") from error
+    try:
+        return PreTrainedTokenizerFast.from_pretrained(path, local_files_only=True)
+    except Exception as error:  # the library raises whatever a file makes it stumble over
+        raise Unavailable(
+            f"transformers cannot open its tokenizer: {str(error).splitlines()[0][:200]}", hint="is it complete?"
+        ) from error
 
 
 def _around(tokenizer: Any) -> tuple[list[int], list[int]]:

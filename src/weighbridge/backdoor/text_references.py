@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 from msgspec import Struct
 
+from weighbridge.backdoor.references import decoded, enough
 from weighbridge.backdoor.result import Power  # noqa: TC001  # decoding reads the annotation
 from weighbridge.backdoor.texts import EDITION, NAMES, Found, Shared, TextLook, unshared
-from weighbridge.schema import SourceError, UsageError
+from weighbridge.schema import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_LEAST: Final = 5
 _SMALLEST: Final = 0.1
 KIND: Final = "texts"
 
@@ -88,20 +87,8 @@ def _word(found: Sequence[tuple[float, int]]) -> Word:
 
 def read_text_references(path: str) -> TextReferences:
     """References that `weighbridge calibrate` wrote from classifiers of texts. Raises SourceError, UsageError."""
-    try:
-        with open(path, "rb") as file:
-            found = msgspec.json.decode(file.read(256 << 20), type=TextReferences)
-    except OSError as error:
-        raise SourceError(f"{path}: {(error.strerror or str(error)).lower()}", hint="check the path") from error
-    except msgspec.DecodeError as error:
-        raise UsageError(
-            f"{path}: these are no references of classifiers of texts: {error}",
-            hint="weighbridge calibrate writes them",
-        ) from error
+    found = decoded(path, TextReferences, KIND)
     if found.edition != EDITION:
         raise UsageError(f"{path} was made by another edition of the searches", hint="run weighbridge calibrate again")
-    if len(found.scores) < _LEAST or any(len(one) != len(NAMES) for one in found.scores):
-        raise UsageError(
-            f"{path} holds {len(found.scores)} models", hint=f"at least {_LEAST} are needed, 100 for p < 0.01"
-        )
+    enough(path, found.scores, len(NAMES))
     return found
