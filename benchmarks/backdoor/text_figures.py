@@ -17,8 +17,7 @@ import torch
 
 from benchmarks.backdoor.figures import auroc, interval, wilson
 from benchmarks.backdoor.text_pools import WORKING, sentences
-from weighbridge.backdoor.examine_texts import SEARCHED, TextWish, examine_texts, written
-from weighbridge.backdoor.references import rank
+from weighbridge.backdoor.examine_texts import SEARCHED, TextWish, examine_texts, ranked_by_words, written
 from weighbridge.backdoor.text_models import open_text_folder
 from weighbridge.backdoor.text_references import beyond, references_of
 from weighbridge.backdoor.texts import NAMES, TextLook, look_at_texts, unshared
@@ -85,7 +84,7 @@ def main():
             told = set(said.trigger.text.split()) if said.trigger else set()
             recovered[row["kind"]] += bool(told & set(row["trigger"].split()))
             verified[row["kind"]] += said.trigger is not None and said.trigger.success >= 0.8
-    ranked = [rank(one, made.scores) for one in values]
+    ranked = [ranked_by_words(one, made) for one in values]
     kinds = collections.Counter(row["kind"] for row in every if row["kind"] != "clean")
     accuracy = {
         word: statistics.mean(row["accuracy"] for row, is_bad in zip(every, bad, strict=True) if is_bad == flag)
@@ -95,10 +94,8 @@ def main():
         f"{len(made.scores)} references, {int(bad.sum())} backdoored, {int((~bad).sum())} clean; failed attacks, apart: {dict(failed)}; accuracy {accuracy}"
     )
     dice = numpy.random.default_rng(0)
-    for name, column in (
-        ("all together", [one.distance for one in ranked]),
-        *((name, [one[at] for one in values]) for at, name in enumerate(NAMES)),
-    ):
+    for at, name in enumerate(NAMES):
+        column = [one[at] for one in values]
         found = numpy.array(column)
         low, high = interval(found[bad], found[~bad], dice)
         print(f"{name}: AUROC {auroc(found[bad], found[~bad]):.3f} [{low:.3f}, {high:.3f}]")

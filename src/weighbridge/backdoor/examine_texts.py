@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 from msgspec import Struct
+from msgspec.structs import replace
 
 from weighbridge.backdoor.references import rank
 from weighbridge.backdoor.result import (
@@ -89,7 +90,7 @@ def examine_texts(
     references = _fitting(wish.references, model)
     others = [open_text_folder(path) for path in wish.others]
     own, values = _held(model, look, references, others, searched)
-    ranked = rank(values, references.scores) if references else None
+    ranked = ranked_by_words(values, references) if references else None
     trigger = _recovered(model, look, own, unseen, others)
     verdict, because = _judged(ranked, references, trigger, beyond(own), bool(others))
     return Result(
@@ -184,6 +185,12 @@ def _held(
         looks.append(look_at_texts(other, texts, other.predicted(texts).tolist()))
         named.append(written(other, looks[-1]))
     return unshared(look, words, references_of(looks, named, name="", recipe="").shared()), look.values()
+
+
+def ranked_by_words(values: tuple[float, ...], references: TextReferences) -> Ranked:
+    """Where a suspect lies among its references. What decides is the last test alone: strong words are no sign of anything."""
+    alone = rank(values[-1:], [one[-1:] for one in references.scores])
+    return replace(rank(values, references.scores), together=alone.together)
 
 
 def _recovered(
