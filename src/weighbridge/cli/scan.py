@@ -100,11 +100,16 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         "what it depends on, what its code does in the sandbox, and whether its models have a trigger",
     )
     flag(deep, "deep", "run every stage that applies, in one report; for what is on this machine", action="store_true")
-    flag(deep, "data", "samples for the tests of models, as for weighbridge test", metavar="PATH", default="")
-    flag(deep, "references", "scores of clean models of the same task", metavar="FILE", default="")
-    flag(deep, "clean", "a clean model of the same task; may be repeated", action="append", metavar="MODEL", default=[])
-    flag(deep, "pixels", "what the models expect of pixels", metavar="RANGE", default="")
-    flag(deep, "budget", "time for these stages, such as 90s, 5m, 1h", metavar="TIME", default="10m")
+    # Without variables of the environment: WEIGHBRIDGE_DATA is the folder of a registry.
+    deep.add_argument(
+        "--data", metavar="PATH", default="", help="samples for the tests of models, as for weighbridge test"
+    )
+    deep.add_argument("--references", metavar="FILE", default="", help="scores of clean models of the same task")
+    deep.add_argument("--clean", action="append", metavar="MODEL", default=[], help="a clean model of the same task")
+    deep.add_argument("--pixels", metavar="RANGE", default="", help="what the models expect of pixels")
+    deep.add_argument(
+        "--budget", metavar="TIME", default="10m", help="time for these stages, such as 90s, 5m, 1h (10m)"
+    )
     add_trust(made)
     return made.parse_args(arguments)
 
