@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from weighbridge.cli.exits import ADMITTED, TABLE, exit_code
 from weighbridge.cli.options import flag, parser
 from weighbridge.cli.sign import add_signer, seal
 from weighbridge.cli.written import add_output, write, write_file
 from weighbridge.policy import find_settings
-from weighbridge.schema import Unavailable
+from weighbridge.schema import Unavailable, UsageError
 from weighbridge.schema.text import plural, printable
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from weighbridge.inspection.dataset import Done
     from weighbridge.inspection.manifested import Since
     from weighbridge.policy import Settings
+
+_MOST_ASKED: Final = 100_000
 
 
 def run(arguments: list[str]) -> int:
@@ -35,7 +37,13 @@ def run(arguments: list[str]) -> int:
             f"dataset needs the extra data ({error.name})", hint="pip install 'weighbridge[data]'"
         ) from error
     settings = find_settings(given.policy)
-    wish = Wish(text=tuple(given.text), label=given.label, annotator=given.annotator, item=given.item)
+    wish = Wish(
+        text=tuple(given.text),
+        label=given.label,
+        annotator=given.annotator,
+        item=given.item,
+        held_out=tuple(given.held_out),
+    )
     started = time.perf_counter()
     options = Options(limits=settings.limits, own=frozenset(settings.knowledge), names=settings.names, workers=1)
     if given.manifest:
@@ -50,6 +58,7 @@ def run(arguments: list[str]) -> int:
         heard=_progress(),
         against=given.against,
         changes=changes,
+        sample=_count(given.recheck),
     )
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)
@@ -79,10 +88,23 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     about.add_argument("--annotator", default="", metavar="COLUMN", help="who labelled")
     about.add_argument("--item", default="", metavar="COLUMN", help="what was labelled")
     made.add_argument(
+        "--held-out",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="an evaluation set: which of its texts are in the data; may be repeated",
+    )
+    made.add_argument(
         "--against",
         default="",
         metavar="OLD",
         help="an earlier version of the same table: what was added, what is gone, which labels are others, and which findings are about new rows",
+    )
+    made.add_argument(
+        "--recheck",
+        metavar="N",
+        default="",
+        help="of a list of addresses: fetch N of them, drawn by chance, and say what they hold now",
     )
     signed = made.add_argument_group("signed manifests")
     signed.add_argument(
@@ -110,6 +132,12 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     add_output(made)
     flag(made.add_argument_group("verdict"), "policy", "policy file", metavar="FILE")
     return made.parse_args(arguments)
+
+
+def _count(text: str) -> int:
+    if text and not (text.isdigit() and 0 < int(text) <= _MOST_ASKED):
+        raise UsageError(f"--recheck takes a number up to {_MOST_ASKED}, not {text!r}", hint="such as 200")
+    return int(text or 0)
 
 
 def _write_manifest(given: argparse.Namespace) -> None:
@@ -143,7 +171,6 @@ def _since(given: argparse.Namespace, settings: Settings) -> Since:
 
 def _write_clean(done: Done, folder: str) -> None:
     from weighbridge.datasets.copies import write_clean  # noqa: PLC0415  # few runs ask for it
-    from weighbridge.schema import UsageError  # noqa: PLC0415
 
     tables = [one for one in done.examined if one.table is not None]
     if len(tables) != 1:

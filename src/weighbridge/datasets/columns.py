@@ -110,12 +110,13 @@ class Roles(Struct, frozen=True, kw_only=True):
 
 
 class Wish(Struct, frozen=True, kw_only=True):
-    """What a user says about the columns."""
+    """What a user says about the columns, and which files hold texts that must not be in the data."""
 
     text: tuple[str, ...] = ()
     label: str = ""
     annotator: str = ""
     item: str = ""
+    held_out: tuple[str, ...] = ()
 
 
 def find_roles(columns: Mapping[str, Sequence[Any]], wish: Wish) -> Roles:

@@ -18,6 +18,7 @@ from weighbridge.datasets.contributions import Attribution, summary, timeline, t
 from weighbridge.datasets.duplicates import Duplicates
 from weighbridge.datasets.formulas import Formulas
 from weighbridge.datasets.groups import Outcome
+from weighbridge.datasets.held_out import HeldOut, read_held_out
 from weighbridge.datasets.hidden_text import HiddenText
 from weighbridge.datasets.history import Contributions, read_history
 from weighbridge.datasets.image_files import Pictures, is_picture_folder, read_arrays, read_folder
@@ -240,6 +241,8 @@ def _table(
             if roles is None:
                 roles = find_roles(batch.columns, wish)
                 tests = _tests(roles)
+                if wish.held_out:
+                    tests["held out"] = HeldOut(*read_held_out(wish.held_out))
                 if earlier is not None:
                     tests["changes"] = Changes(*earlier)
                 columns = _columns(roles, batch)

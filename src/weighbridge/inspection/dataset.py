@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from weighbridge.datasets import recheck
 from weighbridge.datasets.columns import EMPTY, Wish
-from weighbridge.datasets.examine import Examined, Told, examine
+from weighbridge.datasets.examine import Examined, Example, Told, examine
 from weighbridge.datasets.table import columnar_kind
+from weighbridge.datasets.url_lists import NOT_ASKED
 from weighbridge.formats.columnar import ColumnarFile
 from weighbridge.inspection.manifested import Since
 from weighbridge.inspection.manifested import findings as not_as_signed
@@ -29,6 +31,7 @@ from weighbridge.schema import (
     Reason,
     Status,
     Unavailable,
+    UsageError,
     WeighbridgeError,
 )
 from weighbridge.schema.text import printable
@@ -54,8 +57,11 @@ class Done(Struct, frozen=True):
 def inspect_dataset(
     path: str, wish: Wish, *, policy: Policy | None = None, options: Options | None = None,
     heard: Callable[[int], None] = lambda _: None, against: str = "", changes: Since | None = None,
+    sample: int = 0,
 ) -> Done:  # fmt: skip
     """Inspect a file or folder of data. `against` is an earlier version; of what `changes` says to be the same nothing is inspected.
+
+    `sample` addresses of a list are asked what they hold now: nothing else here uses the network.
 
     Raises SourceError where it does not exist, UsageError where it is no data.
     """
@@ -72,6 +78,8 @@ def inspect_dataset(
     report = scan((path,), policy=chosen, options=options)
     # A file that only is what it was has nothing to be examined, and a folder may have nothing else.
     examined = tuple(examine(path, wish, heard, against=against, only=only)) if only is None or only else ()
+    if sample:
+        examined = tuple(_asked(one, wish, sample) for one in examined)
     findings = [*report.findings, *(made for one in examined for made in _findings(one))]
     facts = report.facts
     if changes is not None:
@@ -85,6 +93,23 @@ def inspect_dataset(
         profiles=tuple(one.profile for one in examined), facts=facts, verdict=chosen.pending(),
     )  # fmt: skip
     return Done(decide(made, chosen), examined)
+
+
+def _asked(one: Examined, wish: Wish, sample: int) -> Examined:
+    """A list of addresses, with what some of them hold now."""
+    if one.table is None:
+        raise UsageError("this is no list of addresses", hint="--recheck takes a table with a column of them")
+    outcome = recheck.recheck(one.table, wish, sample, recheck.guarded())
+    rows = one.table.rows_at(sorted({row for group in outcome.groups for row in group.shown}))
+    told = [
+        Told(group, tuple(Example(rows[row].path, rows[row].line, str(next(iter(rows[row].cells.values())))) for row in group.shown if row in rows))
+        for group in outcome.groups
+    ]  # fmt: skip
+    profile = replace(
+        one.profile, tested=(*one.profile.tested, f"{outcome.test}: {outcome.about}"),
+        untested=tuple("the age of their domains" if line == NOT_ASKED else line for line in one.profile.untested),
+    )  # fmt: skip
+    return replace(one, profile=profile, told=(*one.told, *told))
 
 
 def _findings(one: Examined) -> Iterator[Finding]:
