@@ -139,8 +139,10 @@ def first_finding(place):
         return connection.execute(tables.findings.select().order_by(tables.findings.c.id)).first()
 
 
-def say(browser, number, word, reason="", query=""):
-    body = {"csrf": browser.mark(), "triage": word, "reason": reason, "query": query}
+def say(browser, number, word, reason="", query="", shown=None):
+    row = shown or first_finding(browser.place)
+    finding = f"{row.digest} {row.rule} {row.member}"
+    body = {"csrf": browser.mark(), "triage": word, "reason": reason, "query": query, "finding": finding}
     return browser.post(f"/findings/{number}", urlencode(body))
 
 
@@ -177,6 +179,16 @@ def test_setting_a_word_leads_back_to_the_filter_it_was_set_in(place, bad):
     status, headers, _ = say(rita, first_finding(place).id, "confirmed", query="severity=critical&next=//evil.example")
 
     assert (status, headers["Location"]) == (303, "/findings?severity=critical")
+
+
+def test_a_page_that_was_loaded_before_the_next_inspection_says_nothing_of_another_finding(place, bad):
+    rita = Browser(place, "rita", "reviewer")
+    row = first_finding(place)
+    with place.house.database.write() as connection:
+        connection.execute(tables.findings.update().values(rule="PKL-002"))
+
+    assert say(rita, row.id, "accepted", shown=row)[0] == 404
+    assert first_finding(place).triage == "open"
 
 
 @pytest.mark.parametrize(("number", "word", "status"), [("1", "nonsense", 400), ("999", "confirmed", 404)])

@@ -30,8 +30,11 @@ class Triage:
     def __init__(self, house: House) -> None:
         self._house = house
 
-    def say(self, number: int, word: str, reason: str, caller: Caller) -> None:
-        """Say what a finding is, and why. Raises Refusal for another word, or where there is no such finding."""
+    def say(self, number: int, word: str, reason: str, caller: Caller, *, finding: str) -> None:
+        """Say what a finding is, and why. `finding` is its digest, rule and file, as they were shown: numbers are used again.
+
+        Raises Refusal for another word, or where there is no such finding any more.
+        """
         if word not in TRIAGE:
             raise Refusal(No.INVALID, f"{word!r} is no triage", hint=f"one of {', '.join(TRIAGE)}")
         f = tables.findings
@@ -39,7 +42,7 @@ class Triage:
             row = connection.execute(
                 select(f.c.digest, f.c.rule, f.c.member, f.c.triage).where(f.c.id == number)
             ).first()
-            if row is None:
+            if row is None or finding != f"{row.digest} {row.rule} {row.member}":
                 raise Refusal(No.ENTRY, f"there is no finding {number}", hint="it may have been inspected again since")
             # A rule may say several things of one file: what is said holds for all of them, now and at the next inspection.
             same = (f.c.digest == row.digest) & (f.c.rule == row.rule) & (f.c.member == row.member)

@@ -468,7 +468,7 @@ class Pages:
 
     def _triage(self, ask: Ask) -> Response:
         number, word = int(ask.part["number"]), _field(ask, "triage")
-        self._all.triage.say(number, word, _field(ask, "reason"), ask.caller)
+        self._all.triage.say(number, word, _field(ask, "reason"), ask.caller, finding=_field(ask, "finding"))
         return RedirectResponse(f"/findings?{cleaned('findings', _field(ask, 'query'))}", 303)
 
     def _keep_filter(self, ask: Ask) -> Response:
