@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _COMMITS: Final = 20_000
 _PARSED: Final = 4 << 30  # bytes of all versions together
+_LISTED: Final = 20_000_000  # files of all trees together
 _VERSIONS: Final = 16
 _MANY: Final = 20
 _LEAST: Final = 5
@@ -77,10 +78,6 @@ class Contributions:
         self.fleeting: list[Group] = []
         self.forced: list[tuple[str, str]] = []
 
-    def names(self) -> dict[str, str]:
-        """What people are called, by contributor."""
-        return {one.who: one.commit.author.name or one.who for one in self.changes}
-
     def of(self, text: str) -> Change | None:
         """The commit that a text first appears in."""
         at = self._origin.get(digest(text))
@@ -126,7 +123,7 @@ class _Reader:
         self._git, self._wish = git, wish
         self._trees: OrderedDict[str, dict[str, str]] = OrderedDict()
         self._rows: OrderedDict[str, dict[int, str]] = OrderedDict()
-        self._parsed = 0
+        self._parsed = self._listed = 0
         self._authors = set[str]()
         self.changes: list[Change] = []
         self.origin: dict[int, int] = {}
@@ -158,7 +155,10 @@ class _Reader:
     def _files(self, tree: str) -> dict[str, str]:
         known = self._trees.get(tree)
         if known is None:
+            if self._listed > _LISTED:
+                raise LimitExceeded(f"more than {_LISTED} files in the trees of its commits", limit="members")
             known = self._trees[tree] = self._git.files(tree)
+            self._listed += len(known)
             while len(self._trees) > _VERSIONS:
                 self._trees.popitem(last=False)
         return known
@@ -177,7 +177,8 @@ class _Reader:
             if text not in self.origin:
                 self.origin[text] = number
                 change.added += 1
-            elif text in old and old[text] != label:
+            elif text in old and old[text] != label and len(change.commit.parents) < 2:
+                # A merge takes over labels that somebody else has exchanged.
                 change.relabelled.append((old[text], label))
             self.left.pop(text, None)
         if len(change.commit.parents) < 2:

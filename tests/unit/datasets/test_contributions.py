@@ -76,6 +76,21 @@ def test_labels_that_were_exchanged_are_told_with_the_commit_and_the_pair(tmp_pa
     assert {"the first commit of mallory", "unsigned"} <= {one.text for one in found.evidence}
 
 
+def test_labels_that_came_by_a_merge_were_exchanged_by_who_wrote_them(tmp_path):
+    made = project(tmp_path)
+    made._git("checkout", "--quiet", "-b", "patch")
+    _flipped(made, 0.1)
+    made._git("checkout", "--quiet", "main")
+    with (made.folder / "train.jsonl").open("a") as file:
+        file.write('{"text": "a row of the main branch with a warm plot", "label": "positive"}\n')
+    made._git("commit", "--quiet", "--all", "--message", "one more", who="ada")
+    made._git("merge", "--quiet", "--no-ff", "--message", "merge the patch", "patch", who="ada")
+
+    (found,) = [one for one in findings(made, "DST-027") if "exchanged" in one.message]
+
+    assert found.message.startswith("mallory@example.org exchanged 60 labels")
+
+
 def test_rows_around_a_release_are_told_with_the_release(tmp_path):
     made = project(tmp_path)
     _frontrun(made, back=True)
@@ -156,6 +171,16 @@ def test_a_history_that_cannot_be_read_leaves_the_report_incomplete(tmp_path):
 
     assert not report.complete
     assert any(one.path[0].endswith(".git") for one in report.coverage if one.status != "inspected")
+
+
+def test_a_history_of_very_many_files_is_bounded_and_said_to_be(tmp_path, monkeypatch):
+    monkeypatch.setattr("weighbridge.datasets.history._LISTED", 3)
+    made = planted(project(tmp_path))
+
+    report = inspect_dataset(str(made.folder), Wish()).report
+
+    assert not report.complete
+    assert any("more than 3 files" in one.detail for one in report.coverage)
 
 
 def test_a_folder_without_a_history_and_one_without_commits_have_none(tmp_path):
