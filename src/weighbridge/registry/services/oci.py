@@ -16,6 +16,7 @@ from msgspec import Struct
 from sqlalchemy import exists, select, update
 
 from weighbridge.registry.records import tables
+from weighbridge.registry.services.access import Act
 from weighbridge.registry.services.cases import Cases, Kept
 from weighbridge.registry.services.refusal import No, Refusal
 from weighbridge.registry.services.repositories import Repositories, checked_path
@@ -68,6 +69,7 @@ class Images:
         except Refusal as refusal:
             if refusal.case:
                 return refusal
+            caller.must(Act.REQUEST)
             return self._want(name, reference, caller) or refusal
         if not _DIGEST.match(reference):
             # A tag may have moved upstream; what is served stays so until the next one is approved, or while nobody answers.
