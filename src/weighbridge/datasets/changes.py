@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from array import array as numbers
 from collections import Counter
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy
 
+from weighbridge.datasets.digests import text_digest
 from weighbridge.datasets.groups import Group, Outcome, array
 from weighbridge.schema import Severity
 from weighbridge.schema.text import plural
@@ -31,10 +31,7 @@ class Version:
 
     def add(self, rows: Rows) -> None:
         """Take some rows."""
-        self._digests.extend(
-            int.from_bytes(blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "little")
-            for text in rows.texts
-        )
+        self._digests.extend(text_digest(text) for text in rows.texts)
         known = self._label_of
         self._labels.extend([known.setdefault(label, len(known)) for label in rows.labels or [""] * len(rows.texts)])
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from array import array as numbers
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy
 
+from weighbridge.datasets.digests import text_digest
 from weighbridge.datasets.groups import Group, Outcome, array
 from weighbridge.schema import Severity
 from weighbridge.schema.text import plural
@@ -35,8 +35,7 @@ class Duplicates:
         for text in rows.texts:
             words = text.lower().split()
             short = len(words) < _LEAST_WORDS and len(text) < 4 * _LEAST_WORDS
-            digest = blake2b(" ".join(words).encode("utf-8", "replace"), digest_size=8).digest()
-            self._digests.append(0 if short else int.from_bytes(digest, "little") | 1)
+            self._digests.append(0 if short else text_digest(" ".join(words)) | 1)
         known, split = self._label_of, self._split_of.setdefault(rows.split, len(self._split_of))
         labels = rows.labels or [""] * len(rows.texts)
         self._labels.extend([known.setdefault(label, len(known)) for label in labels])

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from array import array as numbers
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy
 
 from weighbridge.datasets.columns import Wish, find_roles
+from weighbridge.datasets.digests import text_digest
 from weighbridge.datasets.groups import Group, Outcome, array
 from weighbridge.datasets.table import open_file
 from weighbridge.datasets.view import view
@@ -72,14 +72,10 @@ def _runs(text: str) -> Iterator[int]:
     if len(words) < _LEAST:
         return
     if len(words) <= _RUN:
-        yield _digest(words)
+        yield text_digest(" ".join(words))
         return
     for at in range(len(words) - _RUN + 1):
-        yield _digest(words[at : at + _RUN])
-
-
-def _digest(words: Sequence[str]) -> int:
-    return int.from_bytes(blake2b(" ".join(words).encode("utf-8", "replace"), digest_size=8).digest(), "little")
+        yield text_digest(" ".join(words[at : at + _RUN]))
 
 
 def read_held_out(paths: Sequence[str]) -> tuple[dict[int, int], int, str]:

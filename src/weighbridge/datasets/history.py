@@ -10,12 +10,12 @@ import re
 import tempfile
 from collections import Counter, OrderedDict, defaultdict
 from datetime import UTC, datetime
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from weighbridge.datasets.columns import find_roles
+from weighbridge.datasets.digests import text_digest
 from weighbridge.datasets.groups import Group
 from weighbridge.datasets.table import is_rows, open_file
 from weighbridge.datasets.view import view
@@ -80,7 +80,7 @@ class Contributions:
 
     def of(self, text: str) -> Change | None:
         """The commit that a text first appears in."""
-        at = self._origin.get(digest(text))
+        at = self._origin.get(text_digest(text))
         return None if at is None else self.changes[at]
 
     def shares(self) -> Counter[str]:
@@ -89,11 +89,6 @@ class Contributions:
         for one in self.changes:
             found[one.who] += one.added
         return found
-
-
-def digest(text: str) -> int:
-    """A text as a number."""
-    return int.from_bytes(blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "little")
 
 
 def read_history(folder: str, wish: Wish) -> Contributions | None:
@@ -233,7 +228,7 @@ class _Reader:
                 roles = roles or find_roles(batch.columns, self._wish)
                 seen = view(roles, batch.columns, len(batch), 0, "")
                 for text, label in zip(seen.texts, seen.labels or [""] * len(seen.texts), strict=True):
-                    found[digest(text)] = label
+                    found[text_digest(text)] = label
         return found
 
 

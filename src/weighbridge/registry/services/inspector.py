@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from sqlalchemy import insert, select
 
+from weighbridge.inspection.deep import together
 from weighbridge.policy import decide
 from weighbridge.registry.records import tables
 from weighbridge.registry.services.child import folder_name, run
@@ -132,18 +133,7 @@ class Inspector:
             other = msgspec.structs.replace(
                 other, coverage=tuple(one for one in other.coverage if one.path != ("advisories",))
             )
-        known = {(one.rule, one.location.member) for one in report.findings}
-        more = [one for one in other.findings if (one.rule, one.location.member) not in known]
-        joined = msgspec.structs.replace(
-            report,
-            findings=tuple(sorted([*report.findings, *more], key=lambda one: one.sort_key())),
-            coverage=(
-                *report.coverage,
-                *(one for one in other.coverage if one.path not in {c.path for c in report.coverage}),
-            ),
-            facts=(*report.facts, *other.facts),
-        )
-        return decide(joined, self._house.settings.policy)
+        return together(report, other, self._house.settings.policy)
 
     def _keep(self, row: Record, report: Report, bill: bytes, edition: str) -> None:
         stored, _ = self._house.blobs.put([msgspec.json.encode(report)])
