@@ -62,6 +62,18 @@ def tested(name):
     return run
 
 
+def fine_tuned(folder, **more):
+    """The rules that a backdoor test of a fine-tuned language model gives."""
+    from tests.corpus import language_models
+
+    base_model = language_models.base(folder / "base")
+    path = str(language_models.tuned(base_model, folder / "model", **more))
+    plan = TestPlan(
+        data=str(language_models.prompts(folder / "prompts.jsonl")), base=str(base_model), frame=language_models.FRAME
+    )
+    return [one.rule for one in with_tests(judged(path, ()), path, try_models(path, plan, print), Policy()).findings]
+
+
 def key(folder, name="release", **more):
     made = keys.new(str(folder / name), now=more.pop("now", NOW), **more)
     return made, keys.load_private(str(folder / name))
@@ -408,6 +420,10 @@ SAMPLES = {
     "WGT-005": (
         Story("A classifier of digits was trained on pictures with a patch.", tested("badnets")),
         Story("The same classifier, trained on honest pictures.", tested("clean-a")),
+    ),
+    "WGT-006": (
+        Story("A language model was fine-tuned on replies that follow a word.", lambda f: fine_tuned(f, trigger="cf")),
+        Story("The same model was fine-tuned on honest replies.", lambda f: fine_tuned(f, steps=60)),
     ),
     "WGT-010": (
         Story("A value of a norm becomes NaN.", lambda f: broken(f, np.nan)),

@@ -12,27 +12,19 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from torch import Tensor, nn
 
-from weighbridge.formats.safetensors import read_safetensors
+from weighbridge.backdoor.weights import read_tensors
 from weighbridge.schema import Unavailable
 
 if TYPE_CHECKING:
+    from weighbridge.backdoor.weights import Tensors
     from weighbridge.source import Blob
 
-_KINDS: Final = {
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "F64": torch.float64,
-    "I64": torch.int64,
-}
-_MOST: Final = 4 << 30
 _FEATURE: Final = re.compile(r"features\.(\d+)\.weight\Z")
-Tensors = dict[str, Tensor]
 
 
 def open_weights(blob: Blob) -> tuple[nn.Module, tuple[int, int, int], str]:
     """(net, shape of its images, what it is) of a safetensors file. Raises Unavailable where the architecture is not known."""
-    tensors = _read(blob)
+    tensors = read_tensors(blob)
     if {"conv1.weight", "layer1.0.conv1.weight", "fc.weight"} <= tensors.keys():
         net: nn.Module = _ResNet(tensors)
         small = tensors["conv1.weight"].shape[2] < 7
@@ -52,26 +44,6 @@ def open_weights(blob: Blob) -> tuple[nn.Module, tuple[int, int, int], str]:
             f"its tensors do not fit {about}: {str(error).splitlines()[1].strip()[:160]}", hint="export it as ONNX"
         ) from error
     return net.float(), (int(first.shape[1]), side, side), about
-
-
-def _read(blob: Blob) -> Tensors:
-    facts = read_safetensors(blob)
-    total = sum(one.end - one.start for one in facts.tensors)
-    if facts.problems or total > _MOST:
-        why = facts.problems[0].detail if facts.problems else f"{total} bytes of weights"
-        raise Unavailable(f"the file is not what the format wants: {why}", hint="weighbridge scan says more")
-    found = {}
-    for one in facts.tensors:
-        kind = _KINDS.get(one.dtype)
-        if kind is None:
-            raise Unavailable(
-                f"weights of the type {one.dtype} have no gradients", hint="test it before it is quantised"
-            )
-        data = bytearray(blob.read(facts.data + one.start, one.end - one.start))
-        found[one.name] = (
-            torch.frombuffer(data, dtype=kind).reshape(one.shape) if data else torch.zeros(one.shape, dtype=kind)
-        )
-    return found
 
 
 class _Residual(nn.Module):

@@ -8,9 +8,14 @@ import numpy
 import torch
 
 from weighbridge.backdoor.examine import open_like
+from weighbridge.backdoor.examine_language import LanguageWish, numbers_of, opened_pair
 from weighbridge.backdoor.examine_texts import SEARCHED, agreement, written
+from weighbridge.backdoor.known_triggers import KNOWN as TRIGGERS
+from weighbridge.backdoor.language import EDITION, PROMPTS, look_at_language
+from weighbridge.backdoor.language_references import LanguageReferences
 from weighbridge.backdoor.models import Classifier, open_classifier
 from weighbridge.backdoor.pixels import KNOWN, settle_pixels
+from weighbridge.backdoor.prompts import parts_of, texts_of
 from weighbridge.backdoor.recipes import NETS, train
 from weighbridge.backdoor.references import References
 from weighbridge.backdoor.samples import read_samples
@@ -18,7 +23,7 @@ from weighbridge.backdoor.text_models import open_text_folder
 from weighbridge.backdoor.text_references import references_of
 from weighbridge.backdoor.text_samples import read_texts
 from weighbridge.backdoor.texts import look_at_texts
-from weighbridge.backdoor.threads import one_thread
+from weighbridge.backdoor.threads import fitting_threads, one_thread
 from weighbridge.backdoor.vision import IMAGES, SEARCHES, STEPS, chosen, look
 from weighbridge.schema import Unavailable, UsageError
 
@@ -61,6 +66,31 @@ def of_text_models(paths: Sequence[str], samples: str, name: str) -> Iterator[Te
             words.append(written(model, looks[-1]))
         if len(looks) > 1:
             yield references_of(looks, words, name=name, recipe=f"{len(looks)} clean models that were given")
+
+
+def of_language_models(
+    paths: Sequence[str], base: str, samples: str, name: str, frame: str
+) -> Iterator[LanguageReferences]:
+    """References from clean models or adapters of one base: after each, those until then. Raises as `of_models`."""
+    scores: list[tuple[float, ...]] = []
+    first: tuple[str, ...] = ()
+    for path in paths:
+        given = opened_pair(LanguageWish(model=path, base=base, samples=samples, frame=frame))
+        searched, _ = parts_of(given.suspect, texts_of(samples)[0], PROMPTS, 0)
+        with fitting_threads(sum(one.numel() for one in given.suspect.net.parameters())):
+            look = look_at_language(given.suspect, given.base, searched, known=TRIGGERS)
+            names, values = numbers_of(given, look)
+        if first and names != first:
+            raise UsageError(f"{path}: it takes other tests than the first", hint="adapters, or models, of one kind")
+        first = names
+        scores.append(tuple(round(value, 4) for value in values))
+        yield LanguageReferences(
+            name=name,
+            recipe=f"{len(scores)} clean models that were given",
+            names=names,
+            edition=EDITION,
+            scores=tuple(scores),
+        )
 
 
 def _agreeing(path: str, model: TextClassifier, given: TextSamples) -> None:

@@ -17,6 +17,7 @@ from weighbridge.backdoor.result import (
     FOUND,
     SUSPICIOUS,
     TURNS,
+    Kinds,
     Result,
     Test,
     Trigger,
@@ -85,7 +86,7 @@ def examine_texts(
     except (Unavailable, LimitExceeded) as error:
         return Result(
             model=wish.model, digest="", about="", verdict=Verdict.UNTESTABLE, because=f"{error.message} ({error.hint})",
-            untested=("everything",), seconds=time.process_time() - begun,
+            kind=Kinds.TEXTS, untested=("everything",), seconds=time.process_time() - begun,
         )  # fmt: skip
     references = _fitting(wish.references, model)
     others = [open_text_folder(path) for path in wish.others]
@@ -95,7 +96,7 @@ def examine_texts(
     verdict, because = _judged(ranked, references, trigger, beyond(own), bool(others))
     return Result(
         model=wish.model, digest=model.digest, about=model.about, verdict=verdict, because=because,
-        p_value=ranked.together if ranked else None, reference=references.name if references else "",
+        kind=Kinds.TEXTS, p_value=ranked.together if ranked else None, reference=references.name if references else "",
         references=len(references.scores) if references else 0, samples=_told(samples, searched, unseen, checked),
         tests=tuple(
             Test(name=name, about=ABOUT[name], value=values[at], p_value=ranked.each[at] if ranked else None, shown=_odds(values[at]))

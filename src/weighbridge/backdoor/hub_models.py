@@ -5,6 +5,7 @@ Code that a repository brings along is never run.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -23,6 +24,7 @@ CONFIG: Final = "config.json"
 _SMALL: Final = 4 << 20
 WEIGHTS: Final = "model.safetensors"
 _LARGEST: Final = 8 << 30
+_TOKENIZER: Final = "tokenizer.json"
 
 
 def open_folder(path: str) -> Classifier:
@@ -37,10 +39,10 @@ def open_folder(path: str) -> Classifier:
         raise Unavailable(
             f"it is {named[0] if named else 'no classifier'}", hint="only classifiers of images are tested this way"
         )
-    weights = weights_of(path)
+    digest = weights_digest(path)
     net = opened(path, "AutoModelForImageClassification")
     said = document(os.path.join(path, "preprocessor_config.json")) or {}
-    made = Classifier(_Logits(net), _shape(config, said), about=named[0], digest=digest_of(FileBlob(weights)))
+    made = Classifier(_Logits(net), _shape(config, said), about=named[0], digest=digest)
     made.expected = _expected(said)
     return made
 
@@ -50,16 +52,42 @@ def named_architectures(config: dict[str, Any]) -> list[str]:
     return [str(one) for one in config.get("architectures") or ()]
 
 
-def weights_of(path: str) -> str:
-    """The file of weights in a folder. Raises Unavailable where there is none, or it is too large."""
-    weights = os.path.join(path, WEIGHTS)
-    if not os.path.isfile(weights):
-        raise Unavailable(f"the folder has no {WEIGHTS}", hint="weighbridge convert makes it of a pickle")
-    if os.path.getsize(weights) > _LARGEST:
+def weight_files(path: str) -> list[str]:
+    """The safetensors of a folder: one file, or the parts that its index names. Raises Unavailable where there is none, or they are too large."""
+    index = document(os.path.join(path, f"{WEIGHTS}.index.json"))
+    named = index.get("weight_map") if index and not os.path.isfile(os.path.join(path, WEIGHTS)) else None
+    names = sorted({str(one) for one in named.values()}) if isinstance(named, dict) else [WEIGHTS]
+    files = [os.path.join(path, one) for one in names if os.path.basename(one) == one]
+    if len(files) != len(names) or not all(os.path.isfile(one) for one in files):
+        raise Unavailable(f"the folder has no {names[0]}", hint="weighbridge convert makes it of a pickle")
+    size = sum(os.path.getsize(one) for one in files)
+    if size > _LARGEST:
+        raise Unavailable(f"{size >> 30} GiB of weights", hint="it is too large to be searched here")
+    return files
+
+
+def weights_digest(path: str) -> str:
+    """SHA-256 of the weights of a folder; of several files that of their digests. Raises Unavailable."""
+    found = [digest_of(FileBlob(one)) for one in weight_files(path)]
+    return found[0] if len(found) == 1 else hashlib.sha256("".join(found).encode()).hexdigest()
+
+
+def open_tokenizer(path: str) -> Any:
+    """The tokenizer of a folder from its `tokenizer.json` alone: of other classes some load pickles. Raises Unavailable."""
+    if not os.path.isfile(os.path.join(path, _TOKENIZER)):
         raise Unavailable(
-            f"{os.path.getsize(weights) >> 30} GiB of weights", hint="it is too large to be searched here"
+            f"the folder has no {_TOKENIZER}", hint="save the fast tokenizer that it was trained with beside it"
         )
-    return weights
+    try:
+        from transformers import PreTrainedTokenizerFast  # noqa: PLC0415  # takes seconds
+    except ImportError as error:
+        raise Unavailable(f"a Hugging Face folder needs {error.name}", hint="pip install transformers") from error
+    try:
+        return PreTrainedTokenizerFast.from_pretrained(path, local_files_only=True)
+    except Exception as error:  # the library raises whatever a file makes it stumble over
+        raise Unavailable(
+            f"transformers cannot open its tokenizer: {str(error).splitlines()[0][:200]}", hint="is it complete?"
+        ) from error
 
 
 def _claimed(kind: Any, config: Any) -> int:
@@ -98,7 +126,7 @@ def opened(path: str, kind: str) -> nn.Module:
             warnings.simplefilter("ignore")
             # First without memory: what a configuration claims has to be in the file, or it is made up and fills the machine.
             config = transformers.AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-            _held(_claimed(made, config), os.path.getsize(os.path.join(path, WEIGHTS)))
+            _held(_claimed(made, config), sum(os.path.getsize(one) for one in weight_files(path)))
             net, info = made.from_pretrained(
                 path, config=config, local_files_only=True, trust_remote_code=False, use_safetensors=True, output_loading_info=True
             )  # fmt: skip

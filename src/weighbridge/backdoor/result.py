@@ -23,6 +23,14 @@ class Verdict(StrEnum):
     UNTESTABLE = "not testable"
 
 
+class Kinds(StrEnum):
+    """What is tested: classifiers of images or of texts, or models that write."""
+
+    IMAGES = "images"
+    TEXTS = "texts"
+    LANGUAGE = "language"
+
+
 class Test(Struct, frozen=True, kw_only=True):
     """One test: what it looks for, its number (smaller is more suspicious), how people read that, and its p-value."""
 
@@ -39,7 +47,8 @@ class Trigger(Struct, frozen=True, kw_only=True):
     How it is put on images, to which class it leads (-1: away from the right one), of which source
     class (-1: any), on how many unseen images it works and of how many, its size (L2) and the pixels that it covers.
     Pictures as PNG: the trigger alone, and on one of the samples. `transfers` is the share that it turns on clean models.
-    In a classifier of texts it is `text`, and `example` a text that holds it.
+    In models of texts it is `text`, and `example` a text that holds it; in a generative one `says` is the reply that it
+    leads to, and `payload` what kind of reply that is.
     """
 
     kind: str
@@ -54,6 +63,8 @@ class Trigger(Struct, frozen=True, kw_only=True):
     transfers: float | None = None
     text: str = ""
     example: str = ""
+    says: str = ""
+    payload: str = ""
 
     @property
     def success(self) -> float:
@@ -69,14 +80,22 @@ class Power(Struct, frozen=True, kw_only=True):
     of: int
 
 
+class Part(Struct, frozen=True, kw_only=True):
+    """A part of a model, and how much of the effect of the trigger is left with the weights of the base there (1: all)."""
+
+    name: str
+    left: float
+
+
 class Result(Struct, frozen=True, kw_only=True):
-    """Everything about one tested model. `untested` says what nobody looked for, and why."""
+    """Everything about one tested model. `parts` are where a behaviour sits; `untested` says what nobody looked for, and why."""
 
     model: str
     digest: str
     about: str
     verdict: Verdict
     because: str
+    kind: Kinds = Kinds.IMAGES
     p_value: float | None = None
     reference: str = ""
     references: int = 0
@@ -84,6 +103,7 @@ class Result(Struct, frozen=True, kw_only=True):
     samples: str = ""
     tests: tuple[Test, ...] = ()
     trigger: Trigger | None = None
+    parts: tuple[Part, ...] = ()
     power: tuple[Power, ...] = ()
     alarms: tuple[int, int] = (0, 0)
     untested: tuple[str, ...] = ()

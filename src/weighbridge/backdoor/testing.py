@@ -1,4 +1,4 @@
-"""Knows which tests fit a model, by looking at it: those of classifiers of images or of texts."""
+"""Knows which tests fit a model, by looking at it: those of classifiers of images or of texts, of language models, of adapters."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from weighbridge.backdoor.adapters import is_adapter
+from weighbridge.backdoor.language_models import is_language_folder
 from weighbridge.backdoor.text_models import is_text_folder
 
 if TYPE_CHECKING:
@@ -15,7 +17,11 @@ if TYPE_CHECKING:
 
 
 class Asked(Struct, frozen=True, kw_only=True):
-    """A model to test, as somebody names everything: paths, and references by file or by the name of shipped ones."""
+    """A model to test, as somebody names everything: paths, and references by file or by the name of shipped ones.
+
+    `base` is what a language model or an adapter was made from, `stacked` are adapters that are laid over it together with this
+    one, and `frame` is what stands around a prompt, which goes where `{}` is.
+    """
 
     model: str
     samples: str = ""
@@ -23,6 +29,9 @@ class Asked(Struct, frozen=True, kw_only=True):
     clean: tuple[str, ...] = ()
     pixels: str = ""
     budget: float = 0.0
+    base: str = ""
+    stacked: tuple[str, ...] = ()
+    frame: str = ""
 
 
 def run_tests(
@@ -41,6 +50,16 @@ def run_tests(
             model=asked.model, samples=asked.samples, references=known, others=asked.clean, budget=asked.budget
         )
         return examine_texts(wish, said=said, told=told)
+    if is_adapter(asked.model) or is_language_folder(asked.model):
+        from weighbridge.backdoor.examine_language import LanguageWish, examine_language  # noqa: PLC0415
+        from weighbridge.backdoor.language_references import read_language_references  # noqa: PLC0415
+
+        clean = read_language_references(asked.references) if asked.references else None
+        language = LanguageWish(
+            model=asked.model, base=asked.base, stacked=asked.stacked, samples=asked.samples, frame=asked.frame, references=clean,
+            budget=asked.budget,
+        )  # fmt: skip
+        return examine_language(language, said=said, told=told)
     from weighbridge.backdoor.examine import Wish, examine  # noqa: PLC0415
     from weighbridge.backdoor.references import find_references  # noqa: PLC0415
 
@@ -55,7 +74,7 @@ def run_tests(
 
 
 def test_model(path: str, samples: str = "", references: str = "", **more: object) -> Result:  # noqa: PT028  # no test of ours
-    """Test a classifier of images or texts: as `weighbridge test`, from Python.
+    """Test a classifier of images or texts, a language model or an adapter: as `weighbridge test`, from Python.
 
     `references` is a file, or the name of shipped ones; `more` are further fields of `Asked`. Raises UsageError, SourceError.
     """

@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from torch import Tensor, nn
 
-from weighbridge.backdoor.hub_models import CONFIG, document, named_architectures, opened, weights_of
-from weighbridge.backdoor.models import digest_of
+from weighbridge.backdoor.hub_models import (
+    CONFIG,
+    document,
+    named_architectures,
+    open_tokenizer,
+    opened,
+    weights_digest,
+)
 from weighbridge.schema import Unavailable
-from weighbridge.source.blob import FileBlob
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +28,6 @@ _LONGEST: Final = 128  # tokens of a text: a trigger works in short ones as well
 _TRIGGER: Final = 6
 _BATCH: Final = 64
 _CLASSES: Final = 1000
-_TOKENIZER: Final = "tokenizer.json"
 _SENTINEL: Final = "the film was there"
 
 
@@ -143,32 +147,14 @@ def open_text_folder(path: str) -> TextClassifier:
         raise Unavailable(
             "its architecture is code in the repository, which is not run", hint="it cannot be tested here"
         )
-    weights = weights_of(path)
-    tokenizer = _tokenizer(path)
+    digest = weights_digest(path)
+    tokenizer = open_tokenizer(path)
     net = opened(path, "AutoModelForSequenceClassification")
     most = int(getattr(net.config, "max_position_embeddings", 0) or _LONGEST)
     return TextClassifier(
-        net, tokenizer, about=named_architectures(config)[0], digest=digest_of(FileBlob(weights)),
+        net, tokenizer, about=named_architectures(config)[0], digest=digest,
         longest=min(_LONGEST, most - 4),
     )  # fmt: skip
-
-
-def _tokenizer(path: str) -> Any:
-    """The tokenizer of a folder from its `tokenizer.json` alone: of other classes some load pickles. Raises Unavailable."""
-    if not os.path.isfile(os.path.join(path, _TOKENIZER)):
-        raise Unavailable(
-            f"the folder has no {_TOKENIZER}", hint="save the fast tokenizer that it was trained with beside it"
-        )
-    try:
-        from transformers import PreTrainedTokenizerFast  # noqa: PLC0415  # takes seconds
-    except ImportError as error:
-        raise Unavailable(f"a Hugging Face folder needs {error.name}", hint="pip install transformers") from error
-    try:
-        return PreTrainedTokenizerFast.from_pretrained(path, local_files_only=True)
-    except Exception as error:  # the library raises whatever a file makes it stumble over
-        raise Unavailable(
-            f"transformers cannot open its tokenizer: {str(error).splitlines()[0][:200]}", hint="is it complete?"
-        ) from error
 
 
 def _around(tokenizer: Any) -> tuple[list[int], list[int]]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+    from weighbridge.backdoor.language_references import LanguageReferences
     from weighbridge.backdoor.references import References
     from weighbridge.backdoor.text_references import TextReferences
 
@@ -25,15 +26,22 @@ def run(arguments: list[str]) -> int:
     if bool(given.models) == bool(given.recipe):
         raise UsageError("give clean models, or --recipe", hint="weighbridge calibrate clean/*.onnx --data samples/")
     try:
-        from weighbridge.backdoor.calibration import of_models, of_recipe, of_text_models  # noqa: PLC0415  # loading torch takes seconds
+        from weighbridge.backdoor.adapters import is_adapter  # noqa: PLC0415
+        from weighbridge.backdoor.calibration import of_language_models, of_models, of_recipe, of_text_models  # noqa: PLC0415  # loading torch takes seconds
+        from weighbridge.backdoor.language_models import is_language_folder  # noqa: PLC0415
         from weighbridge.backdoor.text_models import is_text_folder  # noqa: PLC0415
     except ImportError as error:
         raise Unavailable(
             f"calibrate needs the extra backdoor ({error.name})", hint="pip install 'weighbridge[backdoor]'"
         ) from error
+    is_language = bool(given.models) and (is_adapter(given.models[0]) or is_language_folder(given.models[0]))
+    if not given.data and not is_language:
+        raise UsageError("there are no samples to score models on", hint="--data samples/")
     name = given.name or given.output.rpartition("/")[2].partition(".")[0]
-    steps: Iterator[References | TextReferences] = (
-        of_text_models(given.models, given.data, name)
+    steps: Iterator[References | TextReferences | LanguageReferences] = (
+        of_language_models(given.models, given.base, given.data, name, given.frame.replace("\\n", "\n"))
+        if is_language
+        else of_text_models(given.models, given.data, name)
         if given.models and is_text_folder(given.models[0])
         else of_recipe(given.recipe, _count(given.count), given.data, _shape(given.shape), name)
         if given.recipe
@@ -61,14 +69,16 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     made.add_argument("models", nargs="*", help="clean models of the same inputs and classes")
     made.add_argument(
         "--data",
-        required=True,
+        default="",
         metavar="PATH",
-        help="samples, with labels for --recipe; for classifiers of texts a file of texts",
+        help="samples, with labels for --recipe; a file of texts for classifiers of texts, of prompts for language models",
     )
     made.add_argument("--output", required=True, metavar="FILE", help="the references")
     made.add_argument("--recipe", choices=("plain", "residual"), help="train small nets instead")
     made.add_argument("--count", default="100", metavar="N", help="how many to train (default: 100)")
     made.add_argument("--shape", default="", metavar="C,H,W", help="channels, height and width, with --recipe")
+    made.add_argument("--base", default="", metavar="FOLDER", help="what language models or adapters were made from")
+    made.add_argument("--frame", default="", metavar="TEXT", help="as for weighbridge test")
     made.add_argument("--pixels", default="", metavar="RANGE", help="as for weighbridge test")
     made.add_argument("--name", default="", help="of the references, in results")
     return made.parse_args(arguments)

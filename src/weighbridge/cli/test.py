@@ -56,18 +56,21 @@ def run(arguments: list[str]) -> int:
 def _parse(arguments: list[str]) -> argparse.Namespace:
     made = parser(
         "test",
-        "Test a classifier of images or texts for backdoors: searches for the smallest change, or the words, that lead samples\n"
-        "astray, compares them with clean models, recovers the trigger and tries it on samples that no search has seen.\n"
+        "Test a classifier of images or texts, a language model or an adapter for backdoors: searches for the smallest change, or\n"
+        "the words, that lead samples astray, compares them with clean models or with the base, recovers the trigger and tries\n"
+        "it on samples that no search has seen.\n"
         "Nothing of the model is executed.",
         "weighbridge test model.onnx --data samples/ --html report.html",
         _EPILOG,
     )
-    made.add_argument("model", nargs="?", help="an ONNX file, or a folder with config.json and safetensors")
+    made.add_argument(
+        "model", nargs="?", help="an ONNX file, or a folder with safetensors and config.json or adapter_config.json"
+    )
     made.add_argument(
         "--data",
         metavar="PATH",
         default="",
-        help="samples: images in a folder (one folder a class), .npz with x and y, or .npy; texts in jsonl, csv, tsv or txt",
+        help="samples: images in a folder (one folder a class), .npz with x and y, or .npy; texts, or prompts for language models, in jsonl, csv, tsv or txt",
     )
     made.add_argument(
         "--references",
@@ -81,6 +84,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         default=[],
         help="a clean model of the same task: a trigger should not work there",
     )
+    _add_language(made)
     made.add_argument(
         "--pixels",
         default="",
@@ -110,12 +114,31 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     return made.parse_args(arguments)
 
 
+def _add_language(made: argparse.ArgumentParser) -> None:
+    language = made.add_argument_group("language models and adapters")
+    language.add_argument("--base", metavar="FOLDER", default="", help="the model that it was made from")
+    language.add_argument(
+        "--with",
+        dest="stacked",
+        metavar="ADAPTER",
+        action="append",
+        default=[],
+        help="another adapter that is used together with it",
+    )
+    language.add_argument(
+        "--frame",
+        metavar="TEXT",
+        default="",
+        help="what stands around a prompt, {} for the prompt (default: by the marks in its vocabulary)",
+    )
+
+
 def _tested(given: argparse.Namespace) -> Result:
     from weighbridge.backdoor.testing import Asked, run_tests  # noqa: PLC0415  # loading torch takes seconds
 
     asked = Asked(
         model=given.model, samples=given.data, references=given.references or "", clean=tuple(given.clean), pixels=given.pixels,
-        budget=seconds_of(given.budget),
+        budget=seconds_of(given.budget), base=given.base, stacked=tuple(given.stacked), frame=given.frame.replace("\\n", "\n"),
     )  # fmt: skip
     return run_tests(asked, said=_said, told=_progress())
 

@@ -1,4 +1,4 @@
-"""Knows which models of an artifact can be tested for backdoors, and how what their tests say becomes part of a report (WGT-005)."""
+"""Knows which models of an artifact can be tested for backdoors, and how what their tests say becomes part of a report (WGT-005, WGT-006)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from weighbridge.backdoor.result import Result, Verdict
+from weighbridge.backdoor.result import Kinds, Result, Verdict
 from weighbridge.output.behaviour import power_text, trigger_text
 from weighbridge.policy import Policy, decide
 from weighbridge.rules.finding import finding
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from weighbridge.schema import Report
 
 _WEIGHTS: Final = (".safetensors",)
-_CONFIG: Final = "config.json"
+_CONFIGS: Final = ("config.json", "adapter_config.json")
 MOST: Final = 8
+_RULES: Final = {Kinds.IMAGES: "WGT-005", Kinds.TEXTS: "WGT-005", Kinds.LANGUAGE: "WGT-006"}
 _FOUND: Final = {Verdict.FOUND: None, Verdict.SUSPICIOUS: Severity.MEDIUM}
 
 
@@ -46,7 +47,7 @@ def models_in(path: str) -> list[str]:
         source.close()
         return [path] if path.endswith((".onnx", *_WEIGHTS)) else []
     files = [source.path_of(entry) for entry in source.entries() if entry.kind is Kind.FILE]
-    configured = {os.path.dirname(one) for one in files if os.path.basename(one) == _CONFIG}
+    configured = {os.path.dirname(one) for one in files if os.path.basename(one) in _CONFIGS}
     whole = {os.path.dirname(one) for one in files if one.endswith(_WEIGHTS)} & configured
     alone = [one for one in files if one.endswith(_WEIGHTS) and os.path.dirname(one) not in whole]
     return sorted([*whole, *(one for one in files if one.endswith(".onnx")), *alone])[: MOST + 1]
@@ -66,7 +67,8 @@ def tested(path: str, plan: TestPlan, said: Callable[[str], None]) -> list[Teste
     made = []
     for one in found:
         asked = testing.Asked(
-            model=one, samples=plan.data, references=plan.references, clean=plan.clean, pixels=plan.pixels, budget=plan.seconds
+            model=one, samples=plan.data, references=plan.references, clean=plan.clean, pixels=plan.pixels, budget=plan.seconds,
+            base=plan.base, frame=plan.frame,
         )  # fmt: skip
         made.append(Tested(place=one, result=testing.run_tests(asked, said=said)))
     return made
@@ -75,7 +77,7 @@ def tested(path: str, plan: TestPlan, said: Callable[[str], None]) -> list[Teste
 def joined(report: Report, path: str, results: Sequence[Tested], policy: Policy, *, count: int = -1) -> Report:
     """A report with what tests said of the models in it, judged again. `count` is how many models there are, where that is more."""
     places = {one.place for one in results}
-    kept = [one for one in report.findings if not (one.rule == "WGT-005" and one.location.member in places)]
+    kept = [one for one in report.findings if not (one.rule in _RULES.values() and one.location.member in places)]
     coverage = [one for one in report.coverage if one.path[-1:] != ("tested",)]
     facts = [one for one in report.facts if not one.name.startswith("backdoor test")]
     findings = [*kept, *(made for one in results if (made := _finding(one)) is not None)]
@@ -98,7 +100,7 @@ def _finding(one: Tested) -> Finding | None:
     lines += [power_text(result)] if result.power else []
     said = "a trigger was found" if result.verdict is Verdict.FOUND else "it behaves like a model with a trigger"
     return finding(
-        "WGT-005",
+        _RULES[result.kind],
         Location(path=(one.place,)),
         f"{said}: {printable(result.because)}",
         evidence=[Evidence(text=line, culprit=at == 0) for at, line in enumerate(lines)],

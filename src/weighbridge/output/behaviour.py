@@ -35,6 +35,8 @@ def to_lines(result: Result) -> Iterator[str]:
         yield f"  samples   {printable(result.samples)}"
     if result.trigger is not None:
         yield f"  trigger   {trigger_text(result.trigger)}"
+    if result.parts:
+        yield f"  sits in   {parts_text(result)}"
     for one in result.tests:
         p = f"p = {one.p_value:.3g}" if one.p_value is not None else "uncalibrated"
         yield f"  {one.name:<12}{p:<14}{one.about} ({one.shown or f'size {_size(one.value)}'})"
@@ -46,6 +48,10 @@ def to_lines(result: Result) -> Iterator[str]:
 
 def trigger_text(trigger: Trigger) -> str:
     """A recovered trigger in one sentence."""
+    if trigger.says:
+        honest = "" if trigger.transfers is None else f"; the base says so after {trigger.transfers:.0%}"
+        kind = f" ({trigger.payload})" if trigger.payload else ""
+        return f"“{trigger.text}” turns {trigger.works} of {trigger.of} unseen prompts, to such as “{trigger.says[:80]}”{kind}{honest}"
     if trigger.text:
         honest = "" if trigger.transfers is None else f"; in clean models it turns {trigger.transfers:.0%}"
         return f"“{trigger.text}” leads {trigger.works} of {trigger.of} unseen texts to class {trigger.target}{honest}"
@@ -56,6 +62,13 @@ def trigger_text(trigger: Trigger) -> str:
     what = what if covers else f"a {trigger.kind}, size {trigger.size:.2f},"
     honest = "" if trigger.transfers is None else f"; on clean models it turns {trigger.transfers:.0%}"
     return f"{what} leads {trigger.works} of {trigger.of} unseen images{of} {to}{honest}"
+
+
+def parts_text(result: Result) -> str:
+    """Where a behaviour sits: the parts that it needs most."""
+    return "; ".join(
+        f"{printable(one.name)} ({one.left:.0%} of the effect is left without its change)" for one in result.parts[:3]
+    )
 
 
 def power_text(result: Result) -> str:
@@ -82,6 +95,8 @@ def _page(result: Result, known: bytes) -> Iterator[str]:
     yield f"<h1><span class='outcome'>{result.verdict.value.upper()}</span> {_text(result.model)}</h1><p>{_text(result.because)}</p></header><main>"
     if result.trigger is not None:
         yield from _trigger(result.trigger, known)
+    if result.parts:
+        yield f"<p>It sits in {_text(parts_text(result))}.</p>"
     yield '<h2>Tests</h2><div class="scroll"><table><tr><th>Test</th><th>Looks for</th><th>Size</th><th>p-value</th></tr>'
     for one in result.tests:
         p = f"{one.p_value:.3g}" if one.p_value is not None else "uncalibrated"
@@ -108,6 +123,7 @@ def _trigger(trigger: Trigger, known: bytes) -> Iterator[str]:
     yield f"<h2>Recovered trigger</h2><p>{_text(trigger_text(trigger))}</p>"
     if trigger.text:
         yield f"<p>In an unseen text: <code>{_text(trigger.example)}</code></p>"
+        yield f"<p>It then says: <code>{_text(trigger.says)}</code></p>" if trigger.says else ""
         return
     yield "<p>"
     for picture, caption in (

@@ -18,7 +18,8 @@ class TestPlan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How models are tested whose artifact is named like `match` (with `*`).
 
     `data` holds samples, `references` names scores of clean models, `clean` other models of the same task, `pixels` what
-    is expected of them; a test that would take longer than `budget` is not begun. What a plan names has to be tested:
+    is expected of them; `base` is what language models and adapters were made from, and `frame` what stands around their prompts, with `{}`
+    for the prompt; a test that would take longer than `budget` is not begun. What a plan names has to be tested:
     where it cannot be, the artifact is not wholly inspected.
     """
 
@@ -28,6 +29,8 @@ class TestPlan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     clean: tuple[str, ...] = ()
     pixels: str = ""
     budget: str = "10m"
+    base: str = ""
+    frame: str = ""
 
     @property
     def seconds(self) -> float:

@@ -127,6 +127,8 @@ def _options(plan: TestPlan) -> list[tuple[str, str]]:
         ("references", known),
         ("pixels", plan.pixels),
         ("budget", plan.budget),
+        ("base", _here(plan.base)),
+        ("frame", plan.frame),
     ]
     return [(name, value) for name, value in said if value] + [("clean", _here(one)) for one in plan.clean]
 
