@@ -10,6 +10,7 @@ from weighbridge.cli.exits import ADMITTED, TABLE, exit_code
 from weighbridge.cli.options import flag, parser
 from weighbridge.cli.sign import add_signer, seal
 from weighbridge.cli.written import add_output, write, write_file
+from weighbridge.inspection.far import is_far
 from weighbridge.policy import find_settings
 from weighbridge.schema import Unavailable, UsageError
 from weighbridge.schema.text import plural, printable
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from weighbridge.datasets.columns import Wish
     from weighbridge.inspection.dataset import Done
     from weighbridge.inspection.manifested import Since
-    from weighbridge.policy import Settings
+    from weighbridge.inspection.plan import Options
+    from weighbridge.policy import Policy, Settings
 
 _MOST_ASKED: Final = 100_000
+_BYTES: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 def run(arguments: list[str]) -> int:
@@ -50,6 +54,8 @@ def run(arguments: list[str]) -> int:
         _write_manifest(given)
         return ADMITTED
     changes = _since(given, settings) if given.since else None
+    if is_far(given.path):
+        return _far(given, wish, options, settings.policy, started)
     done = inspect_dataset(
         given.path,
         wish,
@@ -68,19 +74,43 @@ def run(arguments: list[str]) -> int:
     return exit_code(done.report)
 
 
+def _far(given: argparse.Namespace, wish: Wish, options: Options, policy: Policy, started: float) -> int:
+    """Data behind an address."""
+    from weighbridge.inspection.dataset import inspect_far_dataset  # noqa: PLC0415  # --help needs no numpy
+
+    for name in ("write_clean", "since", "recheck"):
+        if getattr(given, name):
+            raise UsageError(f"--{name.replace('_', '-')} takes data on this machine", hint="download it first")
+    done = inspect_far_dataset(
+        given.path, wish, policy=policy, options=options, heard=_progress(), against=given.against, budget=_bytes(given.max_fetched)
+    )  # fmt: skip
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr)
+    write(given, done.report, time.perf_counter() - started)
+    return exit_code(done.report)
+
+
+def _bytes(text: str) -> int:
+    """`500M` or `2G` in bytes. Raises UsageError."""
+    number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
+    if not number.isdigit() or unit not in _BYTES or not int(number):
+        raise UsageError(f"the size {text!r} is not understood", hint="such as 500M or 2G")
+    return int(number) * _BYTES[unit]
+
+
 def _parse(arguments: list[str]) -> argparse.Namespace:
     made = parser(
         "dataset",
         "Say what a set of data is, and what is wrong with it: triggers and exchanged labels, planted patterns in pictures,\n"
         "hidden text, responses that a sign calls up, annotators who collude, addresses that cannot be checked, repeated and\n"
-        "leaked rows. Files are inspected as scan does. Nothing is executed, and nothing is fetched.",
+        "leaked rows. Files are inspected as scan does. Nothing is executed; of data behind an address as much is fetched as you allow.",
         "weighbridge dataset train.jsonl --label sentiment --format html --output report.html",
         TABLE,
     )
     made.add_argument(
         "path",
         metavar="PATH",
-        help="jsonl, json, csv, tsv, txt, parquet, arrow; npz with x and y; or a folder of them, or of pictures",
+        help="jsonl, json, csv, tsv, txt, parquet, arrow; npz with x and y; a folder of them, or of pictures; or an address",
     )
     about = made.add_argument_group("columns (found out by looking; what is said here goes first)")
     about.add_argument("--label", default="", metavar="COLUMN", help="the label")
@@ -105,6 +135,12 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         metavar="N",
         default="",
         help="of a list of addresses: fetch N of them, drawn by chance, and say what they hold now",
+    )
+    made.add_argument(
+        "--max-fetched",
+        metavar="SIZE",
+        default="1G",
+        help="of data behind an address (https, s3, hf, oci): bring this much of it here (1G); what is left is said",
     )
     signed = made.add_argument_group("signed manifests")
     signed.add_argument(

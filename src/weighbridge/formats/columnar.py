@@ -6,7 +6,7 @@ Before a column is read, the sizes that the file claims are held against bounds.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
@@ -31,6 +31,50 @@ class Extension(Struct, frozen=True):
     name: str
     pickled: bool
     metadata: bytes
+
+
+class Part(Struct, frozen=True):
+    """How much of a file was copied: rows, of how many."""
+
+    rows: int
+    of: int
+
+
+def copied(file: IO[bytes], target: str, budget: int) -> Part:
+    """Copy row groups of a Parquet file that can be read at any place, evenly over it, as many as `budget` bytes allow.
+
+    Only the footer and the chosen groups are read. Raises MalformedInput, LimitExceeded, SourceError.
+    """
+    import pyarrow.parquet  # noqa: PLC0415  # an extra
+
+    try:
+        opened = pyarrow.parquet.ParquetFile(pyarrow.PythonFile(file, mode="r"))
+        _bounded(target, opened.metadata)
+        about = opened.metadata
+        sizes = [about.row_group(number).total_byte_size for number in range(about.num_row_groups)]
+        rows = 0
+        with pyarrow.parquet.ParquetWriter(target, opened.schema_arrow) as writer:
+            for number in _chosen(sizes, budget):
+                table = opened.read_row_group(number)
+                writer.write_table(table)
+                rows += table.num_rows
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise _malformed(os.path.basename(target), error) from error
+    return Part(rows, about.num_rows)
+
+
+def _chosen(sizes: list[int], budget: int) -> list[int]:
+    """Numbers of groups, evenly over all of them, that fit together."""
+    count, total = len(sizes), sum(sizes)
+    if total <= budget:
+        return list(range(count))
+    found, held = [], 0
+    step = max(1.0, total / max(1, budget))
+    for number in sorted({int(at * step) for at in range(int(count / step) + 1)}):
+        if number < count and held + sizes[number] <= budget:
+            found.append(number)
+            held += sizes[number]
+    return found
 
 
 class ColumnarFile:
@@ -90,19 +134,7 @@ class ColumnarFile:
         import pyarrow.parquet  # noqa: PLC0415  # an extra
 
         with pyarrow.parquet.ParquetFile(self.path) as file:
-            about = file.metadata
-            if about.num_columns > _COLUMNS or not 0 <= about.num_rows <= _ROWS:
-                raise LimitExceeded(
-                    f"{self.path}: {about.num_columns} columns, {about.num_rows} rows", limit="size",
-                    hint="inspect it in shards",
-                )  # fmt: skip
-            for number in range(about.num_row_groups):
-                size = about.row_group(number).total_byte_size
-                if not 0 <= size <= _GROUP:
-                    raise LimitExceeded(
-                        f"{self.path}: row group {number} claims {size} bytes", limit="size",
-                        hint="write it with smaller row groups",
-                    )  # fmt: skip
+            _bounded(self.path, file.metadata)
             yield from file.iter_batches(_BATCH)
 
     def _arrow(self) -> Iterator[Any]:
@@ -114,6 +146,21 @@ class ColumnarFile:
             for batch in found:
                 for start in range(0, batch.num_rows, _BATCH):
                     yield batch.slice(start, _BATCH)
+
+
+def _bounded(path: str, about: Any) -> None:
+    """Raises LimitExceeded where a Parquet file claims more than anybody wants in memory."""
+    if about.num_columns > _COLUMNS or not 0 <= about.num_rows <= _ROWS:
+        raise LimitExceeded(
+            f"{path}: {about.num_columns} columns, {about.num_rows} rows", limit="size", hint="inspect it in shards"
+        )
+    for number in range(about.num_row_groups):
+        size = about.row_group(number).total_byte_size
+        if not 0 <= size <= _GROUP:
+            raise LimitExceeded(
+                f"{path}: row group {number} claims {size} bytes", limit="size",
+                hint="write it with smaller row groups",
+            )  # fmt: skip
 
 
 def _arrow(file: Any) -> Any:

@@ -15,6 +15,8 @@ from weighbridge.datasets.examine import Examined, Example, Told, examine
 from weighbridge.datasets.table import columnar_kind
 from weighbridge.datasets.url_lists import NOT_ASKED
 from weighbridge.formats.columnar import ColumnarFile
+from weighbridge.inspection.deep import together
+from weighbridge.inspection.far_data import BUDGET, brought
 from weighbridge.inspection.manifested import Since
 from weighbridge.inspection.manifested import findings as not_as_signed
 from weighbridge.inspection.plan import Options, scan
@@ -29,6 +31,7 @@ from weighbridge.schema import (
     Location,
     MalformedInput,
     Reason,
+    SourceError,
     Status,
     Unavailable,
     UsageError,
@@ -52,6 +55,31 @@ class Done(Struct, frozen=True):
 
     report: Report
     examined: tuple[Examined, ...]
+
+
+def inspect_far_dataset(
+    address: str, wish: Wish, *, policy: Policy | None = None, options: Options | None = None,
+    heard: Callable[[int], None] = lambda _: None, against: str = "", budget: int = BUDGET,
+) -> Done:  # fmt: skip
+    """As `inspect_dataset`, for data behind an address: of its tables as much is brought here as `budget` bytes allow.
+
+    What was left there is said, and the report is not complete. Raises SourceError, UsageError.
+    """
+    chosen, given = policy or Policy(), options or Options()
+    with brought(address, given, budget) as here:
+        try:
+            done = inspect_dataset(here.folder, wish, policy=chosen, options=given, heard=heard, against=against)
+        except UsageError:
+            if not here.left:
+                raise
+            # Nothing of it fits the budget: that is no verdict about the data.
+            raise SourceError(f"{here.shown}: {here.left[0].detail}", hint="--max-fetched takes more") from None
+        report = here.renamed(done.report)
+        if not here.single:
+            report = together(report, scan((address,), policy=chosen, options=given), chosen)
+    known = {entry.path: entry for entry in report.coverage} | {entry.path: entry for entry in here.left}
+    made = replace(report, coverage=tuple(known.values()), verdict=chosen.pending())
+    return Done(decide(made, chosen), ())
 
 
 def inspect_dataset(

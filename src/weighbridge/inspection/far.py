@@ -53,6 +53,23 @@ def inspect_far(
     return jobs, results, session.received
 
 
+def opened(address: str, options: Options) -> tuple[str, list[tuple[str, Blob]]]:
+    """(the address as it is shown, its files by their names in it), opened for reading windows. Raises as `inspect_far`."""
+    if options.offline:
+        raise UsageError(f"{address}: --offline was given", hint="download it first, or leave --offline out")
+    from weighbridge.source.http import HttpBlob, Session  # noqa: PLC0415  # only far artifacts need the network
+
+    session = Session(cache=None, connections=options.connections, tokens=_tokens(address))
+    if address.startswith(("http://", "https://")):
+        from weighbridge.inspection.plan import without_secrets  # noqa: PLC0415
+
+        shown = without_secrets(address)
+        name = os.path.basename(shown.partition("?")[0].rstrip("/")) or "data"
+        return shown, [(name, HttpBlob(session, address))]
+    tree, root = _tree(address, session)
+    return root, [(entry.name, tree.open(entry)) for entry in tree.entries() if entry.kind is Kind.FILE]
+
+
 def _tokens(address: str) -> dict[str, dict[str, str]]:
     """A token for plain HTTP from WEIGHBRIDGE_HTTP_TOKEN, for the given host alone."""
     token = os.environ.get("WEIGHBRIDGE_HTTP_TOKEN")
