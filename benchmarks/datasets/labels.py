@@ -47,7 +47,9 @@ def main():
             found = []
             for seed in range(3):
                 made, mask = flipped(labels, kind, seed)
-                counted = Texts(ids, starts, made, features.names, [str(k) for k in range(made.max() + 1)])
+                counted = Texts(
+                    ids, starts, made, features.names, [str(k) for k in range(made.max() + 1)], features.lengths()
+                )
                 chances = cross_val_predict(
                     LogisticRegression(C=3, max_iter=200), table, made, cv=5, method="predict_proba"
                 )

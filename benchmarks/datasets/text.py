@@ -66,7 +66,9 @@ def groups_of(texts, labels):
     made = Features()
     made.add(texts)
     ids, starts = made.arrays()
-    found, _ = find_triggers(Texts(ids, starts, labels, made.names, [str(n) for n in range(labels.max() + 1)]))
+    found, _ = find_triggers(
+        Texts(ids, starts, labels, made.names, [str(n) for n in range(labels.max() + 1)], made.lengths())
+    )
     return found
 
 

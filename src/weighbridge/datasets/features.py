@@ -25,6 +25,7 @@ _WORDS: Final = 4096  # of one text; the rest of a longer one is not counted
 _PARTS_OF_ONE: Final = 64
 _VOCABULARY: Final = 8_000_000
 _CHUNK: Final = 20_000
+_COUNTED: Final = 1 << 22
 CHARACTER: Final = "character "
 
 
@@ -59,9 +60,11 @@ class Features:
     def _features(self, word: str) -> tuple[int, ...]:
         known = self._of_word.get(word)
         if known is None:
+            # Most words of a large table come once, as numbers and names do: what is kept for speed is kept from the second time on.
+            again = word in self._known
             known = tuple(dict.fromkeys(self._number(name) for name in _names(word)))
             known = tuple(number for number in known if number >= 0)
-            if not self.full:
+            if again and not self.full:
                 self._of_word[word] = known
         return known
 
@@ -82,9 +85,38 @@ class Features:
         """The features, by their number."""
         return list(self._known)
 
+    def lengths(self) -> Array:
+        """How many features each text has."""
+        return numpy.frombuffer(self._lengths, dtype=numpy.int32) if len(self._lengths) else numpy.zeros(0, "i4")
+
+    def repeated(self) -> tuple[Array, Array, list[str]]:
+        """(ids, starts, names) of the features that more than one text holds, numbered anew. The sketch is used up.
+
+        What one text alone holds says nothing of others; in large tables that is nearly every word.
+        """
+        ids, starts = self.arrays()
+        counts = numpy.zeros(len(self._known), dtype=numpy.int32)
+        for first in range(0, len(ids), _COUNTED):
+            counts += numpy.bincount(ids[first : first + _COUNTED], minlength=len(counts))
+        number = numpy.cumsum(counts > 1, dtype=numpy.int32) - 1
+        number[counts < 2] = -1
+        names = [name for name, kept in zip(self._known, (counts > 1).tolist(), strict=True) if kept]
+        self._known, self._of_word = {}, {}
+        made = numpy.zeros(len(starts), dtype=numpy.int64)
+        last = 0
+        for first in range(0, len(starts) - 1, _CHUNK):
+            some = starts[first : first + _CHUNK + 1]
+            part = number[ids[some[0] : some[-1]]]
+            kept = numpy.concatenate([[0], numpy.cumsum(part >= 0)])
+            made[first + 1 : first + len(some)] = last + kept[some[1:] - some[0]]
+            part = part[part >= 0]
+            ids[last : last + len(part)] = part  # never beyond what was read already
+            last += len(part)
+        return ids[:last], made, names
+
     def arrays(self) -> tuple[Array, Array]:
         """(ids, starts): the features of text i are ids[starts[i]:starts[i + 1]]."""
-        lengths = numpy.frombuffer(self._lengths, dtype=numpy.int32) if len(self._lengths) else numpy.zeros(0, "i4")
+        lengths = self.lengths()
         starts = numpy.zeros(len(lengths) + 1, dtype=numpy.int64)
         numpy.cumsum(lengths, out=starts[1:])
         ids = numpy.frombuffer(self._ids, dtype=numpy.int32) if len(self._ids) else numpy.zeros(0, "i4")
@@ -124,14 +156,21 @@ def rows_with(ids: Array, starts: Array, features: Array) -> dict[int, Array]:
     """The rows that hold each of some features; a part of the rows at a time, so that memory is bounded."""
     place = numpy.full(int(ids.max(initial=0)) + 1, -1, dtype=numpy.int32)
     place[features] = numpy.arange(len(features), dtype=numpy.int32)
-    parts, owners = [numpy.zeros(0, dtype=numpy.int32)], [numpy.zeros(0, dtype=numpy.int32)]
+    counts = numpy.zeros(len(features) + 1, dtype=numpy.int64)
+    for first in range(0, len(ids), _COUNTED):
+        counts += numpy.bincount(place[ids[first : first + _COUNTED]] + 1, minlength=len(counts))
+    ends = numpy.concatenate([[0], numpy.cumsum(counts[1:])])
+    rows, free = numpy.empty(int(ends[-1]), dtype=numpy.int32), ends[:-1].copy()
     for first in range(0, len(starts) - 1, _CHUNK):
         some = starts[first : first + _CHUNK + 1]
         which = place[ids[some[0] : some[-1]]]
         at = numpy.flatnonzero(which >= 0)
-        parts.append(which[at])
-        owners.append((numpy.searchsorted(some, at + some[0], side="right") - 1 + first).astype(numpy.int32))
-    found, rows = numpy.concatenate(parts), numpy.concatenate(owners)
-    order = numpy.argsort(found, kind="stable")
-    ends = numpy.searchsorted(found[order], numpy.arange(len(features) + 1))
-    return {int(feature): rows[order[ends[n] : ends[n + 1]]] for n, feature in enumerate(features)}
+        # Those of one feature stand together then, in the order of their rows, behind those of earlier parts.
+        at = at[numpy.argsort(which[at], kind="stable")]
+        which = which[at]
+        began = numpy.searchsorted(which, which)
+        rows[free[which] + numpy.arange(len(which)) - began] = (
+            numpy.searchsorted(some, at + some[0], side="right") - 1 + first
+        )
+        free += numpy.bincount(which, minlength=len(free))
+    return {int(feature): rows[ends[n] : ends[n + 1]] for n, feature in enumerate(features)}

@@ -46,14 +46,15 @@ class Labelled:
         self._labels.extend([known.setdefault(label, len(known)) for label in given])
 
     def finish(self) -> tuple[Outcome, ...]:
-        """Triggers and exchanged labels."""
+        """Triggers and exchanged labels. The sketch is used up."""
         many, kinds = len(self._labels), len(self._known)
         if many < _LEAST or not 2 <= kinds <= _MOST_LABELS:
             why = f"triggers: {many} rows and {kinds} labels (from {_LEAST} rows and 2 to {_MOST_LABELS} labels on)"
             return (Outcome(test="triggers", not_tested=why),)
-        ids, starts = self._features.arrays()
+        lengths = self._features.lengths()
+        ids, starts, names = self._features.repeated()
         labels = numpy.frombuffer(self._labels, dtype=numpy.int32).copy()
-        texts = Texts(ids, starts, labels, self._features.names, list(self._known))
+        texts = Texts(ids, starts, labels, names, list(self._known), lengths)
         groups, read = find_triggers(texts)
         table = conflicts(texts, read)
         self.pictures = (conflict_picture(texts, read, table),)

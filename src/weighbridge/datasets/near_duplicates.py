@@ -28,6 +28,7 @@ _JOINT: Final = numpy.uint64(0x9E3779B97F4A7C15)
 _BANDS: Final = 8
 _ALIKE: Final = 16
 _FLOOD: Final = 20
+_CHUNK: Final = 1 << 16
 _SHARE: Final = 0.005
 _LEAKED: Final = 0.05
 _SHOWN: Final = 5
@@ -75,12 +76,13 @@ class NearDuplicates:
         return found
 
     def finish(self) -> Outcome:
-        """Families of versions that flood, and held-out rows with a version in the training data."""
+        """Families of versions that flood, and held-out rows with a version in the training data. The sketch is used up."""
         if not self._minima:
             return Outcome(
                 test="versions of one text", not_tested=f"versions of one text: no text has {_LEAST_WORDS} words"
             )
         minima, rows = numpy.concatenate(self._minima), numpy.concatenate(self._rows)
+        self._minima.clear()
         family = _families(minima)
         order = numpy.argsort(family, kind="stable")
         starts = numpy.flatnonzero(numpy.append(True, family[order][1:] != family[order][:-1]))
@@ -141,7 +143,10 @@ def _families(minima: Array) -> Array:
         # Each text of a run is held against the first of it and the one before.
         one = numpy.concatenate([first[follows], order[follows - 1]])
         other = numpy.concatenate([order[follows], order[follows]])
-        alike = (minima[one] == minima[other]).sum(axis=1) >= _ALIKE
+        alike = numpy.zeros(len(one), dtype=bool)
+        for at in range(0, len(one), _CHUNK):
+            some, others = minima[one[at : at + _CHUNK]], minima[other[at : at + _CHUNK]]
+            alike[at : at + _CHUNK] = (some == others).sum(axis=1) >= _ALIKE
         family = _joined(family, one[alike], other[alike])
     return family
 

@@ -41,13 +41,17 @@ _MOST_LABELS: Final = 200
 
 
 class Texts(Struct, frozen=True):
-    """Labelled texts as counts: features of text i are ids[starts[i]:starts[i + 1]], labels are numbers from 0."""
+    """Labelled texts as counts: features of text i are ids[starts[i]:starts[i + 1]], labels are numbers from 0.
+
+    `lengths` counts the features of each text, also those that no other text holds.
+    """
 
     ids: Array
     starts: Array
     labels: Array
     names: Sequence[str]
     classes: Sequence[str]
+    lengths: Array
 
 
 class Read(Struct, frozen=True):
@@ -114,7 +118,7 @@ def read_texts(texts: Texts) -> Read:
     own = scores[numpy.arange(many), labels]
     scores[numpy.arange(many), labels] = -numpy.inf
     margin = scores.max(1) - own
-    lengths = _length_bins(numpy.diff(starts))
+    lengths = _length_bins(texts.lengths)
     return _gathered(counts, sizes, predicted, margin, lengths, labels, scores, own)
 
 
@@ -189,16 +193,22 @@ def _examined(texts: Texts, read: Read, feature: int, label: int, rows: Array) -
     many = len(rows)
     taken = rows if many <= _SAMPLE else rows[numpy.linspace(0, many - 1, _SAMPLE).astype(int)]
     ids, owner = features_of(texts.ids, texts.starts, taken)
-    inside = numpy.bincount(ids, minlength=len(texts.names))[ids] * (many / len(taken))
+    # What is asked of a feature is asked once for all texts of the group that hold it.
+    times = numpy.bincount(ids, minlength=len(texts.names))
+    held = numpy.flatnonzero(times)
+    inside = times[held] * (many / len(taken))
     is_large = many > _LARGE * read.sizes[label]
-    counts = read.counts[ids].astype(numpy.float64)
+    counts = read.counts[held].astype(numpy.float64)
     counts[:, label] -= 1 if is_large else inside
     left = read.sizes.astype(numpy.float64)
     left[label] -= 1 if is_large else many
     counts.clip(0, None, out=counts)
-    kept = (ids != feature) & (counts.sum(1) >= 2)
+    kept = (held != feature) & (counts.sum(1) >= 2)
+    place = numpy.empty(len(times), dtype=numpy.int32)
+    place[held] = numpy.arange(len(held))
+    at = place[ids]
     scores = numpy.stack(
-        [numpy.bincount(owner, kept * numpy.log((counts[:, k] + _SMOOTHING) / (left[k] + 2 * _SMOOTHING)), minlength=len(taken))
+        [numpy.bincount(owner, (kept * numpy.log((counts[:, k] + _SMOOTHING) / (left[k] + 2 * _SMOOTHING)))[at], minlength=len(taken))
          for k in range(len(left))], 1,
     ) + numpy.log(left.clip(0.5) / left.sum())  # fmt: skip
     own = scores[:, label].copy()
@@ -211,7 +221,8 @@ def _examined(texts: Texts, read: Read, feature: int, label: int, rows: Array) -
     clearly = float(numpy.median(margin[against]) / read.clear[label]) if against.any() else 0.0
     if share <= _SHARE or clearly <= _CLEARLY:
         return None
-    shared = numpy.bincount(owner, (inside >= many / 2) & (read.counts[ids].sum(1) < 2 * many), minlength=len(taken))
+    common = (inside >= many / 2) & (read.counts[held].sum(1) < 2 * many)
+    shared = numpy.bincount(owner, common[at], minlength=len(taken))
     return Suspect(
         feature, label, _rows(rows, taken, against, share), many, int(against.sum()), share, clearly,
         at_least(int(against.sum()), len(taken), expected), float(numpy.median(shared[against])),
