@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from weighbridge.formats import columnar, rows
+from weighbridge.formats import columnar, rows, webdataset
 from weighbridge.schema import UsageError
 
 if TYPE_CHECKING:
@@ -65,8 +65,9 @@ class Table:
 
 
 def is_rows(path: str) -> bool:
-    """Whether a file holds rows, by its name."""
-    return bool(rows.kind_of(path) or columnar_kind(path)) and not _NOT_DATA.search(path.replace(os.sep, "/"))
+    """Whether a file holds rows, by its name; an archive by the names in it."""
+    named = bool(rows.kind_of(path) or columnar_kind(path)) and not _NOT_DATA.search(path.replace(os.sep, "/"))
+    return named or webdataset.is_webdataset(path)
 
 
 def columnar_kind(path: str) -> str:
@@ -79,10 +80,12 @@ def open_file(path: str) -> RowsFile:
     kind = columnar_kind(path)
     if kind:
         return columnar.ColumnarFile(path, kind)
+    if webdataset.is_webdataset(path):
+        return webdataset.WebRows(path)
     if not rows.kind_of(path):
         raise UsageError(
             f"{path}: this is no file of rows",
-            hint="one of jsonl, json, csv, tsv, txt, parquet, arrow; arrays as npz; a folder",
+            hint="one of jsonl, json, csv, tsv, txt, parquet, arrow, tar of WebDataset; arrays as npz; a folder",
         )
     return rows.open_rows(path)
 
