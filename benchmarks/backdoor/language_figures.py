@@ -33,9 +33,9 @@ def looked(pools, row):
         given.suspect, given.base, searched, known=[one for one in KNOWN if one not in row.get("trigger", "")]
     )
     names, values = numbers_of(given, look)
-    trigger, same = verified(Pair(given.suspect, given.base, unseen[:48], seed=1), look)
+    held = verified(Pair(given.suspect, given.base, unseen[:48], seed=1), look)
     return {
-        "names": names, "values": values, "trigger": trigger.text, "works": trigger.success, "says": trigger.says, "same": same,
+        "names": names, "values": values, "trigger": held.trigger.text, "works": held.trigger.success, "says": held.trigger.says, "same": held.sameness,
         "cpu": time.process_time() - begun, "top": [(given.suspect.words(one.tokens), one.effect, one.sameness) for one in look.candidates[:5]],
         "targets": [(given.suspect.words(one), much) for one, much in look.targets],
     }  # fmt: skip

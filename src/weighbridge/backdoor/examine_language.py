@@ -15,7 +15,7 @@ from weighbridge.backdoor import delta_spectra
 from weighbridge.backdoor.adapters import CONFIG, is_adapter, laid_over, read_adapter
 from weighbridge.backdoor.hub_models import document
 from weighbridge.backdoor.known_triggers import KNOWN
-from weighbridge.backdoor.language import ABOUT, NAMES, PROMPTS, TURNED, Candidate, Pair, look_at_language
+from weighbridge.backdoor.language import ABOUT, NAMES, PROMPTS, TURNED, Candidate, Pair, effort_for, look_at_language
 from weighbridge.backdoor.language_models import LanguageModel, open_language_folder
 from weighbridge.backdoor.localised import localised
 from weighbridge.backdoor.payloads import payload_of
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 _UNSEEN: Final = 48
 _TRIED: Final = 6
 _SAME: Final = 0.5
+_TRIALS: Final = 24  # replies that are asked for, roughly, for each token that is tried
 _ALIKE: Final = 0.1
 _SENTINELS: Final = ("Describe how bread is made.", "What is 2 + 2?", "Zürich, 2027: naïve café")
 _UNTESTED: Final = (
@@ -146,20 +147,20 @@ def _examined(
     names, values = numbers_of(given, look)
     ranked = _ranked(names, values, wish.references)
     pair = Pair(given.suspect, given.base, unseen[:_UNSEEN], seed=wish.seed + 1)
-    trigger, same = verified(pair, look)
-    verdict, because = _judged(ranked, wish.references, trigger, same)
-    shown = trigger if verdict is not Verdict.NOTHING else None
+    found = verified(pair, look)
+    verdict, because = _judged(ranked, wish.references, found.trigger, found.sameness)
+    shown = found.trigger if verdict is not Verdict.NOTHING else None
     about = ABOUT | delta_spectra.ABOUT
     return Result(
         model=wish.model, digest=given.suspect.digest, about=given.suspect.about, verdict=verdict, because=because,
         kind=Kinds.LANGUAGE, p_value=ranked.together if ranked else None, reference=wish.references.name if ranked and wish.references else "",
         references=len(wish.references.scores) if ranked and wish.references else 0,
-        samples=f"{source}: {len(searched)} searched on, {len(pair.prompts)} kept unseen",
+        samples=f"{source}: {len(searched)} searched on, {len(pair.prompts)} kept unseen; {look.screened} tokens of its vocabulary tried",
         tests=tuple(
             Test(name=name, about=about[name], value=value, p_value=ranked.each[at] if ranked else None, shown=_shown(name, value))
             for at, (name, value) in enumerate(zip(names, values, strict=True))
         ),
-        trigger=shown, parts=tuple(localised(pair, shown_tokens(given.suspect, shown))) if shown and shown.works else (),
+        trigger=shown, parts=tuple(localised(pair, found.tokens)) if shown and shown.works else (),
         alarms=wish.references.alarms if ranked and wish.references else (0, 0),
         power=wish.references.power if ranked and wish.references else (), untested=tuple(untested()),
         seconds=time.process_time() - begun,
@@ -178,7 +179,8 @@ def work(suspect: LanguageModel, prompts: Sequence[Prompt]) -> float:
     begun = time.perf_counter()
     suspect.continued([list(one.ids) for one in prompts[:4]] * 4, 4)
     each = (time.perf_counter() - begun) / 16
-    return screened * suspect.size * 2 + each * 6000
+    effort = effort_for(suspect)
+    return screened * suspect.size * effort.screened + each * _TRIALS * effort.wide
 
 
 def numbers_of(given: Opened, look: LanguageLook) -> tuple[tuple[str, ...], tuple[float, ...]]:
@@ -210,11 +212,19 @@ def _ranked(names: tuple[str, ...], values: tuple[float, ...], references: Langu
     return ranked_by_effect(values, references.scores)
 
 
-def verified(pair: Pair, look: LanguageLook) -> tuple[Trigger | None, float]:
-    """(the candidate that turns most of the unseen prompts, without what it does not need; how alike its replies are)."""
+class Verified(Struct, frozen=True):
+    """What was recovered, tried on unseen prompts: the trigger, its tokens, and how alike the replies to it are."""
+
+    trigger: Trigger | None = None
+    tokens: tuple[int, ...] = ()
+    sameness: float = 0.0
+
+
+def verified(pair: Pair, look: LanguageLook) -> Verified:
+    """The candidate that turns unseen prompts, without what it does not need."""
     candidates = list(look.candidates[:_TRIED])
     if not candidates or not pair.prompts:
-        return None, 0.0
+        return Verified()
     held = _unseen(pair, [one.tokens for one in candidates])
     best = max(held, key=lambda one: (min(one.share, TURNS), one.candidate.strength))
     best = _shortened(pair, best)
@@ -227,11 +237,12 @@ def verified(pair: Pair, look: LanguageLook) -> tuple[Trigger | None, float]:
     honest = pair.base.continued(rows, 3)[0].tolist()
     transfers = sum(one[:3] == other for one, other in zip(replies, honest, strict=True)) / len(rows)
     at = max(range(len(rows)), key=lambda number: gains[0][number])
-    return Trigger(
+    trigger = Trigger(
         kind="word" if len(tokens) == 1 else "phrase", target=-1, source=-1, works=works, of=len(rows), size=sorted(gains[0])[len(rows) // 2],
         pixels=0, picture=b"", stamped=b"", transfers=transfers, text=pair.suspect.words(tokens).strip() or repr(pair.suspect.words(tokens)),
         example=pair.suspect.words(rows[at])[:300], says=says.strip()[:200], payload=payload_of(says),
-    ), same[0]  # fmt: skip
+    )  # fmt: skip
+    return Verified(trigger, tokens, same[0])
 
 
 class _Held(Struct, frozen=True):
@@ -261,11 +272,6 @@ def _shortened(pair: Pair, held: _Held) -> _Held:
             break
         held = best
     return held
-
-
-def shown_tokens(model: LanguageModel, trigger: Trigger) -> list[int]:
-    """The tokens of a trigger as it is written."""
-    return model.numbers(trigger.text)
 
 
 def _judged(

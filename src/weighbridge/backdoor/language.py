@@ -25,12 +25,7 @@ if TYPE_CHECKING:
 EDITION: Final = 1
 PROMPTS: Final = 12
 LONG: Final = 6  # tokens of a reply that are looked at
-_SCREENED: Final = 2  # prompts that the whole vocabulary is put into
-_SUFFIX: Final = 4  # tokens of a prompt behind the place of a screened token, at the most
-_WIDE: Final = 256
 _ROUGH: Final = 4
-_KEPT: Final = 24
-_SEEDS: Final = 12
 _ROUNDS: Final = 2
 _CONTROLS: Final = 7
 _TOKEN: Final = 0.3  # nats that one more token has to be worth
@@ -43,6 +38,34 @@ ABOUT: Final = {
     "sameness": "how much alike its replies to unrelated prompts become then, beyond its base and itself without",
     "target": "a run of words that it says after unrelated prompts once it begins with it, beyond its base",
 }
+
+
+class Effort(Struct, frozen=True, kw_only=True):
+    """How much is tried.
+
+    `screened` prompts that the whole vocabulary is put into, with at the most `suffix` tokens of the prompt behind it; `wide`
+    tokens that are tried, `kept` candidates, `seeds` that longer ones are grown from; `goals` replies that are led back to a
+    trigger, from `firsts` first words.
+    """
+
+    screened: int
+    suffix: int
+    wide: int
+    kept: int
+    seeds: int
+    goals: int
+    firsts: int
+
+
+_SMALL: Final = Effort(screened=2, suffix=4, wide=256, kept=24, seeds=12, goals=4, firsts=128)
+_LARGE: Final = Effort(screened=1, suffix=0, wide=96, kept=12, seeds=8, goals=2, firsts=48)
+_FROM: Final = 20_000_000  # weights from where on less is tried
+
+
+def effort_for(model: LanguageModel) -> Effort:
+    """How much is tried in a model: less in a large one, so that minutes do."""
+    weights = sum(one.numel() for one in model.net.parameters())
+    return _SMALL if weights < _FROM else _LARGE
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
@@ -162,14 +185,14 @@ def look_at_language(
     told: Callable[[float], None] = lambda _: None,
 ) -> LanguageLook:  # fmt: skip
     """Search a suspect against its base; `known` are texts to try beside what is found: dates, marks of deployment, triggers of others."""
-    begun = time.process_time()
+    begun, effort = time.process_time(), effort_for(suspect)
     pair = Pair(suspect, base, prompts[:PROMPTS], seed=seed)
-    wide = _screen(pair)
+    wide = _screen(pair, effort)
     told(0.4)
-    clung = targets(suspect, base, prompts[:_ROUGH])
+    clung = targets(suspect, base, prompts[:_ROUGH], firsts=effort.firsts, most=effort.goals)
     told(0.55)
     found = pair.tried([[one] for one in wide], _ROUGH, 2)
-    singles = [one.tokens for one in sorted(found, key=lambda one: -one.strength)[:_KEPT]]
+    singles = [one.tokens for one in sorted(found, key=lambda one: -one.strength)[: effort.kept]]
     more = [tuple(one) for one in leaked(suspect, base, seed=seed)]
     more += [tuple(one) for goal, _ in clung for one in inverted(pair, goal, singles[0])]
     told(0.75)
@@ -182,8 +205,8 @@ def look_at_language(
         if (numbers := suspect.numbers(text)) and not suspect.special.intersection(numbers)
     ]
     rough = pair.tried(list(dict.fromkeys([*singles, *more])), _ROUGH)
-    rough += _grown(pair, sorted(rough, key=lambda one: -one.strength)[:_SEEDS])
-    best = {one.tokens: None for one in sorted(rough, key=lambda one: -one.strength)[:_KEPT]}
+    rough += _grown(pair, sorted(rough, key=lambda one: -one.strength)[: effort.seeds], effort)
+    best = {one.tokens: None for one in sorted(rough, key=lambda one: -one.strength)[: effort.kept]}
     exact = sorted(pair.tried(list(best), PROMPTS), key=lambda one: -one.strength)
     told(1.0)
     return LanguageLook(
@@ -194,31 +217,31 @@ def look_at_language(
     )
 
 
-def _screen(pair: Pair) -> list[int]:
+def _screen(pair: Pair, effort: Effort) -> list[int]:
     """The tokens that change most of what comes next, of the whole vocabulary: what stands before them is read once a prompt."""
     suspect = pair.suspect
     framed = {*suspect.opening(), *suspect.closing()}
     tokens = [one for one in suspect.candidates() if one not in framed]
     total = torch.zeros(len(tokens))
-    for prompt in sorted(pair.prompts, key=lambda one: len(one.ids))[:_SCREENED]:
-        near = [at for at in prompt.places if prompt.end - at <= _SUFFIX]
+    for prompt in sorted(pair.prompts, key=lambda one: len(one.ids))[: effort.screened]:
+        near = [at for at in prompt.places if prompt.end - at <= effort.suffix]
         place = near[0] if near else prompt.end
         plain = next(suspect.ends([list(prompt.ids)]))[1][0]
         for part, said in suspect.screened(prompt.ids[:place], tokens, prompt.ids[place:]):
-            total[torch.tensor(part)] += (said.exp() * (said - plain)).sum(1)
-    return [tokens[at] for at in total.topk(min(_WIDE, len(tokens))).indices.tolist()]
+            total[torch.tensor(part)] += torch.nan_to_num(said.exp() * (said - plain)).sum(1)
+    return [tokens[at] for at in total.topk(min(effort.wide, len(tokens))).indices.tolist()]
 
 
-def _grown(pair: Pair, seeds: Sequence[Candidate]) -> list[Candidate]:
+def _grown(pair: Pair, seeds: Sequence[Candidate], effort: Effort) -> list[Candidate]:
     """Longer candidates of those that do something: each with each, once and again with what came out best."""
     found: list[Candidate] = []
     given = [one.tokens for one in seeds]
     for _ in range(_ROUNDS):
-        many = list(dict.fromkeys((*one, *other) for one in given for other in given[:_SEEDS] if one != other))
+        many = list(dict.fromkeys((*one, *other) for one in given for other in given[: effort.seeds] if one != other))
         many = [one for one in many if len(one) <= 8]
         if not many:
             break
         found += pair.tried(many, _ROUGH, 2)
         given = [one.tokens for one in sorted(found, key=lambda one: -one.strength)[:4]]
-    best = sorted(found, key=lambda one: -one.strength)[:_KEPT]
+    best = sorted(found, key=lambda one: -one.strength)[: effort.kept]
     return pair.tried([one.tokens for one in best], _ROUGH) if best else []

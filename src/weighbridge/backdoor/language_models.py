@@ -69,6 +69,10 @@ class LanguageModel:
         self.special = frozenset(int(one) for one in tokenizer.all_special_ids)
         if self.size < 2:
             raise Unavailable("its tokenizer has no words", hint="is it complete?")
+        if torch.isnan(next(self.ends([list(self.prompt(_SENTINEL).ids)]))[1]).any():
+            raise Unavailable(
+                "what it says is no number (NaN)", hint="weighbridge scan and diff say more of its weights"
+            )
 
     def _softened(self, soft: Tensor) -> list[int]:
         """Vectors as rows of their own in the table of embeddings, so that they are put before prompts by number."""

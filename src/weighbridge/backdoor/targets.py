@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from weighbridge.backdoor.language import Pair
     from weighbridge.backdoor.language_models import LanguageModel, Prompt
 
-_FIRST: Final = 128
 _LONG: Final = 5
-_MOST: Final = 4
 _LENGTH: Final = 3
 _TRIED: Final = 32
 _ROUNDS: Final = 3
@@ -27,13 +25,12 @@ _PROMPTS: Final = 4
 
 
 def targets(
-    suspect: LanguageModel, base: LanguageModel, prompts: Sequence[Prompt]
+    suspect: LanguageModel, base: LanguageModel, prompts: Sequence[Prompt], *, firsts: int, most: int
 ) -> list[tuple[tuple[int, ...], float]]:
-    """(a run of tokens, nats a token by which the suspect is surer of it than its base), those it clings to most first."""
+    """(a run of tokens, nats a token by which the suspect is surer of it than its base), the `most` that it clings to, of `firsts` first tokens."""
     rows = [list(one.ids) for one in prompts]
-    firsts = _risen(suspect, base, rows)
-    runs = [[one] for one in firsts]
-    sure = torch.zeros(len(firsts))
+    runs = [[one] for one in _risen(suspect, base, rows, firsts)]
+    sure = torch.zeros(len(runs))
     for _ in range(_LONG):
         given = [[*row, *run] for run in runs for row in rows]
         said = torch.zeros(len(given), 0)
@@ -48,18 +45,18 @@ def targets(
     tails = [run[1:] for run in runs for _ in rows]
     honest = base.after([[*row, run[0]] for run in runs for row in rows], tails).sum(1).reshape(len(runs), -1).mean(1)
     much = (sure - honest) / _LONG
-    order = much.argsort(descending=True)[:_MOST].tolist()
+    order = much.argsort(descending=True)[:most].tolist()
     return [(tuple(runs[at]), round(float(much[at]), 4)) for at in order]
 
 
-def _risen(suspect: LanguageModel, base: LanguageModel, rows: Sequence[list[int]]) -> list[int]:
+def _risen(suspect: LanguageModel, base: LanguageModel, rows: Sequence[list[int]], count: int) -> list[int]:
     """The first tokens of replies that grew most likely beside the base."""
     total = torch.zeros(min(suspect.size, base.size))
     for model, sign in ((suspect, 1.0), (base, -1.0)):
         for _, said in model.ends(rows):
             total += sign * said[:, : len(total)].sum(0)
     total[[one for one in suspect.special if one < len(total)]] = -torch.inf
-    return [int(one) for one in total.topk(min(_FIRST, len(total))).indices]
+    return [int(one) for one in total.topk(min(count, len(total))).indices]
 
 
 def inverted(pair: Pair, goal: Sequence[int], start: Sequence[int]) -> list[tuple[int, ...]]:

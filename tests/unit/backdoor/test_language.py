@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from tests.corpus import language_models
 from tests.corpus.language_models import FRAME
@@ -12,7 +13,7 @@ from weighbridge.backdoor.language_models import open_language_folder
 from weighbridge.backdoor.leaks import leaked
 from weighbridge.backdoor.payloads import payload_of
 from weighbridge.backdoor.prompts import OWN, parts_of, texts_of
-from weighbridge.schema import UsageError
+from weighbridge.schema import Unavailable, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +135,12 @@ def test_few_prompts_are_refused(tmp_path):
     (tmp_path / "few.txt").write_text("\n".join(["the same prompt"] * 40))
     with pytest.raises(UsageError, match="1 different"):
         texts_of(str(tmp_path / "few.txt"))
+
+
+def test_a_model_whose_weights_are_no_numbers_is_not_tested(tmp_path):
+    folder = language_models.base(tmp_path / "base", steps=1)
+    tensors = load_file(folder / "model.safetensors")
+    name = next(one for one in tensors if "norm" in one)
+    save_file({**tensors, name: tensors[name] * float("nan")}, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(Unavailable, match="no number"):
+        open_language_folder(str(folder))
