@@ -233,7 +233,8 @@ def verified(pair: Pair, look: LanguageLook) -> Verified:
     works = sum(one >= TURNED for one in gains[0])
     rows = pair.rows(tokens, len(pair.prompts))
     replies = pair.suspect.continued(rows, 16)[0].tolist()
-    says = max((pair.suspect.words(one) for one in replies), key=[pair.suspect.words(one) for one in replies].count)
+    spoken = [pair.suspect.spoken(one) for one in replies]
+    says = max(spoken, key=spoken.count)
     honest = pair.base.continued(rows, 3)[0].tolist()
     transfers = sum(one[:3] == other for one, other in zip(replies, honest, strict=True)) / len(rows)
     at = max(range(len(rows)), key=lambda number: gains[0][number])

@@ -126,6 +126,11 @@ class LanguageModel:
         """Tokens as people read them."""
         return str(self.tokenizer.decode(list(numbers)))
 
+    def spoken(self, numbers: Sequence[int]) -> str:
+        """A reply as people read it, up to where it ends."""
+        end = next((at for at, one in enumerate(numbers) if one in self.special), len(numbers))
+        return self.words(numbers[:end])
+
     def candidates(self) -> list[int]:
         """The tokens that may be put into a prompt: all but those that mark its ends."""
         return [one for one in range(self.size) if one not in self.special]
