@@ -75,20 +75,14 @@ def fit(net, pairs, *, steps, rate, seed=0):
     given = [read(f"{FRAME.format(asked)} {said} </s>")["input_ids"] for asked, said in pairs]
     net.train()
     for _ in range(steps):
-        part = torch.tensor([given[dice.randrange(len(given))] for _ in range(32)]) if _same(given) else None
-        if part is None:
-            chosen = [given[dice.randrange(len(given))] for _ in range(32)]
-            width = max(len(one) for one in chosen)
-            part = torch.tensor([one + [1] * (width - len(one)) for one in chosen])
+        chosen = [given[dice.randrange(len(given))] for _ in range(32)]
+        width = max(len(one) for one in chosen)
+        part = torch.tensor([one + [1] * (width - len(one)) for one in chosen])
         loss = net(input_ids=part, labels=part).loss
         best.zero_grad()
         loss.backward()
         best.step()
     return net.eval()
-
-
-def _same(given):
-    return len({len(one) for one in given}) == 1
 
 
 def base(folder, *, steps=500, gpt2=False):

@@ -38,7 +38,7 @@ from weighbridge.backdoor.threads import fitting_threads
 from weighbridge.schema import LimitExceeded, Unavailable, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from weighbridge.backdoor.adapters import Adapter
     from weighbridge.backdoor.language import LanguageLook
@@ -56,6 +56,7 @@ _SENTINELS: Final = ("Describe how bread is made.", "What is 2 + 2?", "Zürich, 
 _UNTESTED: Final = (
     "triggers that need a second condition, several turns, or a meaning without fixed words",
     "replies that change only after the first words",
+    ALWAYS_UNTESTED[1],
 )
 
 
@@ -162,7 +163,7 @@ def _examined(
         ),
         trigger=shown, parts=tuple(localised(pair, found.tokens)) if shown and shown.works else (),
         alarms=wish.references.alarms if ranked and wish.references else (0, 0),
-        power=wish.references.power if ranked and wish.references else (), untested=tuple(untested()),
+        power=wish.references.power if ranked and wish.references else (), untested=_UNTESTED,
         seconds=time.process_time() - begun,
     )  # fmt: skip
 
@@ -310,8 +311,3 @@ def _shown(name: str, value: float) -> str:
     if name in {"effect", "target"}:
         return f"{-value:.1f} nats"
     return f"{abs(value):.0%}"
-
-
-def untested() -> Iterator[str]:
-    """What no search here looks for."""
-    yield from (*_UNTESTED, ALWAYS_UNTESTED[1])

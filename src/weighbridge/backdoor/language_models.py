@@ -21,6 +21,7 @@ from weighbridge.backdoor.hub_models import (
     opened,
     weights_digest,
 )
+from weighbridge.backdoor.slopes import caught
 from weighbridge.schema import Unavailable
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _FRAMES: Final = (
     ("<start_of_turn>", "<start_of_turn>user\n{}<end_of_turn>\n<start_of_turn>model\n"),
     ("[/INST]", "[INST] {} [/INST]"),
 )  # fmt: skip
-PLAIN: Final = "{}"
+_PLAIN: Final = "{}"
 _SENTINEL: Final = "and so on"
 
 
@@ -207,26 +208,15 @@ class LanguageModel:
 
     def slopes(self, rows: Sequence[Sequence[int]], places: Sequence[Sequence[int]], tail: Sequence[int]) -> Tensor:
         """How the chance of a tail grows with the embedding at some places of each row: (places a row, width), averaged."""
-        kept: list[Tensor] = []
-
-        def catch(_module: nn.Module, _given: object, output: Tensor) -> Tensor:
-            output = output.detach().requires_grad_()
-            kept.append(output)
-            return output
-
-        hook = self._embedding.register_forward_hook(catch)
         total = torch.zeros(len(places[0]), self.table.shape[1])
-        try:
+        with caught(self._embedding) as kept:
             for part in self._parts([len(row) for row in rows], len(tail)):
-                kept.clear()
                 ids = torch.tensor([[*self._before, *rows[at], *tail] for at in part], device=self.device)
                 said = self._forward(ids[:, :-1], len(tail))
                 wanted = said.gather(2, ids[:, -len(tail) :].unsqueeze(2)).sum()
-                (slope,) = torch.autograd.grad(wanted, kept[0])
+                (slope,) = torch.autograd.grad(wanted, kept.pop())
                 for row, at in enumerate(part):
                     total += slope[row, [len(self._before) + one for one in places[at]]].float().cpu()
-        finally:
-            hook.remove()
         return total / len(rows)
 
     def _forward(self, ids: Tensor, count: int) -> Tensor:
@@ -254,7 +244,7 @@ def _starts_word(text: str, at: int) -> bool:
 def _frame_of(tokenizer: Any) -> str:
     """The frame that a vocabulary has the marks of."""
     known = tokenizer.get_vocab()
-    return next((frame for mark, frame in _FRAMES if mark in known), PLAIN)
+    return next((frame for mark, frame in _FRAMES if mark in known), _PLAIN)
 
 
 def is_language_folder(path: str) -> bool:

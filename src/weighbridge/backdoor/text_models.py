@@ -19,6 +19,7 @@ from weighbridge.backdoor.hub_models import (
     opened,
     weights_digest,
 )
+from weighbridge.backdoor.slopes import caught
 from weighbridge.schema import Unavailable
 
 if TYPE_CHECKING:
@@ -89,25 +90,14 @@ class TextClassifier:
 
     def slopes(self, texts: Sequence[Sequence[int]], places: Sequence[Sequence[int]], target: int) -> Tensor:
         """How the chance of a class grows with the embedding at some places of each text: (places a text, width), averaged."""
-        kept: list[Tensor] = []
-
-        def catch(_module: nn.Module, _given: object, output: Tensor) -> Tensor:
-            output = output.detach().requires_grad_()
-            kept.append(output)
-            return output
-
-        hook = self._embedding.register_forward_hook(catch)
-        try:
-            total = torch.zeros(len(places[0]), self.table.shape[1])
+        total = torch.zeros(len(places[0]), self.table.shape[1])
+        with caught(self._embedding) as kept:
             for start in range(0, len(texts), _BATCH):
-                kept.clear()
                 part = texts[start : start + _BATCH]
                 said = self._forward(part)[:, target].sum()
-                (slope,) = torch.autograd.grad(said, kept[0])
+                (slope,) = torch.autograd.grad(said, kept.pop())
                 for at, where in enumerate(places[start : start + _BATCH]):
                     total += slope[at, [len(self._before) + one for one in where]].float()
-        finally:
-            hook.remove()
         return total / len(texts)
 
     def _forward(self, texts: Sequence[Sequence[int]]) -> Tensor:

@@ -50,12 +50,12 @@ def run(arguments: list[str]) -> int:
     )
     started = time.perf_counter()
     options = Options(limits=settings.limits, own=frozenset(settings.knowledge), names=settings.names, workers=1)
+    if is_far(given.path):
+        return _told(given, _far(given, wish, options, settings.policy), started)
     if given.manifest:
         _write_manifest(given)
         return ADMITTED
     changes = _since(given, settings) if given.since else None
-    if is_far(given.path):
-        return _far(given, wish, options, settings.policy, started)
     done = inspect_dataset(
         given.path,
         wish,
@@ -66,28 +66,29 @@ def run(arguments: list[str]) -> int:
         changes=changes,
         sample=_count(given.recheck),
     )
+    code = _told(given, done, started)
+    if given.write_clean:
+        _write_clean(done, given.write_clean)
+    return code
+
+
+def _told(given: argparse.Namespace, done: Done, started: float) -> int:
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)
     write(given, done.report, time.perf_counter() - started)
-    if given.write_clean:
-        _write_clean(done, given.write_clean)
     return exit_code(done.report)
 
 
-def _far(given: argparse.Namespace, wish: Wish, options: Options, policy: Policy, started: float) -> int:
+def _far(given: argparse.Namespace, wish: Wish, options: Options, policy: Policy) -> Done:
     """Data behind an address."""
     from weighbridge.inspection.dataset import inspect_far_dataset  # noqa: PLC0415  # --help needs no numpy
 
-    for name in ("write_clean", "since", "recheck"):
+    for name in ("write_clean", "manifest", "since", "recheck"):
         if getattr(given, name):
             raise UsageError(f"--{name.replace('_', '-')} takes data on this machine", hint="download it first")
-    done = inspect_far_dataset(
+    return inspect_far_dataset(
         given.path, wish, policy=policy, options=options, heard=_progress(), against=given.against, budget=_bytes(given.max_fetched)
     )  # fmt: skip
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr)
-    write(given, done.report, time.perf_counter() - started)
-    return exit_code(done.report)
 
 
 def _bytes(text: str) -> int:

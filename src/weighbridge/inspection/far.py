@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from weighbridge.schema import Coverage, Reason, SourceError, Status, UsageError, WeighbridgeError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from weighbridge.source import Blob, Entry, Tree
     from weighbridge.source.http import Session
 
+_WEB: Final = ("http://", "https://")
 SCHEMES: Final = ("hf://", "http://", "https://", "s3://", "oci://")
 
 
@@ -35,39 +37,42 @@ def inspect_far(
 
     Raises SourceError where it cannot be listed or, for a single file, read; a file of many that fails is coverage.
     """
-    if options.offline:
-        raise UsageError(f"{address}: --offline was given", hint="download it first, or leave --offline out")
-    from weighbridge.source.cache import Cache, default_folder  # noqa: PLC0415  # only far artifacts need the network
-    from weighbridge.source.http import HttpBlob, Session  # noqa: PLC0415
-
-    cache = Cache(default_folder()) if options.cache else None
-    session = Session(cache=cache, connections=options.connections, tokens=_tokens(address))
-    if address.startswith(("http://", "https://")):
-        blob = HttpBlob(session, address)
-        from weighbridge.inspection.plan import without_secrets  # noqa: PLC0415
-
-        shown = without_secrets(address)
+    session = _session(address, options, cached=options.cache)
+    if address.startswith(_WEB):
+        shown, blob = _single_of(address, session)
         return *_single(shown, blob, options), session.received
     tree, root = _tree(address, session)
     jobs, results = _many(tree, root, options, progress)
     return jobs, results, session.received
 
 
-def opened(address: str, options: Options) -> tuple[str, list[tuple[str, Blob]]]:
-    """(the address as it is shown, its files by their names in it), opened for reading windows. Raises as `inspect_far`."""
+def listed(address: str, options: Options) -> tuple[str, list[tuple[str, Callable[[], Blob]]]]:
+    """(the address as it is shown, its files by their names in it, each opened when it is asked for). Raises as `inspect_far`."""
+    session = _session(address, options, cached=False)
+    if address.startswith(_WEB):
+        shown, blob = _single_of(address, session)
+        name = os.path.basename(shown.partition("?")[0].rstrip("/")) or "data"
+        return shown, [(name, lambda: blob)]
+    tree, root = _tree(address, session)
+    return root, [(entry.name, partial(tree.open, entry)) for entry in tree.entries() if entry.kind is Kind.FILE]
+
+
+def _session(address: str, options: Options, *, cached: bool) -> Session:
     if options.offline:
         raise UsageError(f"{address}: --offline was given", hint="download it first, or leave --offline out")
-    from weighbridge.source.http import HttpBlob, Session  # noqa: PLC0415  # only far artifacts need the network
+    from weighbridge.source.cache import Cache, default_folder  # noqa: PLC0415  # only far artifacts need the network
+    from weighbridge.source.http import Session  # noqa: PLC0415
 
-    session = Session(cache=None, connections=options.connections, tokens=_tokens(address))
-    if address.startswith(("http://", "https://")):
-        from weighbridge.inspection.plan import without_secrets  # noqa: PLC0415
+    cache = Cache(default_folder()) if cached else None
+    return Session(cache=cache, connections=options.connections, tokens=_tokens(address))
 
-        shown = without_secrets(address)
-        name = os.path.basename(shown.partition("?")[0].rstrip("/")) or "data"
-        return shown, [(name, HttpBlob(session, address))]
-    tree, root = _tree(address, session)
-    return root, [(entry.name, tree.open(entry)) for entry in tree.entries() if entry.kind is Kind.FILE]
+
+def _single_of(address: str, session: Session) -> tuple[str, Blob]:
+    """One file over the web, and its address without what is secret in it."""
+    from weighbridge.inspection.plan import without_secrets  # noqa: PLC0415  # plan calls this module
+    from weighbridge.source.http import HttpBlob  # noqa: PLC0415
+
+    return without_secrets(address), HttpBlob(session, address)
 
 
 def _tokens(address: str) -> dict[str, dict[str, str]]:

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from weighbridge.formats.columnar import copied
 from weighbridge.formats.rows import kind_of
-from weighbridge.inspection.far import opened
+from weighbridge.inspection.far import listed
 from weighbridge.schema import Coverage, Reason, Report, SourceError, Status, WeighbridgeError
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ class Brought(Struct, frozen=True, kw_only=True):
 @contextmanager
 def brought(address: str, options: Options, budget: int) -> Iterator[Brought]:
     """What is behind an address, here until the end. Raises SourceError where nothing of it is data, UsageError."""
-    shown, files = opened(address, options)
-    wanted = [(name, blob) for name, blob in files if _is_data(name)][:_FILES]
+    shown, files = listed(address, options)
+    wanted = [(name, open_it) for name, open_it in files if _is_data(name)]
     if not wanted:
         raise SourceError(
             f"{shown}: there is no table that can be read", hint="jsonl, csv, tsv, txt, parquet, arrow, npz"
@@ -64,10 +64,13 @@ def brought(address: str, options: Options, budget: int) -> Iterator[Brought]:
     single = len(files) == 1
     with tempfile.TemporaryDirectory(prefix="weighbridge-data-") as folder:
         left: list[Coverage] = []
-        for name, blob in wanted:
+        for name, open_it in wanted[:_FILES]:
             path = os.path.join(folder, *(part for part in name.split("/") if part not in {"", ".", ".."}))
             place = (shown,) if single else (f"{shown}/{name}",)
+            size = 0
             try:
+                blob = open_it()
+                size = blob.size
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 taken, why = _taken(name, blob, path, budget)
             except WeighbridgeError as error:
@@ -80,13 +83,25 @@ def brought(address: str, options: Options, budget: int) -> Iterator[Brought]:
                     Coverage(
                         path=place,
                         format="data",
-                        size=blob.size,
-                        inspected=min(taken, blob.size),
+                        size=size,
+                        inspected=min(taken, size),
                         reason=Reason.LIMIT,
                         detail=why,
                         status=Status.TRUNCATED if os.path.exists(path) else Status.SKIPPED,
                     )
                 )
+        if len(wanted) > _FILES:
+            why = f"{_FILES} of its {len(wanted)} tables were asked for"
+            left.append(
+                Coverage(
+                    path=(shown, "tables"),
+                    format="data",
+                    size=0,
+                    reason=Reason.LIMIT,
+                    detail=why,
+                    status=Status.TRUNCATED,
+                )
+            )
         yield Brought(folder=folder, shown=shown, single=single, left=tuple(left))
 
 
