@@ -16,6 +16,7 @@ import numpy
 import torch
 
 from benchmarks.backdoor.attacks import KINDS, Attack
+from benchmarks.backdoor.peers import last_layer, maximum_margin, neural_cleanse
 from weighbridge.backdoor.models import Classifier
 from weighbridge.backdoor.recipes import NETS, train
 from weighbridge.backdoor.vision import chosen, look
@@ -36,8 +37,8 @@ def data(path, train_count, seed=1):
     return made
 
 
-def one(net, pool, number, kind, given):
-    """A model and its scores."""
+def one(net, pool, number, kind, given, *, peers=False, longer=1):
+    """A model and its scores, and with `peers` those of other people's detectors."""
     x, y, tx, ty = given
     shape, classes = tuple(x.shape[1:]), int(y.max()) + 1
     seed = zlib.crc32(f"{pool} {net} {kind} {number}".encode())
@@ -49,7 +50,7 @@ def one(net, pool, number, kind, given):
     if attack:
         x, y = attack.poison(x, y, dice)
     begun = time.process_time()
-    model = Classifier(train(NETS[net], x, y, classes, seed), shape, about=net, digest="")
+    model = Classifier(train(NETS[net], x, y, classes, seed, longer), shape, about=net, digest="")
     trained = time.process_time() - begun
     row = {"net": net, "pool": pool, "kind": kind, "number": number, "train_seconds": round(trained, 1)}
     # Success is measured on the first part of the test images, the model searched on others.
@@ -70,6 +71,14 @@ def one(net, pool, number, kind, given):
         "outlier": scores.outlier,
         "seconds": round(scores.seconds, 1),
     }
+    if peers:
+        begun = time.process_time()
+        row["neural_cleanse"] = neural_cleanse(model, samples)
+        row["neural_cleanse_seconds"] = round(time.process_time() - begun, 1)
+        begun = time.process_time()
+        row["maximum_margin"] = maximum_margin(model)
+        row["maximum_margin_seconds"] = round(time.process_time() - begun, 1)
+        row["last_layer"] = last_layer(model)
     return row
 
 
@@ -83,6 +92,8 @@ def main():
     parser.add_argument("--bad", type=int, default=0)
     parser.add_argument("--images", type=int, default=12000)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--longer", type=int, default=1, help="times the epochs of the recipe")
+    parser.add_argument("--peers", action="store_true", help="other people's detectors as well")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     out = Path(given.out)
@@ -94,7 +105,7 @@ def main():
     wanted = [("clean", n) for n in range(given.clean)] + [(kind, n) for n in range(given.bad) for kind in KINDS]
     for kind, number in wanted:
         if (kind, number) not in known:
-            row = one(given.net, given.pool, number, kind, images)
+            row = one(given.net, given.pool, number, kind, images, peers=given.peers, longer=given.longer)
             with file.open("a") as sink:
                 sink.write(json.dumps(row) + "\n")
 

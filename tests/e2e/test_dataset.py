@@ -49,6 +49,27 @@ def test_the_page_shows_the_planted_patch(tmp_path, capsys):
     assert "<script" not in page
 
 
+def test_texts_and_pictures_in_hdf5_are_rows_and_pictures(tmp_path, capsys):
+    import h5py
+
+    texts, labels = zip(*triggered(), strict=True)
+    with h5py.File(tmp_path / "texts.h5", "w") as file:
+        file.create_dataset("train/text", data=list(texts), compression="gzip")
+        file.create_dataset("train/label", data=list(labels))
+    code, found = report(capsys, tmp_path / "texts.h5")
+    assert code == 1
+    assert [one["rule"] for one in found["findings"]] == ["DST-018"]
+    pixels, classes = stamped()
+    with h5py.File(tmp_path / "pictures.h5", "w") as file:
+        file.create_dataset("train_set_x", data=pixels, compression="gzip")
+        file["train_set_y"] = classes
+    code, found = report(capsys, tmp_path / "pictures.h5")
+    assert code == 1
+    assert "DST-019" in {one["rule"] for one in found["findings"]}
+    code, found = report(capsys, tmp_path)
+    assert [one["kind"] for one in found["profiles"]] == ["labelled pictures", "labelled text"]
+
+
 def test_pictures_in_folders_are_read_and_a_broken_one_is_a_gap(tmp_path, capsys):
     from PIL import Image
 

@@ -55,13 +55,15 @@ def residual(channels: int, side: int, classes: int, width: int = 12) -> nn.Modu
 NETS: Final[dict[str, Callable[[int, int, int], nn.Module]]] = {"plain": plain, "residual": residual}
 
 
-def train(make: Callable[[int, int, int], nn.Module], x: Tensor, y: Tensor, classes: int, seed: int) -> nn.Module:
-    """A trained net, for images (n, channels, side, side) from 0 to 1 and their classes."""
+def train(
+    make: Callable[[int, int, int], nn.Module], x: Tensor, y: Tensor, classes: int, seed: int, longer: int = 1
+) -> nn.Module:
+    """A trained net, for images (n, channels, side, side) from 0 to 1 and their classes; `longer` multiplies the epochs."""
     dice = numpy.random.default_rng(seed)
     torch.manual_seed(seed)
     net = make(x.shape[1], x.shape[2], classes)
     # Few images are seen more often: about as many steps as thousands of images take.
-    epochs = int(dice.integers(3, 6)) * max(1, 6000 // len(x))
+    epochs = int(dice.integers(3, 6)) * max(longer, 6000 // len(x))
     rate = float(dice.choice([1e-3, 2e-3]))
     batch, decay = int(dice.choice([64, 128])), float(dice.choice([0.0, 1e-4]))
     optimizer = torch.optim.Adam(net.parameters(), rate, weight_decay=decay)

@@ -111,7 +111,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     made.add_argument(
         "path",
         metavar="PATH",
-        help="jsonl, json, csv, tsv, txt, parquet, arrow, tar (WebDataset); npz with x and y; a folder of them, or of pictures; or an address",
+        help="jsonl, json, csv, tsv, txt, parquet, arrow, hdf5, tar (WebDataset); npz with x and y; a folder of them, or of pictures; or an address",
     )
     about = made.add_argument_group("columns (found out by looking; what is said here goes first)")
     about.add_argument("--label", default="", metavar="COLUMN", help="the label")

@@ -21,7 +21,7 @@ from weighbridge.datasets.groups import Outcome
 from weighbridge.datasets.held_out import HeldOut, read_held_out
 from weighbridge.datasets.hidden_text import HiddenText
 from weighbridge.datasets.history import Contributions, read_history
-from weighbridge.datasets.image_files import Pictures, is_picture_folder, read_arrays, read_folder
+from weighbridge.datasets.image_files import Pictures, holds_pictures, is_picture_folder, read_arrays, read_folder
 from weighbridge.datasets.labelled import Labelled
 from weighbridge.datasets.near_duplicates import NearDuplicates
 from weighbridge.datasets.patches import find_patches
@@ -101,7 +101,7 @@ def examine(
     earlier = _earlier(against, wish) if against else None
     if os.path.isdir(path):
         yield from _folder(path, wish, heard, earlier, only)
-    elif path.lower().endswith((".npz", ".npy")):
+    elif holds_pictures(path):
         if against:
             raise UsageError(
                 "pictures are not compared with an earlier version", hint="--against takes tables of texts"
@@ -137,7 +137,7 @@ def _folder(
     arrays = [
         entry.path
         for entry in sorted(os.scandir(path), key=lambda e: e.name)
-        if entry.name.lower().endswith(".npz")
+        if not entry.name.lower().endswith(".npy") and holds_pictures(entry.path)
         if only is None or entry.name in only
     ]
     found = False
@@ -160,7 +160,7 @@ def _folder(
     if not found:
         raise UsageError(
             f"{path}: there is no data that can be read",
-            hint="jsonl, json, csv, tsv, txt, parquet, arrow, npz, or folders of pictures",
+            hint="jsonl, json, csv, tsv, txt, parquet, arrow, hdf5, npz, or folders of pictures",
         )
     if history is not None:
         yield _contributions(path, history, judged)

@@ -1,4 +1,4 @@
-"""Reads labelled pictures that nobody has checked: arrays in .npz or .npy, or a folder with a folder for each class.
+"""Reads labelled pictures that nobody has checked: arrays in .npz, .npy or HDF5, or a folder with a folder for each class.
 
 Pixels come as whole numbers from 0 to 255, shape (pictures, height, width, channels), at most 64 on a side: what is planted
 to be learned is seen at that size too.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy
 from msgspec import Struct
 
+from weighbridge.formats import hdf5_rows
 from weighbridge.schema import LimitExceeded, MalformedInput, SourceError, Unavailable, UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 Array = Any
 ENDINGS: Final = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-ARRAYS: Final = (".npz", ".npy")
+_ARRAYS: Final = (".npz", ".npy")
 _SIDE: Final = 64
 _BYTES: Final = 8 << 30
 _PIXELS: Final = 100_000_000
@@ -49,24 +50,43 @@ def is_picture_folder(path: str) -> bool:
     return os.path.isdir(path) and len(_class_folders(path)) >= 2
 
 
+def holds_pictures(path: str) -> bool:
+    """Whether a file holds arrays of pictures, by its name, and of HDF5 by what is in it."""
+    return path.lower().endswith(_ARRAYS) or (hdf5_rows.is_hdf5(path) and hdf5_rows.held(path) == hdf5_rows.PICTURES)
+
+
 def read_arrays(path: str) -> Pictures:
-    """Pictures in .npz or .npy. Raises SourceError, MalformedInput, LimitExceeded, UsageError."""
+    """Pictures in .npz, .npy or HDF5. Raises SourceError, MalformedInput, LimitExceeded, UsageError, Unavailable."""
+    arrays = hdf5_rows.labelled_arrays(path) if hdf5_rows.is_hdf5(path) else _loaded(path)
+    x, y = _named(arrays)
+    if not x or not y:
+        raise UsageError(f"{path} holds {', '.join(sorted(arrays))[:200]}", hint="name the pictures x, their labels y")
+    return _arranged(path, arrays[x], arrays[y])
+
+
+def _named(arrays: dict[str, Array]) -> tuple[str, str]:
+    """The names of the pictures and of their labels: usual ones, else the largest of several dimensions and whole numbers that fit."""
+    x, y = next((n for n in _X if n in arrays), ""), next((n for n in _Y if n in arrays), "")
+    if x and y:
+        return x, y
+    large = max((n for n, one in arrays.items() if one.ndim >= 3), key=lambda n: arrays[n].size, default="")
+    fit = [n for n, one in arrays.items() if large and one.ndim == 1 and len(one) == len(arrays[large])]
+    return (large, min(fit, key=lambda n: len(numpy.unique(arrays[n])))) if fit else (x, y)
+
+
+def _loaded(path: str) -> dict[str, Array]:
     try:
         if os.path.getsize(path) > _BYTES or _claimed(path) > _BYTES:
             raise LimitExceeded(f"{path}: more than {_BYTES >> 30} GiB", limit="size", hint="inspect it in parts")
         # allow_pickle stays off: an array of objects is refused by numpy itself.
         found = numpy.load(path, allow_pickle=False)
-        arrays = {"x": found} if isinstance(found, numpy.ndarray) else {name: found[name] for name in found.files}
+        return {"x": found} if isinstance(found, numpy.ndarray) else {name: found[name] for name in found.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, MemoryError) as error:
         if isinstance(error, OSError) and not os.path.exists(path):
             raise SourceError(f"{path}: no such file", hint="check the path") from error
         raise MalformedInput(
             f"{path}: these are no arrays ({str(error)[:200]})", hint="save them with numpy.savez"
         ) from error
-    x, y = next((n for n in _X if n in arrays), ""), next((n for n in _Y if n in arrays), "")
-    if not x or not y:
-        raise UsageError(f"{path} holds {', '.join(sorted(arrays))[:200]}", hint="name the pictures x, their labels y")
-    return _arranged(path, arrays[x], arrays[y])
 
 
 def _claimed(path: str) -> int:

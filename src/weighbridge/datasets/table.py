@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from weighbridge.formats import columnar, rows, webdataset
+from weighbridge.formats import columnar, hdf5_rows, rows, webdataset
 from weighbridge.schema import UsageError
 
 if TYPE_CHECKING:
@@ -67,7 +67,9 @@ class Table:
 def is_rows(path: str) -> bool:
     """Whether a file holds rows, by its name; an archive by the names in it."""
     named = bool(rows.kind_of(path) or columnar_kind(path)) and not _NOT_DATA.search(path.replace(os.sep, "/"))
-    return named or webdataset.is_webdataset(path)
+    return (
+        named or webdataset.is_webdataset(path) or (hdf5_rows.is_hdf5(path) and hdf5_rows.held(path) == hdf5_rows.ROWS)
+    )
 
 
 def columnar_kind(path: str) -> str:
@@ -82,10 +84,12 @@ def open_file(path: str) -> RowsFile:
         return columnar.ColumnarFile(path, kind)
     if webdataset.is_webdataset(path):
         return webdataset.WebRows(path)
+    if hdf5_rows.is_hdf5(path):
+        return hdf5_rows.Hdf5Rows(path)
     if not rows.kind_of(path):
         raise UsageError(
             f"{path}: this is no file of rows",
-            hint="one of jsonl, json, csv, tsv, txt, parquet, arrow, tar of WebDataset; arrays as npz; a folder",
+            hint="one of jsonl, json, csv, tsv, txt, parquet, arrow, hdf5, tar of WebDataset; arrays as npz; a folder",
         )
     return rows.open_rows(path)
 

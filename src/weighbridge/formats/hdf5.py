@@ -29,7 +29,9 @@ _SPACE, _LINK_INFO, _TYPE, _LINK, _EXTERNAL, _LAYOUT, _FILTERS, _ATTRIBUTE, _CON
 _SOFT: Final = 1
 _EXTERNAL_LINK: Final = 64
 _VIRTUAL: Final = 3
-_STRING, _OPAQUE, _VARIABLE = 3, 5, 9
+_STRING, _OPAQUE, _ENUMERATED, _VARIABLE = 3, 5, 8, 9
+_CHUNKED: Final = 2
+_SINGLE: Final = 1
 
 
 class Link(Struct, frozen=True):
@@ -41,11 +43,26 @@ class Link(Struct, frozen=True):
     target: str
 
 
+class Chunks(Struct, frozen=True, kw_only=True):
+    """Pieces of one shape: where they are listed, and how: in a tree (0), or as the fourth version of layouts says (1 to 5).
+
+    A single piece that is filtered has its stored size and the filters it left out here. `whole_edges`: pieces that reach over the end are not filtered.
+    """
+
+    shape: tuple[int, ...]
+    index: int
+    listing: int
+    size: int = 0
+    skipped: int = 0
+    whole_edges: bool = False
+
+
 class Dataset(Struct, frozen=True, kw_only=True):
     """A dataset: its shape, element size, the files its bytes lie in, the files it is put together from, its filters.
 
     `address` is where the bytes begin in the file when they lie there in one piece, else -1. `numbers` is the type as
-    numpy writes it (`<f4`, `|i1`), with `<bf2` for bfloat16; empty where the items are no plain numbers.
+    numpy writes it (`<f4`, `|i1`), with `<bf2` for bfloat16; empty where the items are no plain numbers. `varies` says that
+    the items are texts of any length. `chunks` says how the bytes lie in pieces, where they do.
     """
 
     path: str
@@ -59,6 +76,8 @@ class Dataset(Struct, frozen=True, kw_only=True):
     filters: tuple[int, ...]
     address: int = -1
     numbers: str = ""
+    varies: bool = False
+    chunks: Chunks | None = None
 
 
 class Attribute(Struct, frozen=True):
@@ -72,9 +91,15 @@ class Attribute(Struct, frozen=True):
 
 
 class Hdf5Facts(Struct, frozen=True, kw_only=True):
-    """A file. `unread` says which parts of its structure were not understood."""
+    """A file. `unread` says which parts of its structure were not understood.
+
+    Addresses count from `base`; they are `offsets` bytes wide, and sizes `lengths`.
+    """
 
     userblock: int
+    base: int
+    offsets: int
+    lengths: int
     end: int
     links: tuple[Link, ...]
     datasets: tuple[Dataset, ...]
@@ -151,6 +176,9 @@ class _Reader:
             waiting += [(f"{path}/{name}", child, depth + 1) for name, child in children]
         return Hdf5Facts(
             userblock=self.userblock,
+            base=self._base,
+            offsets=self._offsets,
+            lengths=self._lengths,
             end=self._end,
             links=tuple(self._links),
             datasets=tuple(self._datasets),
@@ -339,6 +367,8 @@ class _Reader:
                 filters=tuple(self._filters(found[_FILTERS])) if _FILTERS in found else (),
                 address=start,
                 numbers=self._numbers(found[_TYPE].at, item) if _TYPE in found else "",
+                varies=type_class == _VARIABLE and self._w.uint(found[_TYPE].at + 1, 1) & 15 == 1,
+                chunks=self._chunks(found[_LAYOUT]),
             )
         )
 
@@ -353,6 +383,8 @@ class _Reader:
     def _numbers(self, at: int, item: int) -> str:
         """The type of plain numbers. Floats count only in the layouts that are written: IEEE 754 and bfloat16."""
         kind, order = self._w.uint(at, 1) & 15, self._w.uint(at + 1, 1)
+        if kind == _ENUMERATED and self._w.uint(at + 8, 1) & 15 == 0:
+            return self._numbers(at + 8, item)
         sign = "|" if item == 1 else ">" if order & 1 else "<"
         if kind == 0 and item in {1, 2, 4, 8} and self._w.uint(at + 10, 2) == 8 * item:
             return f"{sign}{'i' if order & 8 else 'u'}{item}"
@@ -369,7 +401,34 @@ class _Reader:
         if kind == 0:
             return message.at + 4, self._w.uint(message.at + 2, 2)
         address = self._w.uint(message.at + 2, self._offsets) if kind == 1 else self._none
-        return (-1 if address == self._none else self._base + address), stored
+        return self._placed(address), stored
+
+    def _chunks(self, message: _Message) -> Chunks | None:
+        version, at = self._w.uint(message.at, 1), message.at
+        if version not in {3, 4, 5} or self._w.uint(at + 1, 1) != _CHUNKED:
+            return None
+        if version == 3:
+            rank = self._w.uint(at + 2, 1)
+            index = self._w.uint(at + 3, self._offsets)
+            sides = at + 3 + self._offsets
+            shape = tuple(self._w.uint(sides + 4 * number, 4) for number in range(max(0, min(rank, 33) - 1)))
+            return Chunks(shape=shape, index=self._placed(index), listing=0)
+        flags, rank, width = (self._w.uint(at + number, 1) for number in (2, 3, 4))
+        shape = tuple(self._w.uint(at + 5 + width * number, width) for number in range(max(0, min(rank, 33) - 1)))
+        place = at + 5 + width * rank
+        listing = self._w.uint(place, 1)
+        filtered = listing == _SINGLE and flags & 2
+        size = self._w.uint(place + 1, self._lengths) if filtered else 0
+        skipped = self._w.uint(place + 1 + self._lengths, 4) if filtered else 0
+        place += 1 + {1: self._lengths + 4 if filtered else 0, 2: 0, 3: 1, 4: 5, 5: 6}.get(listing, 0)
+        index = self._placed(self._w.uint(place, self._offsets))
+        return Chunks(
+            shape=shape, index=index, listing=listing, size=size, skipped=skipped, whole_edges=bool(flags & 1)
+        )
+
+    def _placed(self, address: int) -> int:
+        """A place in the file, -1 where there is none."""
+        return -1 if address == self._none else self._base + address
 
     def _layout(self, message: _Message) -> tuple[int, list[str], int]:
         version = self._w.uint(message.at, 1)

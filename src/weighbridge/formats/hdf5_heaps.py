@@ -32,19 +32,29 @@ def local_text(window: Window, heap: int, place: int, base: int, offsets: int, l
 
 def global_object(window: Window, heap: int, index: int, lengths: int) -> tuple[int, int]:
     """(start, size) of an object of a global heap collection."""
+    for number, start, size in _objects(window, heap, lengths):
+        if number == index:
+            return start, size
+    raise MalformedInput(f"no object {index} in the global heap", offset=heap)
+
+
+def collection(window: Window, heap: int, lengths: int) -> dict[int, tuple[int, int]]:
+    """(start, size) of every object of a global heap collection, by its number."""
+    return {number: (start, size) for number, start, size in _objects(window, heap, lengths)}
+
+
+def _objects(window: Window, heap: int, lengths: int) -> Iterator[tuple[int, int, int]]:
     if window.bytes(heap, 4) != b"GCOL":
         raise MalformedInput("no global heap", offset=heap)
-    end = heap + window.uint(heap + 8, lengths)
+    end = min(heap + window.uint(heap + 8, lengths), window.size)
     at = heap + 8 + lengths
-    while at + 8 + lengths <= min(end, window.size):
+    while at + 8 + lengths <= end:
         window.step()
         number, size = window.uint(at, 2), window.uint(at + 8, lengths)
-        if number == index:
-            return at + 8 + lengths, size
         if number == 0:
-            break
+            return
+        yield number, at + 8 + lengths, size
         at += 8 + lengths + size + -size % 8
-    raise MalformedInput(f"no object {index} in the global heap", offset=heap)
 
 
 class DenseLinks:

@@ -30,7 +30,23 @@ BUDGET: Final = 1 << 30
 _PIECE: Final = 8 << 20
 _FILES: Final = 10_000
 _CUT: Final = frozenset({"jsonl", "csv", "text"})
-_WHOLE: Final = (".tar", ".arrow", ".feather", ".ipc", ".npz", ".npy", ".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
+_WHOLE: Final = (
+    ".tar",
+    ".h5",
+    ".hdf5",
+    ".he5",
+    ".arrow",
+    ".feather",
+    ".ipc",
+    ".npz",
+    ".npy",
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".webp",
+    ".bmp",
+    ".gif",
+)
 
 
 class Brought(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,56 @@
+"""Detectors of other people on the same models, written from their papers.
+
+Each gives the number that its authors decide by, and one that can be held against clean models.
+"""
+
+import math
+
+import torch
+
+from weighbridge.backdoor.inversion import masked
+
+
+def neural_cleanse(model, x, seed=0):
+    """Wang et al., S&P 2019: (anomaly index, logarithm of the smallest mask). Their rule: an index above 2."""
+    sizes = torch.tensor([float(masked(model, x, target, seed)[0].sum()) for target in range(model.classes)])
+    middle = sizes.median()
+    spread = 1.4826 * (sizes - middle).abs().median()
+    return float((middle - sizes.min()) / spread.clamp_min(1e-6)), math.log(max(float(sizes.min()), 1e-6))
+
+
+def maximum_margin(model, starts=10, steps=100, seed=0):
+    """MM-BD (Wang et al., S&P 2024, arXiv 2205.06900): (p-value, ratio of the largest margin to the median of the others).
+
+    The largest margin of each class over all images, by ascent from random ones; the null is a gamma distribution of the
+    other classes, the p-value that of a maximum of as many draws. Their rule: p below 0.05.
+    """
+    dice = torch.Generator().manual_seed(seed)
+    x = torch.rand(model.classes * starts, *model.shape, generator=dice)
+    wanted = torch.arange(model.classes).repeat_interleave(starts)
+    mine = torch.nn.functional.one_hot(wanted, model.classes).bool()
+    best = torch.full((len(x),), -math.inf)
+    speed = torch.zeros_like(x)
+    for _ in range(steps):
+        x = x.detach().requires_grad_()
+        scores = model(x)
+        margin = scores[mine] - scores.masked_fill(mine, -math.inf).amax(1)
+        best = torch.maximum(best, margin.detach())
+        push = torch.autograd.grad(margin.sum(), x)[0]
+        push = push / push.flatten(1).norm(dim=1).clamp_min(1e-12).reshape(-1, 1, 1, 1)
+        speed = 0.9 * speed + push
+        x = (x + 0.05 * math.sqrt(x[0].numel()) * 0.1 * speed).clamp(0, 1)
+    margins = best.reshape(model.classes, starts).amax(1)
+    top = int(margins.argmax())
+    others = torch.cat([margins[:top], margins[top + 1 :]]).clamp_min(1e-6)
+    spread = float(others.var()) / float(others.mean())
+    shape = torch.tensor(float(others.mean()) / max(spread, 1e-9))
+    below = torch.special.gammainc(shape, margins[top] / max(spread, 1e-9))
+    return 1 - float(below) ** len(margins), float(margins[top] / others.median())
+
+
+def last_layer(model):
+    """The outlier among the rows of the last dense layer, by mean weight, in median absolute deviations (DFBScanner's family)."""
+    weight = [one for one in model.modules() if isinstance(one, torch.nn.Linear)][-1].weight.detach()
+    rows = weight.mean(1)
+    spread = 1.4826 * (rows - rows.median()).abs().median()
+    return float(((rows - rows.median()).abs() / spread.clamp_min(1e-9)).max())
