@@ -107,6 +107,30 @@ def test_samples_that_the_model_gets_wrong_stop_the_test(tmp_path, capsys):
     assert "not what it was trained on" in said["because"]
 
 
+def test_the_same_backdoor_is_found_in_a_program_of_torch_export(tmp_path, capsys):
+    from weighbridge.backdoor.onnx_net import OnnxNet, tensor_of
+    from weighbridge.backdoor.recipes import plain
+    from weighbridge.formats.onnx_program import read_program
+    from weighbridge.source import FileBlob
+
+    program = read_program(FileBlob(BAD))
+    net = plain(1, 8, 10)
+    weights = [tensor_of(one) for one in program.constants.values()]
+    free = [weight for weight in weights if weight.is_floating_point()]
+    with torch.no_grad():
+        for parameter in net.parameters():
+            at = next(n for n, one in enumerate(free) if one.shape == parameter.shape)
+            parameter.copy_(free.pop(at))
+    x = torch.rand(4, 1, 8, 8)
+    assert torch.allclose(net(x), OnnxNet(program)(x), atol=1e-4)
+    sizes = ({0: torch.export.Dim("batch")},)
+    torch.export.save(torch.export.export(net.eval(), (x,), dynamic_shapes=sizes), tmp_path / "m.pt2")
+    code, said = result_of(capsys, str(tmp_path / "m.pt2"), "--data", DATA, "--references", "digits")
+
+    assert (code, said["verdict"]) == (1, "trigger found")
+    assert said["trigger"]["works"] > 0.9 * said["trigger"]["of"]
+
+
 def test_a_pickle_is_not_loaded(tmp_path, capsys):
     class Fires:
         def __reduce__(self):

@@ -24,7 +24,7 @@ _FEATURE: Final = re.compile(r"features\.(\d+)\.weight\Z")
 
 def open_weights(blob: Blob) -> tuple[nn.Module, tuple[int, int, int], str]:
     """(net, shape of its images, what it is) of a safetensors file. Raises Unavailable where the architecture is not known."""
-    tensors = read_tensors(blob)
+    tensors = _inner(read_tensors(blob))
     if {"conv1.weight", "layer1.0.conv1.weight", "fc.weight"} <= tensors.keys():
         net: nn.Module = _ResNet(tensors)
         small = tensors["conv1.weight"].shape[2] < 7
@@ -44,6 +44,16 @@ def open_weights(blob: Blob) -> tuple[nn.Module, tuple[int, int, int], str]:
             f"its tensors do not fit {about}: {str(error).splitlines()[1].strip()[:160]}", hint="export it as ONNX"
         ) from error
     return net.float(), (int(first.shape[1]), side, side), about
+
+
+def _inner(tensors: Tensors) -> Tensors:
+    """Tensors by their names in the model: checkpoints put them under `state_dict.`, wrappers under `module.`."""
+    for first in ("conv1.weight", "features.0.weight"):
+        found = [name for name in tensors if name == first or name.endswith(f".{first}")]
+        if found:
+            prefix = min(found, key=len).removesuffix(first)
+            return {name.removeprefix(prefix): one for name, one in tensors.items() if name.startswith(prefix)}
+    return tensors
 
 
 class _Residual(nn.Module):

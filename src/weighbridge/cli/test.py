@@ -64,7 +64,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         _EPILOG,
     )
     made.add_argument(
-        "model", nargs="?", help="an ONNX file, or a folder with safetensors and config.json or adapter_config.json"
+        "model",
+        nargs="?",
+        help="an ONNX, torch.export or Keras file, or a folder with safetensors and config.json or adapter_config.json",
     )
     made.add_argument(
         "--data",
