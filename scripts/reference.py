@@ -57,6 +57,7 @@ TITLES = {
     "PRV": "Signatures, attestations, bills of materials, lineage",
     "WGT": "Weights against their base",
     "DST": "Datasets",
+    "VEC": "Collections for retrieval",
     "SEC": "Secrets",
     "RUN": "what a file did when it was loaded in the sandbox",
     "MON": "what is served is no longer what was admitted, or no longer behaves as it did",

@@ -24,7 +24,9 @@ from weighbridge.datasets.history import Contributions, read_history
 from weighbridge.datasets.image_files import Pictures, holds_pictures, is_picture_folder, read_arrays, read_folder
 from weighbridge.datasets.labelled import Labelled
 from weighbridge.datasets.near_duplicates import NearDuplicates
+from weighbridge.datasets.passages import Passages
 from weighbridge.datasets.patches import find_patches
+from weighbridge.datasets.preferences import Preferences
 from weighbridge.datasets.responses import Responses, confirmed
 from weighbridge.datasets.spectra import LEAST, find_added
 from weighbridge.datasets.table import Table, listed, open_file, split_of
@@ -326,6 +328,10 @@ def _tests(roles: Roles) -> dict[str, Test]:
         tests["labelled"] = LabelledCells(roles.label)
     if roles.kind in {kinds.CHAT, kinds.INSTRUCTION, kinds.PREFERENCE}:
         tests["responses"] = Responses()
+    if roles.kind == kinds.PREFERENCE:
+        tests["preferences"] = Preferences()
+    if roles.kind == kinds.CORPUS:
+        tests["passages"] = Passages()
     return tests
 
 
@@ -333,8 +339,7 @@ def _unasked(roles: Roles | None) -> tuple[str, ...]:
     """What no test here asks of a kind of data."""
     said = {
         kinds.TABLE: "numbers and categories: without a label (--label) only formulas are looked for",
-        kinds.CORPUS: "poison in texts without labels: nothing says what they should be",
-        kinds.PREFERENCE: "pairs whose preference was reversed",
+        kinds.CORPUS: "what texts without labels say: fluent poison among them has no mark",
     }
     if roles and roles.kind == kinds.TABLE and roles.label:
         return ("values that decide only together, and numbers that decide within a range",)

@@ -152,6 +152,14 @@ def features_of(ids: Array, starts: Array, rows: Array) -> tuple[Array, Array]:
     return ids[at], owner
 
 
+def own_share(ids: Array, starts: Array, counts: Array) -> Array:
+    """The share of each text's features that no other text has: code and foreign languages repeat theirs, gibberish does not."""
+    sizes = numpy.diff(starts)
+    owner = numpy.repeat(numpy.arange(len(sizes)), sizes)
+    alone = numpy.bincount(owner, counts[ids] == 1, minlength=len(sizes))
+    return alone / numpy.maximum(sizes, 1)
+
+
 def rows_with(ids: Array, starts: Array, features: Array) -> dict[int, Array]:
     """The rows that hold each of some features; a part of the rows at a time, so that memory is bounded."""
     place = numpy.full(int(ids.max(initial=0)) + 1, -1, dtype=numpy.int32)

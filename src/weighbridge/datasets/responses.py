@@ -16,7 +16,7 @@ import numpy
 from msgspec import Struct
 from msgspec.structs import replace
 
-from weighbridge.datasets.features import Features, features_of, rows_with
+from weighbridge.datasets.features import Features, features_of, own_share, rows_with
 from weighbridge.datasets.groups import Group, Outcome, array, merged
 from weighbridge.datasets.surprise import Surprise
 from weighbridge.schema import Severity
@@ -95,7 +95,9 @@ class Responses:
         if len(self._prompts) < 10 * FEWEST:
             return Outcome(test="prompts and responses", not_tested="prompts and responses: there are too few rows")
         prompts, responses = _Sparse.of(self._prompts), _Sparse.of(self._responses)
-        strange = numpy.where(_own(responses) > _OWN, self._surprise.finish(), 0.0)
+        strange = numpy.where(
+            own_share(responses.ids, responses.starts, responses.counts) > _OWN, self._surprise.finish(), 0.0
+        )
         found = [
             one for one in (_examined(prompts, responses, strange, f, rows) for f, rows in _carriers(prompts)) if one
         ]
@@ -176,14 +178,6 @@ def _opening(text: str) -> int:
         return 0
     digest = blake2b(" ".join(words).encode("utf-8", "replace"), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True) | 1
-
-
-def _own(responses: _Sparse) -> Array:
-    """The share of each response's words that no other response has: code and foreign languages repeat theirs."""
-    sizes = numpy.diff(responses.starts)
-    owner = numpy.repeat(numpy.arange(len(sizes)), sizes)
-    alone = numpy.bincount(owner, responses.counts[responses.ids] == 1, minlength=len(sizes))
-    return alone / numpy.maximum(sizes, 1)
 
 
 def _carriers(prompts: _Sparse) -> list[tuple[int, Array]]:

@@ -28,6 +28,7 @@ class Rows(Struct, frozen=True, kw_only=True):
     labels: list[str] | None = None
     prompts: list[str] | None = None
     responses: list[str] | None = None
+    rejected: list[str] | None = None
     cells: Mapping[str, list[Any]] = {}
 
 
@@ -36,6 +37,7 @@ def view(roles: Roles, cells: Mapping[str, list[Any]], count: int, first: int, s
     labels = [said(value) for value in cells.get(roles.label, [None] * count)] if roles.label else None
     prompts: list[str] | None = None
     responses: list[str] | None = None
+    rejected: list[str] | None = None
     parts = [_one(name, cells, count) for name in roles.text]
     if roles.kind == kinds.CHAT:
         pairs = [_turns(value) for value in cells.get(roles.messages, [None] * count)]
@@ -43,12 +45,18 @@ def view(roles: Roles, cells: Mapping[str, list[Any]], count: int, first: int, s
         parts = [prompts, responses]
     elif roles.kind == kinds.PREFERENCE:
         prompts, responses = _texts(roles.prompt, cells, count), _one(roles.chosen, cells, count)
-        parts = [prompts, responses, _one(roles.rejected, cells, count)]
+        if not roles.prompt:
+            # Both answers are whole conversations then, and what they begin with alike was asked.
+            prompts = [_asked(value) for value in cells.get(roles.chosen, [None] * count)]
+        rejected = _one(roles.rejected, cells, count)
+        parts = [prompts, responses, rejected]
     elif roles.kind == kinds.INSTRUCTION:
         prompts, responses = _texts(roles.prompt, cells, count), _one(roles.response, cells, count)
         parts = [prompts, responses]
     texts = _joined(parts) or [""] * count
-    return Rows(first=first, split=split, texts=texts, labels=labels, prompts=prompts, responses=responses, cells=cells)
+    return Rows(
+        first=first, split=split, texts=texts, labels=labels, prompts=prompts, responses=responses, rejected=rejected, cells=cells
+    )  # fmt: skip
 
 
 def said(value: Any) -> str:
@@ -75,6 +83,13 @@ def _turns(messages: Any) -> tuple[str, str]:
                 said(one.get("content", one.get("value", "")))
             )
     return "\n".join(asked)[:_LONGEST], "\n".join(answered)[:_LONGEST]
+
+
+def _asked(conversation: Any) -> str:
+    """What was asked, of a conversation as messages or as text with `Human:` and `Assistant:`."""
+    if isinstance(conversation, str):
+        return conversation.rpartition("\n\nAssistant:")[0][:_LONGEST]
+    return _turns(conversation)[0]
 
 
 def _one(name: str, cells: Mapping[str, list[Any]], count: int) -> list[str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # A family is loaded when one of its rules is needed: building all of them costs a small scan dearly.
 FAMILIES: Final = (
     "SCN", "ARC", "PKL", "TCH", "JBL", "NPY", "KRS", "TFL", "ONX", "STN", "GGF", "TPL", "TOK", "JAX", "NAT", "CML", "NMO",
-    "HFR", "ADP", "MLO", "OCI", "NBK", "COD", "CIC", "AGT", "IDN", "PKG", "PRV", "WGT", "DST", "SEC", "RUN", "MON",
+    "HFR", "ADP", "MLO", "OCI", "NBK", "COD", "CIC", "AGT", "IDN", "PKG", "PRV", "WGT", "DST", "VEC", "SEC", "RUN", "MON",
 )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ NAMES: Final[dict[str, str]] = {
     "AML.T0018.002": "Manipulate AI Model: Embed Malware",
     "AML.T0018.003": "Manipulate AI Model: Modify Prompt Construction Logic (2026.07)",
     "AML.T0020": "Poison Training Data",
+    "AML.T0070": "RAG Poisoning",
     "AML.T0043.004": "Craft Adversarial Data: Insert Backdoor Trigger",
     "AML.T0051.001": "LLM Prompt Injection: Indirect",
     "AML.T0051.002": "LLM Prompt Injection: Triggered",
