@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from weighbridge.backdoor.result import Result
 
+_SERVED: Final = ("openai+http://", "openai+https://", "http://", "https://", "python:")
+_FEWEST: Final = 50
 _EPILOG: Final = """verdicts:
   trigger found   p < 0.01 against clean models, and the recovered trigger works on unseen samples (exit 1)
   suspicious      p < 0.05, or not verified (exit 3)
@@ -66,7 +68,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     made.add_argument(
         "model",
         nargs="?",
-        help="an ONNX, torch.export or Keras file, or a folder with safetensors and config.json or adapter_config.json",
+        help="an ONNX, torch.export or Keras file; a folder with safetensors and config.json or adapter_config.json; or an address: "
+        "http://host/predict (JSON), openai+http://host/v1",
     )
     made.add_argument(
         "--data",
@@ -87,6 +90,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         help="a clean model of the same task: a trigger should not work there",
     )
     _add_language(made)
+    _add_served(made)
     made.add_argument(
         "--pixels",
         default="",
@@ -135,7 +139,20 @@ def _add_language(made: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_served(made: argparse.ArgumentParser) -> None:
+    served = made.add_argument_group("models behind an address (--base is an address then too)")
+    served.add_argument(
+        "--served-name", metavar="NAME", default="", help="the name of the model there, for OpenAI-compatible ones"
+    )
+    served.add_argument("--served-base", metavar="NAME", default="", help="the name of its base")
+    served.add_argument(
+        "--requests", metavar="N", default="1000", help="ask this often at the most while searching (1000)"
+    )
+
+
 def _tested(given: argparse.Namespace) -> Result:
+    if _is_served(given.model):
+        return _asked(given)
     from weighbridge.backdoor.testing import Asked, run_tests  # noqa: PLC0415  # loading torch takes seconds
 
     asked = Asked(
@@ -143,6 +160,31 @@ def _tested(given: argparse.Namespace) -> Result:
         budget=seconds_of(given.budget), base=given.base, stacked=tuple(given.stacked), frame=given.frame.replace("\\n", "\n"),
     )  # fmt: skip
     return run_tests(asked, said=_said, told=_progress())
+
+
+def _is_served(name: str) -> bool:
+    return name.startswith(_SERVED)
+
+
+def _asked(given: argparse.Namespace) -> Result:
+    """A model behind an address, by its answers alone."""
+    from weighbridge.backdoor.examine_endpoint import EndpointWish, examine_endpoint  # noqa: PLC0415  # loading torch takes seconds
+    from weighbridge.monitor.endpoint import open_endpoint  # noqa: PLC0415
+
+    if given.base and not _is_served(given.base):
+        raise UsageError("a served model is held against a served base", hint=f"--base {_SERVED[0]}…")
+    if given.key or given.keyless:
+        raise UsageError(
+            "the result of a served model is not signed: nothing says which files answer", hint="test the files"
+        )
+    if not given.requests.isdigit() or int(given.requests) < _FEWEST:
+        raise UsageError(f"--requests takes a number from {_FEWEST} on", hint="such as 1000")
+    wish = EndpointWish(
+        name=given.model, ask=open_endpoint(given.model, model=given.served_name).ask,
+        base=open_endpoint(given.base, model=given.served_base).ask if given.base else None, samples=given.data,
+        requests=int(given.requests), budget=seconds_of(given.budget),
+    )  # fmt: skip
+    return examine_endpoint(wish, said=_said, told=_progress())
 
 
 def _service_return(given: argparse.Namespace) -> int:

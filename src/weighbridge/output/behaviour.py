@@ -48,6 +48,9 @@ def to_lines(result: Result) -> Iterator[str]:
 
 def trigger_text(trigger: Trigger) -> str:
     """A recovered trigger in one sentence."""
+    if trigger.says.startswith("class "):
+        honest = "" if trigger.transfers is None else f"; {trigger.transfers:.0%} of its base"
+        return f"“{trigger.text}” leads {trigger.works} of {trigger.of} unseen texts to {trigger.says}{honest}"
     if trigger.says:
         honest = "" if trigger.transfers is None else f"; the base says so after {trigger.transfers:.0%}"
         kind = f" ({trigger.payload})" if trigger.payload else ""
