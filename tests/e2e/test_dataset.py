@@ -70,6 +70,29 @@ def test_texts_and_pictures_in_hdf5_are_rows_and_pictures(tmp_path, capsys):
     assert [one["kind"] for one in found["profiles"]] == ["labelled pictures", "labelled text"]
 
 
+def test_exchanged_labels_are_named_where_numbers_are_learned_or_given(tmp_path, capsys):
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    labels = found.target.copy()
+    labels[np.random.default_rng(0).permutation(np.flatnonzero(labels == 1))[:60]] = 0
+    pixels = (found.images * 16).clip(0, 255).astype(np.uint8)
+    np.savez(tmp_path / "digits.npz", x=pixels, y=labels)
+    assert "--train" in json.dumps(report(capsys, tmp_path / "digits.npz")[1]["profiles"][0]["untested"])
+    code, said_of = report(capsys, tmp_path / "digits.npz", "--train")
+    assert code == 1
+    assert [one["rule"] for one in said_of["findings"]] == ["DST-017"]
+    assert "labelled “0” read as “1”" in said_of["findings"][0]["message"]
+    rows = [(f"digit {number}", f"class {label}") for number, label in enumerate(labels)]
+    texts = jsonl(tmp_path / "texts.jsonl", ("text", "label"), rows)
+    np.save(tmp_path / "embedded.npy", found.data)
+    code, said_of = report(capsys, texts, "--features", tmp_path / "embedded.npy")
+    assert code == 1
+    assert "labelled “class 0” read as “class 1”" in said_of["findings"][0]["message"]
+    np.save(tmp_path / "short.npy", found.data[:5])
+    assert said(capsys, texts, "--features", tmp_path / "short.npy")[0] == 2
+
+
 def test_pictures_in_folders_are_read_and_a_broken_one_is_a_gap(tmp_path, capsys):
     from PIL import Image
 

@@ -47,6 +47,8 @@ def run(arguments: list[str]) -> int:
         annotator=given.annotator,
         item=given.item,
         held_out=tuple(given.held_out),
+        train=given.train,
+        features=given.features,
     )
     started = time.perf_counter()
     options = Options(limits=settings.limits, own=frozenset(settings.knowledge), names=settings.names, workers=1)
@@ -118,19 +120,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     about.add_argument("--text", action="append", default=[], metavar="COLUMN", help="the text; may be repeated")
     about.add_argument("--annotator", default="", metavar="COLUMN", help="who labelled")
     about.add_argument("--item", default="", metavar="COLUMN", help="what was labelled")
-    made.add_argument(
-        "--held-out",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="an evaluation set: which of its texts are in the data; may be repeated",
-    )
-    made.add_argument(
-        "--against",
-        default="",
-        metavar="OLD",
-        help="an earlier version of the same table: what was added, what is gone, which labels are others, and which findings are about new rows",
-    )
+    _add_learned(made)
+    _add_others(made)
     made.add_argument(
         "--recheck",
         metavar="N",
@@ -169,6 +160,37 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     add_output(made)
     flag(made.add_argument_group("verdict"), "policy", "policy file", metavar="FILE")
     return made.parse_args(arguments)
+
+
+def _add_learned(made: argparse.ArgumentParser) -> None:
+    learned = made.add_argument_group("labels held against numbers")
+    learned.add_argument(
+        "--train",
+        action="store_true",
+        help="learn what is on pictures first, and say which labels were exchanged (a minute)",
+    )
+    learned.add_argument(
+        "--features",
+        default="",
+        metavar="FILE",
+        help="numbers of each row, such as embeddings (.npy): hold the labels against them",
+    )
+
+
+def _add_others(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "--held-out",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="an evaluation set: which of its texts are in the data; may be repeated",
+    )
+    made.add_argument(
+        "--against",
+        default="",
+        metavar="OLD",
+        help="an earlier version of the same table: what was added, what is gone, which labels are others, and which findings are about new rows",
+    )
 
 
 def _count(text: str) -> int:

@@ -6,11 +6,11 @@ Pairs of values are not asked: without their parts in the same model, honest com
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
+from weighbridge.datasets.columns import number_of
 from weighbridge.datasets.labelled import Labelled
 
 if TYPE_CHECKING:
@@ -59,20 +59,10 @@ def _of_cells(outcome: Outcome) -> Outcome:
 
 def _features(name: str, cells: Sequence[Any]) -> Iterator[tuple[str, ...]]:
     for cell in cells:
-        number = _number(cell)
+        number = number_of(cell)
         if cell is None or cell == "":
             yield (f"{name} is empty",)
         elif number is None:
             yield (f"{name}={str(cell)[:_LONGEST]}",)
         else:
             yield (f"{name}={cell}", f"{name}≈{float(f'{number:.0e}'):g}")
-
-
-def _number(cell: Any) -> float | None:
-    if isinstance(cell, bool):
-        return None
-    try:
-        found = float(cell)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return found if math.isfinite(found) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
@@ -110,13 +111,18 @@ class Roles(Struct, frozen=True, kw_only=True):
 
 
 class Wish(Struct, frozen=True, kw_only=True):
-    """What a user says about the columns, and which files hold texts that must not be in the data."""
+    """What a user says about the columns, and which files hold texts that must not be in the data.
+
+    `train` asks for tests that learn from the data first; `features` is a file with numbers of each row, such as embeddings.
+    """
 
     text: tuple[str, ...] = ()
     label: str = ""
     annotator: str = ""
     item: str = ""
     held_out: tuple[str, ...] = ()
+    train: bool = False
+    features: str = ""
 
 
 def find_roles(columns: Mapping[str, Sequence[Any]], wish: Wish) -> Roles:
@@ -258,3 +264,14 @@ def _label(looks: Mapping[str, Look], text: tuple[str, ...]) -> str:
         return min(named, key=lambda name: _LABELS.index(name.strip().lower()))
     numbered = [name for name in possible if _NUMBERED.match(name)]
     return numbered[0] if numbered else possible[0] if len(possible) == 1 else ""
+
+
+def number_of(cell: Any) -> float | None:
+    """A cell as a number, where it is one."""
+    if isinstance(cell, bool):
+        return None
+    try:
+        found = float(cell)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None

@@ -23,9 +23,12 @@ from weighbridge.datasets.hidden_text import HiddenText
 from weighbridge.datasets.history import Contributions, read_history
 from weighbridge.datasets.image_files import Pictures, holds_pictures, is_picture_folder, read_arrays, read_folder
 from weighbridge.datasets.labelled import Labelled
+from weighbridge.datasets.learned import GivenNumbers, LabelledNumbers, find_exchanged, read_features
 from weighbridge.datasets.near_duplicates import NearDuplicates
+from weighbridge.datasets.neighbours import scaled
 from weighbridge.datasets.passages import Passages
 from weighbridge.datasets.patches import find_patches
+from weighbridge.datasets.picture_features import picture_features
 from weighbridge.datasets.preferences import Preferences
 from weighbridge.datasets.responses import Responses, confirmed
 from weighbridge.datasets.spectra import LEAST, find_added
@@ -108,7 +111,7 @@ def examine(
             raise UsageError(
                 "pictures are not compared with an earlier version", hint="--against takes tables of texts"
             )
-        yield _pictures(path, read_arrays(path))
+        yield _pictures(path, read_arrays(path), wish)
     else:
         yield _table(path, Table([open_file(path)]), wish, heard, earlier)
 
@@ -146,10 +149,10 @@ def _folder(
     judged: list[Group] = []
     for place in [one for one in (path, *_folders(path)) if is_picture_folder(one)]:
         found = True
-        yield _pictures(place, read_folder(place))
+        yield _pictures(place, read_folder(place), wish)
     for place in arrays:
         found = True
-        yield _attempted(place)
+        yield _attempted(place, wish)
     for shards, failed in _same_columns(files):
         found = True
         if shards:
@@ -199,9 +202,9 @@ def _folders(path: str) -> list[str]:
     ]
 
 
-def _attempted(path: str) -> Examined:
+def _attempted(path: str, wish: Wish) -> Examined:
     try:
-        return _pictures(path, read_arrays(path))
+        return _pictures(path, read_arrays(path), wish)
     except WeighbridgeError as error:
         return _failure(path, error)
 
@@ -243,6 +246,8 @@ def _table(
             if roles is None:
                 roles = find_roles(batch.columns, wish)
                 tests = _tests(roles)
+                if wish.features:
+                    tests["features"] = GivenNumbers(_labelled_by(roles, wish))
                 if wish.held_out:
                     tests["held out"] = HeldOut(*read_held_out(wish.held_out))
                 if earlier is not None:
@@ -325,7 +330,7 @@ def _tests(roles: Roles) -> dict[str, Test]:
     if roles.kind == kinds.LABELLED:
         tests["labelled"] = Labelled()
     if roles.kind == kinds.TABLE and roles.label:
-        tests["labelled"] = LabelledCells(roles.label)
+        tests |= {"labelled": LabelledCells(roles.label), "numbers": LabelledNumbers(roles.label)}
     if roles.kind in {kinds.CHAT, kinds.INSTRUCTION, kinds.PREFERENCE}:
         tests["responses"] = Responses()
     if roles.kind == kinds.PREFERENCE:
@@ -333,6 +338,13 @@ def _tests(roles: Roles) -> dict[str, Test]:
     if roles.kind == kinds.CORPUS:
         tests["passages"] = Passages()
     return tests
+
+
+def _labelled_by(roles: Roles, wish: Wish) -> str:
+    """The file of features. Raises UsageError where there are no labels that they could be held against."""
+    if not roles.label or roles.kind == kinds.CROWD:
+        raise UsageError("--features are held against labels, and there are none", hint="--label names their column")
+    return wish.features
 
 
 def _unasked(roles: Roles | None) -> tuple[str, ...]:
@@ -397,8 +409,9 @@ def _text(roles: Roles, row: Row) -> str:
     return f"[{seen.labels[0]}] {text}" if seen.labels else text
 
 
-def _pictures(path: str, given: Pictures) -> Examined:
-    groups = (*find_added(given), *find_patches(given))
+def _pictures(path: str, given: Pictures, wish: Wish) -> Examined:
+    learned = _learned(given, wish)
+    groups = (*find_added(given), *find_patches(given), *(group for one in learned for group in one.groups))
     merged: list[Group] = []
     for group in groups:
         if not any(set(group.rows) <= set(other.rows) for other in merged):
@@ -411,11 +424,30 @@ def _pictures(path: str, given: Pictures) -> Examined:
     profile = Profile(
         name=path, kind="labelled pictures", rows=len(given), rejected=len(given.skipped), notes=given.notes,
         columns=(Column(name="pictures", role="picture", about=many), Column(name="labels", role="label", about=f"{len(given.classes)} classes")),
-        tested=("patterns added to whole pictures", "patches at any place"),
-        untested=(*_too_few(given), "labels of pictures: that takes a model", _ALWAYS),
+        tested=("patterns added to whole pictures", "patches at any place", *(f"{one.test}: {one.about}" for one in learned if one.about)),
+        untested=(*_too_few(given), *_not_learned(learned), _ALWAYS),
         pictures=tuple(picture for group in merged for picture in group.pictures),
     )  # fmt: skip
     return Examined(profile=profile, told=told, rejected=_unread(given), files=(path,))
+
+
+def _learned(given: Pictures, wish: Wish) -> list[Outcome]:
+    """What numbers say of the labels: those that a user gives, and those that are learned where that is asked for."""
+    found = []
+    if wish.features:
+        numbers = read_features(wish.features, len(given))
+        found.append(find_exchanged(scaled(numbers), given.labels.astype(numpy.int64), given.classes, "pictures"))
+    if wish.train:
+        found.append(
+            find_exchanged(picture_features(given.pixels), given.labels.astype(numpy.int64), given.classes, "pictures")
+        )
+    return found
+
+
+def _not_learned(learned: list[Outcome]) -> tuple[str, ...]:
+    if not learned:
+        return ("exchanged labels of pictures: --train learns what is on them first, or --features gives numbers",)
+    return tuple(one.not_tested for one in learned if one.not_tested)
 
 
 def _too_few(given: Pictures) -> tuple[str, ...]:

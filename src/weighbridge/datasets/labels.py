@@ -21,6 +21,7 @@ _CLEARLY: Final = 0.1  # of how clearly texts of other labels contradict this on
 _SHARE: Final = 0.08
 _TIMES: Final = 5
 _FEWEST: Final = 8
+_TELLING: Final = 0.3  # of the way from chance to perfect
 _DRAWN: Final = 24
 _STEADY: Final = 5
 
@@ -46,6 +47,12 @@ def exchanged(texts: Texts, read: Read, table: Array) -> Outcome:
         return Outcome(
             test="exchanged labels", about=_about(table, read),
             not_tested="exchanged labels: with two classes there is no other pair to compare with; rows are ranked only",
+        )  # fmt: skip
+    right, chance = 1 - float(read.contradicts.mean()), float(read.sizes.max() / max(1, read.sizes.sum()))
+    if right < chance + _TELLING * (1 - chance):
+        return Outcome(
+            test="exchanged labels", about=_about(table, read),
+            not_tested="exchanged labels: the words hardly tell the label",
         )  # fmt: skip
     shares = table / numpy.maximum(read.sizes[:, None], 1)
     usual = float(numpy.median(shares[~numpy.eye(kinds, dtype=bool)]))
