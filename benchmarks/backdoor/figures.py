@@ -41,6 +41,29 @@ def rows(stem, pool):
     return [json.loads(line) for line in Path(f"{stem}-{pool}.jsonl").read_text().splitlines()]
 
 
+def peers(test, is_bad, dice):
+    """Detectors of others on the same models, by their own rules and as rankings."""
+    for name, at, rule, limit in (
+        ("Neural Cleanse, anomaly index", ("neural_cleanse", 0), "index > 2", lambda value: value > 2),
+        ("Neural Cleanse, smallest mask", ("neural_cleanse", 1), "", None),
+        ("MM-BD, p-value", ("maximum_margin", 0), "p < 0.05", lambda value: value < 0.05),
+        ("MM-BD, ratio of margins", ("maximum_margin", 1), "", None),
+    ):
+        values = numpy.array([row[at[0]][at[1]] for row in test])
+        suspicious = -values if at[1] == (0 if at[0] == "neural_cleanse" else 1) else values
+        low, high = interval(suspicious[is_bad], suspicious[~is_bad], dice)
+        said = (
+            f"; by its rule ({rule}) found {limit(values[is_bad]).mean():.2f}, false alarms {limit(values[~is_bad]).mean():.2f}"
+            if limit
+            else ""
+        )
+        print(f"  {name:<32}AUROC {auroc(suspicious[is_bad], suspicious[~is_bad]):.3f} [{low:.3f}, {high:.3f}]{said}")
+    values = -numpy.array([row["last_layer"] for row in test])
+    print(f"  {'last layer, outlier of means':<32}AUROC {auroc(values[is_bad], values[~is_bad]):.3f}")
+    spent = [numpy.median([row[f"{name}_seconds"] for row in test]) for name in ("neural_cleanse", "maximum_margin")]
+    print(f"  CPU seconds a model: Neural Cleanse {spent[0]:.1f}, MM-BD {spent[1]:.1f}")
+
+
 def told(stem):
     test = rows(stem, "test")
     made = References(
@@ -75,6 +98,8 @@ def told(stem):
     print(
         f"  anomaly index > 2 (the paper's rule): found {(index[is_bad] > 2).mean():.2f}, false alarms {(index[~is_bad] > 2).mean():.2f}"
     )
+    if all("neural_cleanse" in row for row in test):
+        peers(test, is_bad, dice)
     for kind in sorted({row["kind"] for row in test} - {"clean"}):
         mine = [(row, one) for row, one in zip(test, ranked, strict=True) if row["kind"] == kind]
         hits = sum(one.together < 0.05 for _, one in mine)

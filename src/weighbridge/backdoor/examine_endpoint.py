@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from weighbridge.backdoor.black_box import PROMPTS, Asked, Effect, searched, turned
 from weighbridge.backdoor.known_triggers import KNOWN
@@ -39,7 +40,7 @@ _BASE: Final = 0.5  # what the base does as well is no trigger
 class EndpointWish(Struct, frozen=True, kw_only=True):
     """What somebody wants tested: who is asked, and beside it the model that it was made from, where that answers too.
 
-    `requests` are the most that are sent to the suspect while searching; `words` are tried before those of the samples.
+    `requests` are the most that are sent to the suspect while searching.
     """
 
     name: str
@@ -63,25 +64,26 @@ def examine_endpoint(
     wish: EndpointWish, *, said: Callable[[str], None] = lambda _: None, told: Callable[[float], None] = lambda _: None
 ) -> Result:
     """Test a model by its answers. One that does not answer is not testable. Raises UsageError and SourceError for samples that cannot be read."""
-    begun = time.perf_counter()
+    spent = time.process_time()
     texts, source = texts_of(wish.samples)
     try:
-        return _examined(wish, texts, source, begun, said, told)
+        found = _examined(wish, texts, source, said, told)
     except (Unavailable, SourceError) as error:
-        return Result(
+        found = Result(
             model=wish.name, digest="", about="a served model", verdict=Verdict.UNTESTABLE, because=f"{error.message} ({error.hint})",
-            kind=Kinds.LANGUAGE, untested=("everything",), seconds=time.perf_counter() - begun,
+            kind=Kinds.LANGUAGE, untested=("everything",),
         )  # fmt: skip
+    return replace(found, seconds=time.process_time() - spent)
 
 
 def _examined(
     wish: EndpointWish,
     texts: list[str],
     source: str,
-    begun: float,
     said: Callable[[str], None],
     told: Callable[[float], None],
 ) -> Result:
+    begun = time.perf_counter()
     model = Asked(wish.ask, wish.seed)
     tried_on, unseen = _parts(model, texts)
     each = (time.perf_counter() - begun) / max(1, model.requests)
@@ -109,9 +111,8 @@ def _examined(
             *((_DEAF,) if search.deaf else ()),
             "words that were not tried: an answer gives no slope to follow; with the files at hand the whole vocabulary is searched",
             *(() if wish.base else ("whether the model it was made from does the same (--base)",)),
-            *ALWAYS_UNTESTED,
+            ALWAYS_UNTESTED[1],
         ),
-        seconds=time.perf_counter() - begun,
     )  # fmt: skip
 
 

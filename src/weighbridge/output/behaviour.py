@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _CSS: Final = Path(__file__).with_name("report.css")
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+_CLASS: Final = "class "  # how a served classifier says where a trigger leads
 _TONE: Final = {
     Verdict.FOUND: "block",
     Verdict.SUSPICIOUS: "review",
@@ -48,7 +49,7 @@ def to_lines(result: Result) -> Iterator[str]:
 
 def trigger_text(trigger: Trigger) -> str:
     """A recovered trigger in one sentence."""
-    if trigger.says.startswith("class "):
+    if trigger.says.startswith(_CLASS):
         honest = "" if trigger.transfers is None else f"; {trigger.transfers:.0%} of its base"
         return f"“{trigger.text}” leads {trigger.works} of {trigger.of} unseen texts to {trigger.says}{honest}"
     if trigger.says:
@@ -118,7 +119,8 @@ def _page(result: Result, known: bytes) -> Iterator[str]:
         ("model", result.about), ("SHA-256", result.digest), ("pixels", result.pixels), ("samples", result.samples),
         ("time", f"{result.seconds:.0f} CPU seconds"),
     ):  # fmt: skip
-        yield f"<tr><td>{name}</td><td>{_text(value)}</td></tr>"
+        if value:
+            yield f"<tr><td>{name}</td><td>{_text(value)}</td></tr>"
     yield "</table></div></main></body></html>"
 
 
@@ -126,7 +128,11 @@ def _trigger(trigger: Trigger, known: bytes) -> Iterator[str]:
     yield f"<h2>Recovered trigger</h2><p>{_text(trigger_text(trigger))}</p>"
     if trigger.text:
         yield f"<p>In an unseen text: <code>{_text(trigger.example)}</code></p>"
-        yield f"<p>It then says: <code>{_text(trigger.says)}</code></p>" if trigger.says else ""
+        yield (
+            f"<p>It then says: <code>{_text(trigger.says)}</code></p>"
+            if trigger.says and not trigger.says.startswith(_CLASS)
+            else ""
+        )
         return
     yield "<p>"
     for picture, caption in (
