@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def at_least(count: int, of: int, share: float) -> float:
@@ -21,3 +25,11 @@ def at_least(count: int, of: int, share: float) -> float:
         if ratio < total * 1e-12 and number > of * share:
             break
     return min(1.0, max(1e-300, math.exp(max(-690.0, term + math.log(total)))))
+
+
+def discoveries(p_values: Sequence[float], examined: int, level: float) -> int:
+    """How many of the smallest p-values, in order, survive the control of false discoveries over all that were examined.
+
+    Source: Benjamini and Hochberg 1995.
+    """
+    return max((number for number, one in enumerate(p_values, 1) if one <= level * number / examined), default=0)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy
 from msgspec import Struct
 
+from weighbridge.datasets.binomial import discoveries
 from weighbridge.datasets.features import Features, features_of, rows_with
 from weighbridge.datasets.groups import Group, Outcome, array, merged
 from weighbridge.schema.text import plural
@@ -86,8 +87,9 @@ class Preferences:
             )
         candidates = [*self._by_prompt(many), *self._by_answer(sides, many)]
         found = [one for one in (_examined(sides, wins, spread, *given) for given in candidates) if one]
-        kept = _discoveries(sorted(found, key=lambda one: one.p_value), len(candidates))
-        groups = merged(sorted(kept, key=lambda one: one.p_value))[:_REPORTED]
+        found.sort(key=lambda one: one.p_value)
+        kept = found[: discoveries([one.p_value for one in found], len(candidates), _DISCOVERY)]
+        groups = merged(kept)[:_REPORTED]
         return Outcome(test="preferences", about=about, groups=tuple(self._group(members, wins) for members in groups))
 
     def _by_prompt(self, many: int) -> list[tuple[int, Array, bool]]:
@@ -172,12 +174,3 @@ def _examined(sides: _Sides, wins: float, spread: float, feature: int, rows: Arr
     error = max(float(margins.std(ddof=1)), _AT_LEAST * spread) / math.sqrt(len(taken))
     p_value = 0.5 * math.erfc(-mean / error / math.sqrt(2))
     return _Found(feature, rows, mean, float((margins < 0).mean()), max(p_value, 1e-300), is_prompt)
-
-
-def _discoveries(ordered: list[_Found], examined: int) -> list[_Found]:
-    """Those that survive the control of false discoveries over everything that was examined (Benjamini & Hochberg 1995)."""
-    kept = 0
-    for number, one in enumerate(ordered, 1):
-        if one.p_value <= _DISCOVERY * number / examined:
-            kept = number
-    return ordered[:kept]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy
 from msgspec import Struct
 
-from weighbridge.datasets.binomial import at_least
+from weighbridge.datasets.binomial import at_least, discoveries
 from weighbridge.datasets.features import features_of, rows_with
 from weighbridge.datasets.groups import Group, array, merged
 from weighbridge.schema import Severity
@@ -257,11 +257,7 @@ def _significant(suspects: list[Suspect], examined: int) -> list[Suspect]:
 
 
 def _discoveries(ordered: list[Suspect], examined: int, level: float) -> list[Suspect]:
-    kept = 0
-    for number, one in enumerate(ordered, 1):
-        if one.p_value <= level * number / examined:
-            kept = number
-    return ordered[:kept]
+    return ordered[: discoveries([one.p_value for one in ordered], examined, level)]
 
 
 def _group(texts: Texts, members: list[Suspect]) -> Group:
