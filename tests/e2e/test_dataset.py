@@ -93,6 +93,19 @@ def test_exchanged_labels_are_named_where_numbers_are_learned_or_given(tmp_path,
     assert said(capsys, texts, "--features", tmp_path / "short.npy")[0] == 2
 
 
+def test_edits_for_a_snapshot_are_named(tmp_path, capsys):
+    from tests.unit.datasets.test_snapshots import export, history
+
+    (tmp_path / "dump.xml").write_text(export(history(frontrun=18)))
+    code, found = report(capsys, tmp_path / "dump.xml")
+    assert code == 3
+    assert [one["rule"] for one in found["findings"]] == ["DST-016"]
+    assert found["profiles"][0]["kind"] == "history of pages"
+    assert report(capsys, tmp_path)[1]["findings"][0]["rule"] == "DST-016"
+    assert report(capsys, tmp_path / "dump.xml", "--snapshot", "2026-05-02")[0] == 0
+    assert said(capsys, tmp_path / "dump.xml", "--snapshot", "soon")[0] == 2
+
+
 def test_pictures_in_folders_are_read_and_a_broken_one_is_a_gap(tmp_path, capsys):
     from PIL import Image
 

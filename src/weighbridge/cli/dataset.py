@@ -18,6 +18,7 @@ from weighbridge.schema.text import plural, printable
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+    from datetime import date
 
     from weighbridge.datasets.columns import Wish
     from weighbridge.inspection.dataset import Done
@@ -49,6 +50,7 @@ def run(arguments: list[str]) -> int:
         held_out=tuple(given.held_out),
         train=given.train,
         features=given.features,
+        snapshots=_days(given.snapshot),
     )
     started = time.perf_counter()
     options = Options(limits=settings.limits, own=frozenset(settings.knowledge), names=settings.names, workers=1)
@@ -113,7 +115,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     made.add_argument(
         "path",
         metavar="PATH",
-        help="jsonl, json, csv, tsv, txt, parquet, arrow, hdf5, tar (WebDataset); npz with x and y; a folder of them, or of pictures; or an address",
+        help="jsonl, json, csv, tsv, txt, parquet, arrow, hdf5, tar (WebDataset); npz with x and y; xml or cdxj (histories of pages); a folder of them, or of pictures; or an address",
     )
     about = made.add_argument_group("columns (found out by looking; what is said here goes first)")
     about.add_argument("--label", default="", metavar="COLUMN", help="the label")
@@ -179,6 +181,10 @@ def _add_learned(made: argparse.ArgumentParser) -> None:
 
 def _add_others(made: argparse.ArgumentParser) -> None:
     made.add_argument(
+        "--snapshot", action="append", default=[], metavar="DATE",
+        help="of a history of pages (MediaWiki XML): the day that it was copied; may be repeated (default: the 1st and 20th of each month)",
+    )  # fmt: skip
+    made.add_argument(
         "--held-out",
         action="append",
         default=[],
@@ -191,6 +197,15 @@ def _add_others(made: argparse.ArgumentParser) -> None:
         metavar="OLD",
         help="an earlier version of the same table: what was added, what is gone, which labels are others, and which findings are about new rows",
     )
+
+
+def _days(given: list[str]) -> tuple[date, ...]:
+    from datetime import date  # noqa: PLC0415  # few runs name one
+
+    try:
+        return tuple(date.fromisoformat(one) for one in given)
+    except ValueError as error:
+        raise UsageError(f"--snapshot: {error}", hint="such as 2026-11-20") from error
 
 
 def _count(text: str) -> int:

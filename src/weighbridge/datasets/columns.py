@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from datetime import date  # noqa: TC003  # msgspec reads the annotation
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
@@ -114,6 +115,7 @@ class Wish(Struct, frozen=True, kw_only=True):
     """What a user says about the columns, and which files hold texts that must not be in the data.
 
     `train` asks for tests that learn from the data first; `features` is a file with numbers of each row, such as embeddings.
+    `snapshots` are the days on which a history of pages was copied.
     """
 
     text: tuple[str, ...] = ()
@@ -123,6 +125,7 @@ class Wish(Struct, frozen=True, kw_only=True):
     held_out: tuple[str, ...] = ()
     train: bool = False
     features: str = ""
+    snapshots: tuple[date, ...] = ()
 
 
 def find_roles(columns: Mapping[str, Sequence[Any]], wish: Wish) -> Roles:

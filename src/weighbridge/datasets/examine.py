@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy
@@ -31,10 +32,12 @@ from weighbridge.datasets.patches import find_patches
 from weighbridge.datasets.picture_features import picture_features
 from weighbridge.datasets.preferences import Preferences
 from weighbridge.datasets.responses import Responses, confirmed
+from weighbridge.datasets.snapshots import look_at_edits, look_at_visits
 from weighbridge.datasets.spectra import LEAST, find_added
 from weighbridge.datasets.table import Table, listed, open_file, split_of
 from weighbridge.datasets.url_lists import UrlList
 from weighbridge.datasets.view import said, view
+from weighbridge.formats.page_history import is_crawl, is_history, read_pages
 from weighbridge.formats.rows import Rejected
 from weighbridge.schema import Column, LimitExceeded, Profile, UsageError, WeighbridgeError
 from weighbridge.schema.text import plural
@@ -106,6 +109,10 @@ def examine(
     earlier = _earlier(against, wish) if against else None
     if os.path.isdir(path):
         yield from _folder(path, wish, heard, earlier, only)
+    elif is_history(path):
+        if against:
+            raise UsageError("histories of pages are not compared with an earlier version", hint="leave --against out")
+        yield _pages(path, wish)
     elif holds_pictures(path):
         if against:
             raise UsageError(
@@ -153,6 +160,10 @@ def _folder(
     for place in arrays:
         found = True
         yield _attempted(place, wish)
+    for place in [entry.path for entry in sorted(os.scandir(path), key=lambda e: e.name) if is_history(entry.path)]:
+        if only is None or _inside(path, place) in only:
+            found = True
+            yield _attempted(place, wish)
     for shards, failed in _same_columns(files):
         found = True
         if shards:
@@ -204,7 +215,7 @@ def _folders(path: str) -> list[str]:
 
 def _attempted(path: str, wish: Wish) -> Examined:
     try:
-        return _pictures(path, read_arrays(path), wish)
+        return _pages(path, wish) if is_history(path) else _pictures(path, read_arrays(path), wish)
     except WeighbridgeError as error:
         return _failure(path, error)
 
@@ -407,6 +418,30 @@ def _text(roles: Roles, row: Row) -> str:
     seen = _seen(roles, row)
     text = seen.texts[0] or " ".join(f"{name}={said(cell)[:80]}" for name, cell in row.cells.items())
     return f"[{seen.labels[0]}] {text}" if seen.labels else text
+
+
+def _pages(path: str, wish: Wish) -> Examined:
+    """A history of pages: what was changed for a snapshot."""
+    rejected = Rejected()
+    crawled = is_crawl(path)
+    pages = read_pages(path, rejected)
+    seen = look_at_visits(pages) if crawled else look_at_edits(pages, wish.snapshots)
+    days = " to ".join(f"{datetime.fromtimestamp(one, UTC):%Y-%m-%d}" for one in (seen.first, seen.last))
+    told = tuple(
+        Told(group, tuple(Example(path, 0, f"{one.page}: {datetime.fromtimestamp(one.since, UTC):%Y-%m-%d} to {datetime.fromtimestamp(one.until, UTC):%Y-%m-%d} {one.author}") for one in edits[:_SHOWN]))
+        for group, edits in seen.groups
+    )  # fmt: skip
+    tried = (
+        "visits to pages of one site"
+        if crawled
+        else "edits around " + (", ".join(map(str, wish.snapshots)) or "the 1st and 20th of each month")
+    )
+    profile = Profile(
+        name=path, kind="visits of a crawl" if crawled else "history of pages", rows=seen.versions, rejected=rejected.count,
+        columns=(Column(name="versions", role="version", about=f"{plural(seen.versions, 'version')} of {plural(seen.pages, 'page')}, {days}"),),
+        tested=(f"{tried}: {plural(seen.edits, 'version')} taken back",), untested=("edits that nobody took back, and those put back in part", _ALWAYS),
+    )  # fmt: skip
+    return Examined(profile=profile, told=told, rejected=((path, rejected),) if rejected.count else (), files=(path,))
 
 
 def _pictures(path: str, given: Pictures, wish: Wish) -> Examined:
