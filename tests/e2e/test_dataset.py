@@ -106,6 +106,18 @@ def test_edits_for_a_snapshot_are_named(tmp_path, capsys):
     assert said(capsys, tmp_path / "dump.xml", "--snapshot", "soon")[0] == 2
 
 
+def test_lapsed_domains_of_a_list_are_named(tmp_path, capsys):
+    rows = [(f"https://img{n % 2}.example/{n}.jpg", f"{n:064x}") for n in range(40)]
+    path = csv_file(tmp_path / "urls.csv", ("url", "sha256"), rows)
+    untested = report(capsys, path)[1]["profiles"][0]["untested"]
+    assert "the age of their domains (--domains takes a table)" in untested
+    (tmp_path / "domains.csv").write_text("domain,expires\nimg0.example,2001-01-01\nimg1.example,2999-01-01\n")
+    code, found = report(capsys, path, "--domains", tmp_path / "domains.csv")
+    assert code == 1
+    assert "20 of 40 addresses lead to domains that have expired" in found["findings"][0]["message"]
+    assert not any("--domains" in one for one in found["profiles"][0]["untested"])
+
+
 def test_pictures_in_folders_are_read_and_a_broken_one_is_a_gap(tmp_path, capsys):
     from PIL import Image
 

@@ -51,6 +51,7 @@ def run(arguments: list[str]) -> int:
         train=given.train,
         features=given.features,
         snapshots=_days(given.snapshot),
+        domains=given.domains,
     )
     started = time.perf_counter()
     options = Options(limits=settings.limits, own=frozenset(settings.knowledge), names=settings.names, workers=1)
@@ -180,6 +181,10 @@ def _add_learned(made: argparse.ArgumentParser) -> None:
 
 
 def _add_others(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "--domains", default="", metavar="FILE",
+        help="of a list of addresses: a table (CSV: domain, registered, expires) that its domains are held against",
+    )  # fmt: skip
     made.add_argument(
         "--snapshot", action="append", default=[], metavar="DATE",
         help="of a history of pages (MediaWiki XML): the day that it was copied; may be repeated (default: the 1st and 20th of each month)",

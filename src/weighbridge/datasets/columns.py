@@ -115,7 +115,7 @@ class Wish(Struct, frozen=True, kw_only=True):
     """What a user says about the columns, and which files hold texts that must not be in the data.
 
     `train` asks for tests that learn from the data first; `features` is a file with numbers of each row, such as embeddings.
-    `snapshots` are the days on which a history of pages was copied.
+    `snapshots` are the days on which a history of pages was copied, `domains` is a table of when domains were registered and expire.
     """
 
     text: tuple[str, ...] = ()
@@ -126,6 +126,7 @@ class Wish(Struct, frozen=True, kw_only=True):
     train: bool = False
     features: str = ""
     snapshots: tuple[date, ...] = ()
+    domains: str = ""
 
 
 def find_roles(columns: Mapping[str, Sequence[Any]], wish: Wish) -> Roles:

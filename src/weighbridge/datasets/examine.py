@@ -16,6 +16,7 @@ from weighbridge.datasets.cells import LabelledCells
 from weighbridge.datasets.changes import Changes, Version
 from weighbridge.datasets.columns import Roles, Wish, find_roles
 from weighbridge.datasets.contributions import Attribution, summary, timeline, told
+from weighbridge.datasets.domains import Domains, read_domains
 from weighbridge.datasets.duplicates import Duplicates
 from weighbridge.datasets.formulas import Formulas
 from weighbridge.datasets.groups import Outcome
@@ -256,11 +257,7 @@ def _table(
         for file, first, batch in table.batches():
             if roles is None:
                 roles = find_roles(batch.columns, wish)
-                tests = _tests(roles)
-                if wish.features:
-                    tests["features"] = GivenNumbers(_labelled_by(roles, wish))
-                if wish.held_out:
-                    tests["held out"] = HeldOut(*read_held_out(wish.held_out))
+                tests = {**_tests(roles), **_wished(roles, wish)}
                 if earlier is not None:
                     tests["changes"] = Changes(*earlier)
                 columns = _columns(roles, batch)
@@ -290,7 +287,7 @@ def _table(
         name=name, kind=roles.kind if roles else kinds.EMPTY, rows=rows, rejected=sum(one.count for _, one in rejected),
         files=len(table.files), columns=columns, notes=tuple(dict.fromkeys(note for file in table.files for note in file.notes)),
         tested=tuple(f"{one.test}: {one.about}" if one.about else one.test for one in outcomes if not (one.not_tested and not one.about)),
-        untested=(*(one.not_tested for one in outcomes if one.not_tested), *_unasked(roles), _ALWAYS),
+        untested=(*(one.not_tested for one in outcomes if one.not_tested), *_unasked(roles, wish), _ALWAYS),
         pictures=labelled.pictures if isinstance(labelled, (Labelled, LabelledCells)) else (),
     )  # fmt: skip
     return Examined(
@@ -351,6 +348,18 @@ def _tests(roles: Roles) -> dict[str, Test]:
     return tests
 
 
+def _wished(roles: Roles, wish: Wish) -> dict[str, Test]:
+    """The tests that somebody gave something for."""
+    tests: dict[str, Test] = {}
+    if wish.features:
+        tests["features"] = GivenNumbers(_labelled_by(roles, wish))
+    if wish.domains and roles.url:
+        tests["domains"] = Domains(roles, read_domains(wish.domains))
+    if wish.held_out:
+        tests["held out"] = HeldOut(*read_held_out(wish.held_out))
+    return tests
+
+
 def _labelled_by(roles: Roles, wish: Wish) -> str:
     """The file of features. Raises UsageError where there are no labels that they could be held against."""
     if not roles.label or roles.kind == kinds.CROWD:
@@ -358,12 +367,14 @@ def _labelled_by(roles: Roles, wish: Wish) -> str:
     return wish.features
 
 
-def _unasked(roles: Roles | None) -> tuple[str, ...]:
+def _unasked(roles: Roles | None, wish: Wish) -> tuple[str, ...]:
     """What no test here asks of a kind of data."""
     said = {
         kinds.TABLE: "numbers and categories: without a label (--label) only formulas are looked for",
         kinds.CORPUS: "what texts without labels say: fluent poison among them has no mark",
     }
+    if roles and roles.kind == kinds.URLS and not wish.domains:
+        return ("the age of their domains (--domains takes a table)",)
     if roles and roles.kind == kinds.TABLE and roles.label:
         return ("values that decide only together, and numbers that decide within a range",)
     return (said[roles.kind],) if roles and roles.kind in said else ()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from weighbridge.datasets.columns import Roles
     from weighbridge.datasets.view import Rows
 
-NOT_ASKED: Final = "what the addresses hold now (--recheck), and the age of their domains: nothing is fetched"
+NOT_ASKED: Final = "what the addresses hold now (--recheck): nothing is fetched"
 _HEX: Final = re.compile(r"[0-9a-fA-F]+\Z")
 _KINDS: Final = {32: "MD5", 40: "SHA-1", 64: "SHA-256 or BLAKE3", 96: "SHA-384", 128: "SHA-512"}
 _WEAK: Final = frozenset({"MD5", "SHA-1"})

@@ -135,7 +135,7 @@ def _asked(one: Examined, wish: Wish, sample: int) -> Examined:
     ]  # fmt: skip
     profile = replace(
         one.profile, tested=(*one.profile.tested, f"{outcome.test}: {outcome.about}"),
-        untested=tuple("the age of their domains" if line == NOT_ASKED else line for line in one.profile.untested),
+        untested=tuple(line for line in one.profile.untested if line != NOT_ASKED),
     )  # fmt: skip
     return replace(one, profile=profile, told=(*one.told, *told))
 
