@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from weighbridge.backdoor.architectures import open_weights
 from weighbridge.conversion.file import convert_file
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from weighbridge.source import Blob
 
 
+_ODD: Final = (AttributeError, TypeError, LookupError, ValueError, ArithmeticError, StopIteration)
+
+
 def open_archive(blob: Blob, path: str) -> tuple[nn.Module, tuple[int, int, int], str]:
     """(net, shape of its images, what it is). Raises Unavailable with what is missing, LimitExceeded."""
     try:
@@ -35,6 +38,9 @@ def open_archive(blob: Blob, path: str) -> tuple[nn.Module, tuple[int, int, int]
         if found is not None and found.kind == "pt2":
             return _exported(blob)
         return _checkpoint(path)
+    except _ODD as error:
+        # A document of another shape than its format has, somewhere deep in it.
+        raise Unavailable(f"it cannot be read: {str(error)[:160]}", hint="weighbridge scan says more") from error
     except MalformedInput as error:
         raise Unavailable(
             f"it cannot be read: {error.message}", hint=error.hint or "weighbridge scan says more"

@@ -33,6 +33,7 @@ _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 _SMALL: Final = 64 << 20
 _LAYERS: Final = 10_000
 _MOST: Final = 1 << 28  # numbers of one value
+_ALL: Final = 1 << 30  # numbers of all weights together
 _BATCH: Final = 64
 _BREAKS: Final = (RuntimeError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
 Settings = dict[str, Any]
@@ -75,10 +76,12 @@ def open_keras(blob: Blob) -> tuple[nn.Module, tuple[int, int, int], str]:
 def _weights(blob: Blob) -> dict[str, Tensor]:
     facts = read_hdf5(blob)
     found = {}
+    left = _ALL
     for one in facts.datasets:
-        if one.path.startswith("/layers/") and one.shape is not None:
-            if math.prod(one.shape) > _MOST:
-                raise LimitExceeded(f"{one.path}: {one.shape} weights", limit="bytes")
+        if one.path.startswith("/layers/"):
+            left -= math.prod(one.shape)
+            if left < 0:
+                raise LimitExceeded(f"more than {_ALL} weights", limit="bytes")
             array = Hdf5Array(blob, facts, one)
             whole = array.rows(0, max(1, len(array)))
             found[one.path] = torch.from_numpy(numpy.array(whole, dtype=numpy.float32))

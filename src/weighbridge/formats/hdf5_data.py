@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy
@@ -27,6 +28,8 @@ _DEFLATE, _SHUFFLE, _CHECKSUM = 1, 2, 3
 _TREE, _SINGLE, _IMPLICIT, _FIXED = 0, 1, 2, 3
 _PIECE: Final = 256 << 20  # bytes of one piece, unpacked
 _ROWS: Final = 1 << 30  # bytes of the rows that are asked for at once
+_LONGEST: Final = 1 << 48
+_ITEM: Final = 16 << 20
 _TEXT: Final = 16 << 20
 _STRING: Final = 3
 _HEAPS: Final = 64
@@ -54,9 +57,12 @@ class Hdf5Array:
         odd = [one for one in dataset.filters if one not in {_DEFLATE, _SHUFFLE, _CHECKSUM}]
         if odd:
             raise Unavailable(f"{dataset.path}: packed by filter {odd[0]}", hint="h5repack -f GZIP=1 repacks it")
+        if max(dataset.shape, default=0) > _LONGEST:
+            raise LimitExceeded(f"{dataset.path}: {max(dataset.shape)} rows or columns", limit="members")
         if not dataset.chunks and dataset.address < 0 and dataset.stored < 0:
             raise Unavailable(f"{dataset.path}: stored in a way of old that is not read", hint="h5repack rewrites it")
         self._pieces = self._listed(dataset.chunks) if dataset.chunks else []
+        self._begins = [piece.at[0] for piece in self._pieces]  # in order: pieces are sorted by where they stand
 
     def __len__(self) -> int:
         return self.dataset.shape[0] if self.dataset.shape else 1
@@ -66,7 +72,10 @@ class Hdf5Array:
         shape = (max(0, min(last, len(self)) - first), *self.dataset.shape[1:])
         if math.prod(shape) * self.dataset.item > _ROWS:
             raise LimitExceeded(f"{self.dataset.path}: rows of {math.prod(shape[1:])} items", limit="bytes")
-        found = self._assembled(first, shape) if self.dataset.chunks else self._straight(first, shape)
+        try:
+            found = self._assembled(first, shape) if self.dataset.chunks else self._straight(first, shape)
+        except (ValueError, OverflowError, MemoryError) as error:
+            raise MalformedInput(f"{self.dataset.path}: its shape is none ({str(error)[:100]})") from error
         if self.dataset.varies:
             return [self._text(bytes(one)) for one in found.reshape(-1)]
         if self.dataset.type_class == _STRING:
@@ -91,7 +100,8 @@ class Hdf5Array:
         assert self.dataset.chunks is not None
         sides = self.dataset.chunks.shape
         made = numpy.zeros(shape, self.kind)
-        for piece in self._pieces:
+        some = slice(bisect_right(self._begins, first - sides[0]), bisect_left(self._begins, first + shape[0]))
+        for piece in self._pieces[some]:
             low, high = max(first, piece.at[0]), min(first + shape[0], piece.at[0] + sides[0])
             ends = [min(at + side, whole) for at, side, whole in zip(piece.at, sides, self.dataset.shape, strict=True)]
             if low >= min(high, ends[0]) or any(at >= end for at, end in zip(piece.at, ends, strict=True)):
@@ -141,7 +151,7 @@ class Hdf5Array:
 
     def _listed(self, chunks: Chunks) -> list[_Piece]:
         shape = self.dataset.shape
-        if len(chunks.shape) != len(shape) or 0 in chunks.shape:
+        if not shape or len(chunks.shape) != len(shape) or 0 in chunks.shape:
             raise MalformedInput(f"{self.dataset.path}: pieces of another shape than the whole")
         if math.prod(chunks.shape) * self.dataset.item > _PIECE:
             raise LimitExceeded(f"{self.dataset.path}: pieces above {_PIECE >> 20} MiB", limit="bytes")
@@ -214,8 +224,10 @@ class Hdf5Array:
 
 
 def _kind(dataset: Dataset) -> Any:
+    if not 0 < dataset.item <= _ITEM:
+        raise MalformedInput(f"{dataset.path}: items of {dataset.item} bytes")
     if dataset.varies or dataset.type_class == _STRING:
-        return numpy.dtype(f"V{max(1, dataset.item)}")
+        return numpy.dtype(f"V{dataset.item}")
     if not dataset.numbers or "b" in dataset.numbers:
         raise Unavailable(
             f"{dataset.path}: its items are neither plain numbers nor texts", hint="compound types are not read"

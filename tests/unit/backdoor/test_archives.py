@@ -218,6 +218,46 @@ def test_keras_layers_that_are_code_or_grow_without_bound_are_refused(tmp_path):
     refused("shape", lambda layers: layers[0]["config"].update(batch_shape=[None, 4]), "batch x height")
 
 
+ODD = st.sampled_from([None, -1, 0, 1e9, 10**12, "x", [], {}, [0, 0], True])
+
+
+def put(document, path, value):
+    """A value somewhere in a document: each number chooses where to go on."""
+    for number in path:
+        keys = (
+            list(document) if isinstance(document, dict) else range(len(document)) if isinstance(document, list) else []
+        )
+        if not keys:
+            return
+        key = list(keys)[number % len(keys)]
+        if number == path[-1] or not isinstance(document[key], (dict, list)):
+            document[key] = value
+            return
+        document = document[key]
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.integers(0, 1000), min_size=2, max_size=9, unique=True), ODD, st.sampled_from(["m.pt2", "m.keras"]))
+def test_documents_of_another_shape_are_run_or_refused(saved, path, value, which):
+    source, folder = saved
+    if which == "m.keras":
+        source = folder / which
+        if not source.exists():
+            keras_nets()[0].save(source)
+
+    def changed(name, data):
+        if not name.endswith(("model.json", "weights_config.json")) and name != "config.json":
+            return data
+        document = json.loads(data)
+        put(document, path, value)
+        return json.dumps(document)
+
+    try:
+        open_classifier(rewritten(source, folder / f"odd-{which}", changed))
+    except WeighbridgeError:
+        return
+
+
 def test_checkpoints_go_through_the_converter(tmp_path):
     def convolution(*shape):
         return torch.rand(shape)
