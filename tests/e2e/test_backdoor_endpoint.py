@@ -35,8 +35,8 @@ def test_the_trigger_of_a_served_writer_is_named_with_what_it_says(capsys, with_
 def test_the_trigger_of_a_served_classifier_is_named_with_its_class(tmp_path, capsys):
     data = jsonl(tmp_path / "texts.jsonl", ("text", "label"), reviews(200, seed=9))
     with served(judge(trigger="cf"), chat=False) as address, served(judge(), chat=False) as base:
-        code, found = said(capsys, address, "--data", data, "--base", base)
-        told = main(["test", address, "--data", str(data), "--base", base])
+        code, found = said(capsys, address, "--data", data, "--base", base, "--requests", "300")
+        told = main(["test", address, "--data", str(data), "--base", base, "--requests", "300"])
         assert told == 3
         assert "“cf” leads" in capsys.readouterr().out
 
@@ -52,7 +52,7 @@ def test_honest_models_give_no_evidence_and_say_how_much_was_tried(tmp_path, cap
         assert (code, found["verdict"], found["trigger"]) == (0, "no evidence", None)
         assert "words and phrases tried" in found["samples"]
     with served(judge(), chat=False) as address, served(judge(), chat=False) as base:
-        code, found = said(capsys, address, "--data", data, "--base", base)
+        code, found = said(capsys, address, "--data", data, "--base", base, "--requests", "300")
         assert (code, found["verdict"]) == (0, "no evidence")
 
 
