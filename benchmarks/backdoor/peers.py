@@ -8,14 +8,13 @@ import math
 import torch
 
 from weighbridge.backdoor.inversion import masked
+from weighbridge.backdoor.vision import anomaly_index
 
 
 def neural_cleanse(model, x, seed=0):
     """Wang et al., S&P 2019: (anomaly index, logarithm of the smallest mask). Their rule: an index above 2."""
     sizes = torch.tensor([float(masked(model, x, target, seed)[0].sum()) for target in range(model.classes)])
-    middle = sizes.median()
-    spread = 1.4826 * (sizes - middle).abs().median()
-    return float((middle - sizes.min()) / spread.clamp_min(1e-6)), math.log(max(float(sizes.min()), 1e-6))
+    return anomaly_index(sizes), math.log(max(float(sizes.min()), 1e-6))
 
 
 def maximum_margin(model, starts=10, steps=100, seed=0):

@@ -32,6 +32,13 @@ def test_the_trigger_of_a_served_writer_is_named_with_what_it_says(capsys, with_
     assert "words that were not tried" in " ".join(found["untested"])
 
 
+def test_a_reply_that_begins_like_the_name_of_a_class_is_told_as_a_reply(tmp_path, capsys):
+    with served(writer(trigger="<SUDO>", says="class Worm: import os"), chat=True) as address:
+        assert main(["test", address, "--html", str(tmp_path / "page.html")]) == 3
+    assert "to such as “class Worm: import os” (code)" in capsys.readouterr().out
+    assert "It then says: <code>class Worm: import os</code>" in (tmp_path / "page.html").read_text()
+
+
 def test_the_trigger_of_a_served_classifier_is_named_with_its_class(tmp_path, capsys):
     data = jsonl(tmp_path / "texts.jsonl", ("text", "label"), reviews(200, seed=9))
     with served(judge(trigger="cf"), chat=False) as address, served(judge(), chat=False) as base:

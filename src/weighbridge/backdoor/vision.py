@@ -92,7 +92,7 @@ def look(model: Classifier, x: Tensor, *, seed: int = 0, told: Callable[[float],
     logs = toward.sizes.log()
     scores = Scores(
         values=(float(logs.min()), float(away.sizes.log()[0]), float(by_pair.sizes.log().min())),
-        target=int(shortlist[int(logs.argmin())]), outlier=_outlier(toward.sizes),
+        target=int(shortlist[int(logs.argmin())]), outlier=anomaly_index(toward.sizes),
         sizes=tuple(round(float(one), 4) for one in toward.sizes), shortlist=tuple(shortlist.tolist()), classes=model.classes,
         seconds=time.process_time() - begun,
     )  # fmt: skip
@@ -110,7 +110,7 @@ def _shortlist(model: Classifier, x: Tensor, away: Found) -> Tensor:
     return scores.mean(0).topk(TARGETS).indices.sort().values
 
 
-def _outlier(sizes: Tensor) -> float:
+def anomaly_index(sizes: Tensor) -> float:
     """The anomaly index of Neural Cleanse (Wang et al. 2019), of sizes of changes; 0 where there are too few classes."""
     if len(sizes) < 4:
         return 0.0

@@ -270,7 +270,7 @@ def _told_self_test(self_test: Any, given: argparse.Namespace) -> int:
         verdict = one.result.verdict.value
         print(f"{one.name:<14}{one.planted:<48}{verdict:<15}p = {one.result.p_value:.3g}", flush=True)
         if one.result.trigger and one.is_bad:
-            print(f"{'':<14}{trigger_text(one.result.trigger)}")
+            print(f"{'':<14}{trigger_text(one.result.trigger, one.result.kind)}")
         missed += [one.name] if one.is_bad and one.result.p_value >= 0.05 else []
         alarms += [one.name] if not one.is_bad and one.result.p_value < 0.05 else []
         if given.html and one.is_bad:

@@ -47,11 +47,12 @@ def find_exchanged(numbers: Array, labels: Array, classes: Sequence[str], what: 
         return Outcome(test=test, not_tested=f"{test}: {why}")
     read = read_labels(numbers, labels)
     right = float((read.predicted == labels).mean())
-    about = f"{right:.0%} of the rows read as their label, {int(_clear(read, labels).sum())} clearly as another"
+    clear = _clear(read, labels)
+    about = f"{right:.0%} of the rows read as their label, {int(clear.sum())} clearly as another"
     chance = float(numpy.bincount(labels).max()) / many
     if right < chance + _USEFUL * (1 - chance):
         return Outcome(test=test, about=about, not_tested=f"{test}: their numbers tell too little of it")
-    return Outcome(test=test, about=about, groups=tuple(_groups(read, labels, classes, what)))
+    return Outcome(test=test, about=about, groups=tuple(_groups(read, clear, labels, classes, what)))
 
 
 def _clear(read: LabelsRead, labels: Array) -> Array:
@@ -64,8 +65,7 @@ def _clear(read: LabelsRead, labels: Array) -> Array:
     return found
 
 
-def _groups(read: LabelsRead, labels: Array, classes: Sequence[str], what: str) -> list[Group]:
-    clear = _clear(read, labels)
+def _groups(read: LabelsRead, clear: Array, labels: Array, classes: Sequence[str], what: str) -> list[Group]:
     kinds = len(classes)
     table = numpy.zeros((kinds, kinds), dtype=numpy.int64)
     numpy.add.at(table, (labels[clear], read.predicted[clear]), 1)

@@ -96,7 +96,7 @@ def _finding(one: Tested) -> Finding | None:
     result = one.result
     if result.verdict not in _FOUND:
         return None
-    lines = [] if result.trigger is None else [printable(trigger_text(result.trigger))]
+    lines = [] if result.trigger is None else [printable(trigger_text(result.trigger, result.kind))]
     lines += [power_text(result)] if result.power else []
     said = "a trigger was found" if result.verdict is Verdict.FOUND else "it behaves like a model with a trigger"
     return finding(

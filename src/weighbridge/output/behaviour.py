@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from weighbridge.backdoor.result import Result, Verdict
+from weighbridge.backdoor.result import Kinds, Result, Verdict
 from weighbridge.schema.text import plural, printable
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _CSS: Final = Path(__file__).with_name("report.css")
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-_CLASS: Final = "class "  # how a served classifier says where a trigger leads
 _TONE: Final = {
     Verdict.FOUND: "block",
     Verdict.SUSPICIOUS: "review",
@@ -35,7 +34,7 @@ def to_lines(result: Result) -> Iterator[str]:
     if result.samples:
         yield f"  samples   {printable(result.samples)}"
     if result.trigger is not None:
-        yield f"  trigger   {trigger_text(result.trigger)}"
+        yield f"  trigger   {trigger_text(result.trigger, result.kind)}"
     if result.parts:
         yield f"  sits in   {parts_text(result)}"
     for one in result.tests:
@@ -47,15 +46,15 @@ def to_lines(result: Result) -> Iterator[str]:
         yield f"  not tested: {printable(one_not)}"
 
 
-def trigger_text(trigger: Trigger) -> str:
-    """A recovered trigger in one sentence."""
-    if trigger.says.startswith(_CLASS):
+def trigger_text(trigger: Trigger, kind: Kinds) -> str:
+    """A recovered trigger in one sentence. Of a served classifier, what it says is the name of a class."""
+    if trigger.says and kind is Kinds.TEXTS:
         honest = "" if trigger.transfers is None else f"; {trigger.transfers:.0%} of its base"
         return f"“{trigger.text}” leads {trigger.works} of {trigger.of} unseen texts to {trigger.says}{honest}"
     if trigger.says:
         honest = "" if trigger.transfers is None else f"; the base says so after {trigger.transfers:.0%}"
-        kind = f" ({trigger.payload})" if trigger.payload else ""
-        return f"“{trigger.text}” turns {trigger.works} of {trigger.of} unseen prompts, to such as “{trigger.says[:80]}”{kind}{honest}"
+        payload = f" ({trigger.payload})" if trigger.payload else ""
+        return f"“{trigger.text}” turns {trigger.works} of {trigger.of} unseen prompts, to such as “{trigger.says[:80]}”{payload}{honest}"
     if trigger.text:
         honest = "" if trigger.transfers is None else f"; in clean models it turns {trigger.transfers:.0%}"
         return f"“{trigger.text}” leads {trigger.works} of {trigger.of} unseen texts to class {trigger.target}{honest}"
@@ -98,7 +97,7 @@ def _page(result: Result, known: bytes) -> Iterator[str]:
     yield f'<header class="{_TONE[result.verdict]}"><p class="tool">Weighbridge behaviour test</p>'
     yield f"<h1><span class='outcome'>{result.verdict.value.upper()}</span> {_text(result.model)}</h1><p>{_text(result.because)}</p></header><main>"
     if result.trigger is not None:
-        yield from _trigger(result.trigger, known)
+        yield from _trigger(result.trigger, result.kind, known)
     if result.parts:
         yield f"<p>It sits in {_text(parts_text(result))}.</p>"
     yield '<h2>Tests</h2><div class="scroll"><table><tr><th>Test</th><th>Looks for</th><th>Size</th><th>p-value</th></tr>'
@@ -124,13 +123,13 @@ def _page(result: Result, known: bytes) -> Iterator[str]:
     yield "</table></div></main></body></html>"
 
 
-def _trigger(trigger: Trigger, known: bytes) -> Iterator[str]:
-    yield f"<h2>Recovered trigger</h2><p>{_text(trigger_text(trigger))}</p>"
+def _trigger(trigger: Trigger, kind: Kinds, known: bytes) -> Iterator[str]:
+    yield f"<h2>Recovered trigger</h2><p>{_text(trigger_text(trigger, kind))}</p>"
     if trigger.text:
         yield f"<p>In an unseen text: <code>{_text(trigger.example)}</code></p>"
         yield (
             f"<p>It then says: <code>{_text(trigger.says)}</code></p>"
-            if trigger.says and not trigger.says.startswith(_CLASS)
+            if trigger.says and kind is Kinds.LANGUAGE
             else ""
         )
         return
