@@ -85,8 +85,13 @@ def _loaded(path: str) -> dict[str, Array]:
         if isinstance(error, OSError) and not os.path.exists(path):
             raise SourceError(f"{path}: no such file", hint="check the path") from error
         raise MalformedInput(
-            f"{path}: these are no arrays ({str(error)[:200]})", hint="save them with numpy.savez"
+            f"{path}: these are no arrays ({why_no_array(error)})", hint="save them with numpy.savez"
         ) from error
+
+
+def why_no_array(error: Exception) -> str:
+    """Why numpy read no array, without its advice to load pickles all the same."""
+    return "it is none, or of pickled objects, which are not loaded" if "pickle" in str(error) else str(error)[:200]
 
 
 def _claimed(path: str) -> int:

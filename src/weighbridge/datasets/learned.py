@@ -14,6 +14,7 @@ import numpy
 from weighbridge.datasets.binomial import at_least
 from weighbridge.datasets.columns import number_of
 from weighbridge.datasets.groups import Group, Outcome, array
+from weighbridge.datasets.image_files import why_no_array
 from weighbridge.datasets.neighbours import read_labels, scaled
 from weighbridge.schema import UsageError
 
@@ -97,7 +98,9 @@ def read_features(path: str, rows: int) -> Array:
         found = numpy.load(path, allow_pickle=False)
         made = found if isinstance(found, numpy.ndarray) else found[found.files[0]]
     except (OSError, ValueError, EOFError, IndexError, KeyError, zipfile.BadZipFile, MemoryError) as error:
-        raise UsageError(f"--features {path}: no array ({str(error)[:120]})", hint="save it with numpy.save") from error
+        raise UsageError(
+            f"--features {path}: no array ({why_no_array(error)})", hint="save it with numpy.save"
+        ) from error
     if made.ndim < 2 or made.dtype.kind not in "fiub" or len(made) != rows:
         raise UsageError(
             f"--features {path}: an array of {made.shape} for {rows} rows",

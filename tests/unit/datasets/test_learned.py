@@ -86,5 +86,6 @@ def test_features_that_do_not_fit_are_an_error_of_use(tmp_path):
         read_features(str(tmp_path / "a.npy"), 6)
     numpy.save(tmp_path / "o.npy", numpy.array([{}], dtype=object), allow_pickle=True)
     for name in ("o.npy", "missing.npy"):
-        with pytest.raises(UsageError, match="no array"):
+        with pytest.raises(UsageError, match="no array") as refused:
             read_features(str(tmp_path / name), 1)
+        assert "allow_pickle" not in str(refused.value)
