@@ -44,7 +44,7 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python scripts/pure.py -m pytest tests/unit/formats/pickle tests/property
-	$(BIN)/python -m pytest -n auto tests
+	$(BIN)/python -m pytest -n auto --dist loadscope tests
 
 check: $(STAMP)
 	$(BIN)/ruff format --check src tests scripts benchmarks
