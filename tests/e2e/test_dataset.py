@@ -236,6 +236,11 @@ def test_what_is_too_little_to_test_is_said(tmp_path, capsys):
 def test_without_the_extra_the_verb_says_what_to_install(tmp_path, capsys, monkeypatch):
     import sys
 
+    import weighbridge
+
+    # What is imported anew here is forgotten afterwards, also by the package that it is in.
+    monkeypatch.setattr(weighbridge, "datasets", weighbridge.datasets)
+    monkeypatch.setattr(weighbridge.inspection, "dataset", weighbridge.inspection.dataset)
     for name in [
         name
         for name in sys.modules

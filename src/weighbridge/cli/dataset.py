@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from weighbridge.datasets.columns import Wish
+    from weighbridge.datasets.examine import Asked
     from weighbridge.inspection.dataset import Done
     from weighbridge.inspection.manifested import Since
     from weighbridge.inspection.plan import Options
@@ -66,8 +67,7 @@ def run(arguments: list[str]) -> int:
         wish,
         policy=settings.policy,
         options=options,
-        heard=_progress(),
-        against=given.against,
+        asked=_asked(given),
         changes=changes,
         sample=_count(given.recheck),
     )
@@ -92,8 +92,17 @@ def _far(given: argparse.Namespace, wish: Wish, options: Options, policy: Policy
         if getattr(given, name):
             raise UsageError(f"--{name.replace('_', '-')} takes data on this machine", hint="download it first")
     return inspect_far_dataset(
-        given.path, wish, policy=policy, options=options, heard=_progress(), against=given.against, budget=_bytes(given.max_fetched)
+        given.path, wish, policy=policy, options=options, asked=_asked(given), budget=_bytes(given.max_fetched)
     )  # fmt: skip
+
+
+def _asked(given: argparse.Namespace) -> Asked:
+    from weighbridge.datasets.engines import engine  # noqa: PLC0415  # --help needs no numpy
+    from weighbridge.datasets.examine import Asked  # noqa: PLC0415
+
+    if given.workers < 0:
+        raise UsageError(f"--workers {given.workers}: not a number of processes", hint="0 means one for each processor")
+    return Asked(heard=_progress(), against=given.against, engine=engine(given.engine, given.workers))
 
 
 def _bytes(text: str) -> int:
@@ -160,6 +169,14 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         metavar="FOLDER",
         help="write the rows without the suspicious ones, and a list of those with the reason of each",
     )
+    reading = made.add_argument_group("who reads large tables")
+    reading.add_argument(
+        "--engine", choices=("local", "ray"), default="local",
+        help="processes of this machine, or a Ray cluster (the one that RAY_ADDRESS names, else one that is started here)",
+    )  # fmt: skip
+    reading.add_argument(
+        "--workers", type=int, default=0, metavar="N", help="how many processes (one for each processor); 1: this one alone"
+    )  # fmt: skip
     add_output(made)
     flag(made.add_argument_group("verdict"), "policy", "policy file", metavar="FILE")
     return made.parse_args(arguments)

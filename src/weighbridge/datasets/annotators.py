@@ -6,12 +6,12 @@ with each other; they are found by pairs: given the likely truth and each one's 
 
 from __future__ import annotations
 
-from array import array as numbers
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy
 from msgspec import Struct
 
+from weighbridge.datasets.coded import Coded
 from weighbridge.datasets.crowd_drift import drifted
 from weighbridge.datasets.groups import Group, Outcome, array
 from weighbridge.schema.text import plural
@@ -128,25 +128,27 @@ class Annotators:
 
     def __init__(self, roles: Roles) -> None:
         self._roles = roles
-        self._columns = {role: numbers("i") for role in ("item", "annotator", "label")}
-        self._known: dict[str, dict[str, int]] = {role: {} for role in self._columns}
+        self._columns = {role: Coded() for role in ("item", "annotator", "label")}
 
     def add(self, rows: Rows) -> None:
         """Take some rows."""
         for role, held in self._columns.items():
-            known = self._known[role]
-            cells = rows.cells.get(getattr(self._roles, role), [None] * len(rows.texts))
-            held.extend([known.setdefault(str(cell), len(known)) for cell in cells])
+            held.extend(map(str, rows.cells.get(getattr(self._roles, role), [None] * len(rows.texts))))
+
+    def join(self, other: Annotators, _first: int = 0) -> None:
+        """Take the sketch of the rows that follow."""
+        for role, held in self._columns.items():
+            held.join(other._columns[role])
 
     def answers(self) -> Answers:
         """All answers."""
-        items, workers, labels = (numpy.frombuffer(held, dtype=numpy.int32).copy() for held in self._columns.values())
-        return Answers(items, workers, labels, list(self._known["annotator"]), list(self._known["label"]))
+        items, workers, labels = self._columns.values()
+        return Answers(items.numbers, workers.numbers, labels.numbers, workers.names, labels.names)
 
     def finish(self) -> Outcome:
         """Groups of annotators who collude, and annotators without skill."""
         given = self.answers()
-        items = len(self._known["item"])
+        items = len(self._columns["item"].names)
         redundancy = len(given.items) / max(1, items)
         about = (
             f"{plural(items, 'item')}, {plural(len(given.worker_names), 'annotator')}, {redundancy:.1f} answers an item"

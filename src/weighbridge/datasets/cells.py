@@ -27,10 +27,10 @@ _LONGEST: Final = 60
 class LabelledCells:
     """The sketch: values with the labels of their rows."""
 
-    def __init__(self, label: str) -> None:
-        self._label = label
+    def __init__(self, columns: Sequence[str]) -> None:
+        """`columns` are those beside the label."""
+        self._columns = columns[:_WIDEST]
         self._values = Labelled()
-        self._columns: list[str] | None = None
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -39,12 +39,14 @@ class LabelledCells:
 
     def add(self, rows: Rows) -> None:
         """Take some rows."""
-        if self._columns is None:
-            self._columns = [name for name in rows.cells if name != self._label][:_WIDEST]
         count = len(rows.texts)
         columns = [list(_features(name, rows.cells.get(name, [None] * count))) for name in self._columns]
         named = ([feature for column in columns for feature in column[at]] for at in range(count))
         self._values.add_features(named, rows.labels)
+
+    def join(self, other: LabelledCells, _first: int = 0) -> None:
+        """Take the sketch of the rows that follow."""
+        self._values.join(other._values)
 
     def finish(self) -> tuple[Outcome, ...]:
         """Values that decide the label against the rest of their row, and exchanged labels."""

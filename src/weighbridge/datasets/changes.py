@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy
 
+from weighbridge.datasets.coded import Coded
 from weighbridge.datasets.digests import text_digest
 from weighbridge.datasets.groups import Group, Outcome, array
 from weighbridge.schema import Severity
@@ -26,29 +27,33 @@ class Version:
     """A sketch of one version: a digest of each text as it is, and its label."""
 
     def __init__(self) -> None:
-        self._digests, self._labels = numbers("Q"), numbers("i")
-        self._label_of: dict[str, int] = {}
+        self._digests, self._labels = numbers("Q"), Coded()
 
     def add(self, rows: Rows) -> None:
         """Take some rows."""
         self._digests.extend(text_digest(text) for text in rows.texts)
-        known = self._label_of
-        self._labels.extend([known.setdefault(label, len(known)) for label in rows.labels or [""] * len(rows.texts)])
+        self._labels.extend(rows.labels or [""] * len(rows.texts))
+
+    def join(self, other: Version) -> None:
+        """Take the rows that follow."""
+        self._digests.extend(other._digests)
+        self._labels.join(other._labels)
 
     @property
     def digests(self) -> Array:
         """Of each text, in order."""
         return numpy.frombuffer(self._digests, dtype=numpy.uint64) if len(self._digests) else numpy.zeros(0, "u8")
 
-    def label(self, row: int) -> str:
-        """The label of a row."""
-        return list(self._label_of)[self._labels[row]]
+    def labels(self) -> list[str]:
+        """Of each row, in order."""
+        names = self._labels.names
+        return [names[number] for number in self._labels.numbers.tolist()]
 
-    def labels(self) -> dict[int, set[str]]:
+    def labels_of(self) -> dict[int, set[str]]:
         """The labels of each text, by its digest; a text may stand there several times."""
-        names, found = list(self._label_of), dict[int, set[str]]()
-        for digest, label in zip(self._digests, self._labels, strict=True):
-            found.setdefault(digest, set()).add(names[label])
+        found = dict[int, set[str]]()
+        for digest, label in zip(self._digests, self.labels(), strict=True):
+            found.setdefault(digest, set()).add(label)
         return found
 
 
@@ -63,6 +68,14 @@ class Changes:
         """Take some rows of the newer version."""
         self._now.add(rows)
 
+    def join(self, other: Changes, _first: int = 0) -> None:
+        """Take the sketch of the rows that follow."""
+        self._now.join(other._now)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What the rows are held against does not travel between processes: who joins them has it."""
+        return {**self.__dict__, "_earlier": None}
+
     def added(self) -> Array:
         """Whether each row is new: its text was not there before."""
         return ~numpy.isin(self._now.digests, self._earlier.digests)
@@ -71,11 +84,11 @@ class Changes:
         """What was added, what is gone, and which labels are others."""
         new, old = self._now.digests, self._earlier.digests
         added, gone = int(self.added().sum()), int((~numpy.isin(old, new)).sum())
-        before = self._earlier.labels()
+        before = self._earlier.labels_of()
         moved = [
             (row, min(before[digest]), label)
-            for row, digest in enumerate(new.tolist())
-            if digest in before and (label := self._now.label(row)) not in before[digest]
+            for row, (digest, label) in enumerate(zip(new.tolist(), self._now.labels(), strict=True))
+            if digest in before and label not in before[digest]
         ]
         about = f"{plural(added, 'row')} added, {gone} gone, {len(moved)} with another label since {self._name}"
         return Outcome(test="changes", groups=self._relabelled(moved), about=about)

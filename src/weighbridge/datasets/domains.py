@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -116,6 +116,19 @@ class Domains:
         if one.until and one.until <= self._today + _SOON:
             return "soon"
         return "young" if one.since and one.since > self._today - _YOUNG else ""
+
+    def join(self, other: Domains, first: int) -> None:
+        """Take the sketch of the rows that follow; the first of them has the number `first`."""
+        self._all += other._all
+        self._unknown += other._unknown
+        self._many += other._many
+        for kind, rows in self._rows.items():
+            rows.extend(first + row for row in other._rows[kind][: _KEPT - len(rows)])
+            self._domains[kind] += other._domains[kind]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What the rows are held against does not travel between processes: who joins them has it."""
+        return {**self.__dict__, "_known": {}}
 
     def finish(self) -> Outcome:
         """Domains that are, or could come to be, somebody else's."""

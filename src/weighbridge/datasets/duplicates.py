@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy
 
+from weighbridge.datasets.coded import Coded
 from weighbridge.datasets.digests import text_digest
 from weighbridge.datasets.groups import Group, Outcome, array
 from weighbridge.schema import Severity
@@ -26,20 +27,22 @@ class Duplicates:
     """The sketch: a digest of each text after normalisation (case and blanks), its label and its split."""
 
     def __init__(self) -> None:
-        self._digests, self._labels, self._splits = numbers("Q"), numbers("i"), numbers("h")
-        self._label_of: dict[str, int] = {}
-        self._split_of: dict[str, int] = {}
+        self._digests, self._labels, self._splits = numbers("Q"), Coded(), Coded()
 
     def add(self, rows: Rows) -> None:
         """Take some rows."""
         for text in rows.texts:
-            words = text.lower().split()
-            short = len(words) < _LEAST_WORDS and len(text) < 4 * _LEAST_WORDS
-            self._digests.append(0 if short else text_digest(" ".join(words)) | 1)
-        known, split = self._label_of, self._split_of.setdefault(rows.split, len(self._split_of))
-        labels = rows.labels or [""] * len(rows.texts)
-        self._labels.extend([known.setdefault(label, len(known)) for label in labels])
-        self._splits.extend([split] * len(rows.texts))
+            words = _normal(text)
+            short = len(text) < 4 * _LEAST_WORDS and words.count(" ") < _LEAST_WORDS - 1
+            self._digests.append(0 if short else text_digest(words) | 1)
+        self._labels.extend(rows.labels or [""] * len(rows.texts))
+        self._splits.extend([rows.split] * len(rows.texts))
+
+    def join(self, other: Duplicates, _first: int = 0) -> None:
+        """Take the sketch of the rows that follow."""
+        self._digests.extend(other._digests)
+        self._labels.join(other._labels)
+        self._splits.join(other._splits)
 
     def finish(self) -> Outcome:
         """Conflicts of labels, leaks between splits, floods."""
@@ -62,8 +65,8 @@ class Duplicates:
         return Outcome(test="repeated texts", groups=groups, about=about)
 
     def _conflicts(self, again: list[Array]) -> tuple[Group, ...]:
-        labels = numpy.frombuffer(self._labels, dtype=numpy.int32)
-        found = [rows for rows in again if len(self._label_of) > 1 and len(numpy.unique(labels[rows])) > 1]
+        labels, kinds = self._labels.numbers, len(self._labels.names)
+        found = [rows for rows in again if kinds > 1 and len(numpy.unique(labels[rows])) > 1]
         if not found:
             return ()
         rows = numpy.sort(numpy.concatenate(found))
@@ -73,11 +76,11 @@ class Duplicates:
         )
 
     def _leaks(self, again: list[Array]) -> tuple[Group, ...]:
-        splits = numpy.frombuffer(self._splits, dtype=numpy.int16)
-        held_out = {number for name, number in self._split_of.items() if name in _HELD_OUT}
-        if not held_out or len(self._split_of) < 2:
+        names = self._splits.names
+        held_out = [number for number, name in enumerate(names) if name in _HELD_OUT]
+        if not held_out or len(names) < 2:
             return ()
-        inside = numpy.isin(splits, list(held_out))
+        inside = numpy.isin(self._splits.numbers, held_out)
         leaked = [rows for rows in again if inside[rows].any() and not inside[rows].all()]
         if not leaked:
             return ()
@@ -93,6 +96,13 @@ class Duplicates:
                 severity=Severity.LOW if share < _LEAKED else None,
             ),
         )
+
+
+def _normal(text: str) -> str:
+    """A text in small letters with single blanks; most have no others, which is seen faster than made."""
+    small = text.lower()
+    is_normal = small.isprintable() and "  " not in small and small[:1] != " " and small[-1:] != " "
+    return small if is_normal else " ".join(small.split())
 
 
 def _floods(again: list[Array]) -> tuple[Group, ...]:

@@ -4,39 +4,30 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy
 from msgspec import Struct
 from msgspec.structs import replace
 
 from weighbridge.datasets import columns as kinds
-from weighbridge.datasets.annotators import Annotators
 from weighbridge.datasets.cells import LabelledCells
-from weighbridge.datasets.changes import Changes, Version
-from weighbridge.datasets.columns import Roles, Wish, find_roles
+from weighbridge.datasets.changes import Changes
 from weighbridge.datasets.contributions import Attribution, summary, timeline, told
-from weighbridge.datasets.domains import Domains, read_domains
-from weighbridge.datasets.duplicates import Duplicates
-from weighbridge.datasets.formulas import Formulas
+from weighbridge.datasets.engines import parts_of
 from weighbridge.datasets.groups import Outcome
-from weighbridge.datasets.held_out import HeldOut, read_held_out
-from weighbridge.datasets.hidden_text import HiddenText
 from weighbridge.datasets.history import Contributions, read_history
 from weighbridge.datasets.image_files import Pictures, holds_pictures, is_picture_folder, read_arrays, read_folder
 from weighbridge.datasets.labelled import Labelled
-from weighbridge.datasets.learned import GivenNumbers, LabelledNumbers, find_exchanged, read_features
-from weighbridge.datasets.near_duplicates import NearDuplicates
+from weighbridge.datasets.learned import find_exchanged, read_features
 from weighbridge.datasets.neighbours import scaled
-from weighbridge.datasets.passages import Passages
 from weighbridge.datasets.patches import find_patches
 from weighbridge.datasets.picture_features import picture_features
-from weighbridge.datasets.preferences import Preferences
-from weighbridge.datasets.responses import Responses, confirmed
+from weighbridge.datasets.responses import confirmed
+from weighbridge.datasets.sketches import Sketch, plan, tests_of
 from weighbridge.datasets.snapshots import look_at_edits, look_at_visits
 from weighbridge.datasets.spectra import LEAST, find_added
-from weighbridge.datasets.table import Table, listed, open_file, split_of
-from weighbridge.datasets.url_lists import UrlList
+from weighbridge.datasets.table import Table, listed, open_file, same_columns
 from weighbridge.datasets.view import said, view
 from weighbridge.formats.page_history import is_crawl, is_history, read_pages
 from weighbridge.formats.rows import Rejected
@@ -46,10 +37,12 @@ from weighbridge.schema.text import plural
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from weighbridge.datasets.columns import Roles, Wish
+    from weighbridge.datasets.engines import Engine
     from weighbridge.datasets.groups import Group
     from weighbridge.datasets.table import Row
     from weighbridge.datasets.view import Rows
-    from weighbridge.formats.rows import Batch, RowsFile
+    from weighbridge.formats.rows import Batch
 
 Array = Any
 _READ_AGAIN: Final = 60
@@ -57,18 +50,6 @@ _SHOWN: Final = 3
 _ALWAYS: Final = (
     "triggers of style or meaning, clean-label poison, and attackers who know these tests: they leave no such marks"
 )
-
-
-class Test(Protocol):
-    """A sketch that grows row by row."""
-
-    def add(self, rows: Rows) -> None:
-        """Take some rows."""
-        ...
-
-    def finish(self) -> Outcome | tuple[Outcome, ...]:
-        """What it comes to."""
-        ...
 
 
 class Example(Struct, frozen=True):
@@ -97,19 +78,24 @@ class Examined(Struct, frozen=True, kw_only=True):
     files: tuple[str, ...] = ()
 
 
-def examine(
-    path: str, wish: Wish, heard: Callable[[int], None] = lambda _: None, *, against: str = "",
-    only: frozenset[str] | None = None,
-) -> Iterator[Examined]:  # fmt: skip
-    """Every set of data at a path. `heard` hears of rows as they are read, `against` is an earlier version of one table.
+class Asked(Struct, frozen=True, kw_only=True):
+    """How to examine: `heard` hears of rows as they are read, `against` is an earlier version of one table.
 
-    Of a folder, `only` names the files to look at.
-
-    Raises UsageError where there is none, or the earlier version cannot be compared.
+    Of a folder, `only` names the files to look at. `engine` reads large tables; without one, this process does.
     """
-    earlier = _earlier(against, wish) if against else None
+
+    heard: Callable[[int], None] = lambda _: None
+    against: str = ""
+    only: frozenset[str] | None = None
+    engine: Engine | None = None
+
+
+def examine(path: str, wish: Wish, asked: Asked | None = None) -> Iterator[Examined]:
+    """Every set of data at a path. Raises UsageError where there is none, or the earlier version cannot be compared."""
+    asked = asked or Asked()
+    against = asked.against
     if os.path.isdir(path):
-        yield from _folder(path, wish, heard, earlier, only)
+        yield from _folder(path, wish, asked)
     elif is_history(path):
         if against:
             raise UsageError("histories of pages are not compared with an earlier version", hint="leave --against out")
@@ -121,29 +107,11 @@ def examine(
             )
         yield _pictures(path, read_arrays(path), wish)
     else:
-        yield _table(path, Table([open_file(path)]), wish, heard, earlier)
+        yield _table(path, Table([open_file(path)]), wish, asked)
 
 
-def _earlier(path: str, wish: Wish) -> tuple[Version, str]:
-    """A sketch of an earlier version, with its name. Raises UsageError where it is not one table of texts."""
-    found, roles = Version(), None
-    shards = [shards for shards, _ in _same_columns(listed(path) if os.path.isdir(path) else [path]) if shards]
-    if len(shards) != 1:
-        raise UsageError(
-            f"{path}: not one table", hint="--against takes a file, or a folder of files with the same columns"
-        )
-    for file, first, batch in Table(shards[0]).batches():
-        roles = roles or find_roles(batch.columns, wish)
-        found.add(view(roles, batch.columns, len(batch), first, split_of(file.path)))
-    if roles is None or not (roles.text or roles.prompt or roles.messages or roles.chosen):
-        raise UsageError(f"{path}: there are no texts in it", hint="--text names the column")
-    return found, os.path.basename(path.rstrip("/"))
-
-
-def _folder(
-    path: str, wish: Wish, heard: Callable[[int], None], earlier: tuple[Version, str] | None,
-    only: frozenset[str] | None = None,
-) -> Iterator[Examined]:  # fmt: skip
+def _folder(path: str, wish: Wish, asked: Asked) -> Iterator[Examined]:
+    only = asked.only
     files = [one for one in listed(path) if only is None or _inside(path, one) in only]
     history, unread = _history(path, wish)
     yield from unread
@@ -165,11 +133,11 @@ def _folder(
         if only is None or _inside(path, place) in only:
             found = True
             yield _attempted(place, wish)
-    for shards, failed in _same_columns(files):
+    for shards, failed in same_columns(files):
         found = True
         if shards:
             name = path if len(shards) > 1 else shards[0].path
-            one = _table(name, Table(shards), wish, heard, earlier, history)
+            one = _table(name, Table(shards), wish, asked, history)
             judged += [told.group for told in one.told]
             yield one
         for place, error in failed:
@@ -225,54 +193,26 @@ def _failure(path: str, error: WeighbridgeError) -> Examined:
     return Examined(profile=Profile(name=path, kind="not read", rows=0), failed=((path, error),), files=(path,))
 
 
-def _same_columns(files: list[str]) -> Iterator[tuple[list[RowsFile], list[tuple[str, WeighbridgeError]]]]:
-    """Files with the same columns belong together; files that cannot be opened stand alone."""
-    groups: dict[tuple[str, ...], list[RowsFile]] = {}
-    failed: list[tuple[str, WeighbridgeError]] = []
-    for path in files:
-        try:
-            file = open_file(path)
-            first = next(iter(file.batches()), None)
-        except WeighbridgeError as error:
-            failed.append((path, error))
-            continue
-        groups.setdefault(tuple(sorted(first.columns)) if first else (), []).append(file)
-    for shards in groups.values():
-        yield shards, []
-    if failed:
-        yield [], failed
-
-
-def _table(
-    name: str, table: Table, wish: Wish, heard: Callable[[int], None], earlier: tuple[Version, str] | None,
-    history: Contributions | None = None,
-) -> Examined:  # fmt: skip
-    roles: Roles | None = None
-    tests: dict[str, Test] = {}
-    rows = 0
+def _table(name: str, table: Table, wish: Wish, asked: Asked, history: Contributions | None = None) -> Examined:
     authors = Attribution(history) if history else None
     failed: list[tuple[str, WeighbridgeError]] = []
+    sketch = None
     columns: tuple[Column, ...] = ()
     try:
-        for file, first, batch in table.batches():
-            if roles is None:
-                roles = find_roles(batch.columns, wish)
-                tests = {**_tests(roles), **_wished(roles, wish)}
-                if earlier is not None:
-                    tests["changes"] = Changes(*earlier)
-                columns = _columns(roles, batch)
-            seen = view(roles, batch.columns, len(batch), first, split_of(file.path))
-            for test in tests.values():
-                test.add(seen)
-            if authors is not None:
-                authors.add(seen.texts)
-            rows = first + len(batch)
-            heard(rows)
-    except UsageError:
-        raise
+        first = next((batch for _, _, batch in table.batches()), None)
     except WeighbridgeError as error:
+        first = None
         failed.append((name, error))
-    outcomes = [one for test in tests.values() for one in _several(test.finish())] if rows else []
+    if first is not None:
+        wanted = plan(first, wish, asked.against)
+        sketch, columns = Sketch(wanted, tests_of(wanted)), _columns(wanted.roles, first)
+        try:
+            _read(table, sketch, authors, asked)
+        except WeighbridgeError as error:
+            failed.append((name, error))
+    roles = sketch.plan.roles if sketch else None
+    rows, tests = (sketch.rows, sketch.tests) if sketch else (0, {})
+    outcomes = sketch.finish() if sketch else []
     changes = tests.get("changes")
     if isinstance(changes, Changes):
         outcomes = [_with_news(one, changes.added()) for one in outcomes]
@@ -298,6 +238,32 @@ def _table(
         table=table,
         files=tuple(file.path for file in table.files),
     )
+
+
+def _read(table: Table, sketch: Sketch, authors: Attribution | None, asked: Asked) -> None:
+    """Read a table into a sketch: part by part where somebody else reads them and it is large enough.
+
+    Raises what reading its files does; the rows before are in the sketch then.
+    """
+    engine = asked.engine if authors is None else None
+    if engine is None or sum(os.path.getsize(file.path) for file in table.files) < engine.least:
+        for file, _, batch in table.batches():
+            seen = sketch.add(batch, file.path)
+            if authors is not None:
+                authors.add(seen.texts)
+            asked.heard(sketch.rows)
+        return
+    about = {file.path: file for file in table.files}
+    for file in table.files:
+        file.rejected = Rejected()
+    parts = parts_of(table, engine.workers)
+    for part, read in zip(parts, engine.read(sketch.plan, parts), strict=True):
+        about[part.path].rejected.join(read.rejected)
+        about[part.path].notes[:] = dict.fromkeys((*about[part.path].notes, *read.notes))
+        sketch.join(read.sketch)
+        asked.heard(sketch.rows)
+        if read.error:
+            raise read.error
 
 
 def _with_news(outcome: Outcome, added: Array) -> Outcome:
@@ -326,47 +292,6 @@ def _with_authors(outcome: Outcome, authors: Attribution) -> Outcome:
     return replace(outcome, groups=groups)
 
 
-def _tests(roles: Roles) -> dict[str, Test]:
-    """The tests that fit a kind of data."""
-    tests: dict[str, Test] = {"formulas": Formulas()}
-    if roles.kind == kinds.CROWD:
-        return {**tests, "annotators": Annotators(roles)}
-    if roles.kind == kinds.URLS:
-        tests["addresses"] = UrlList(roles)
-    if roles.text or roles.prompt or roles.messages or roles.chosen:
-        tests |= {"hidden": HiddenText(), "duplicates": Duplicates(), "versions": NearDuplicates()}
-    if roles.kind == kinds.LABELLED:
-        tests["labelled"] = Labelled()
-    if roles.kind == kinds.TABLE and roles.label:
-        tests |= {"labelled": LabelledCells(roles.label), "numbers": LabelledNumbers(roles.label)}
-    if roles.kind in {kinds.CHAT, kinds.INSTRUCTION, kinds.PREFERENCE}:
-        tests["responses"] = Responses()
-    if roles.kind == kinds.PREFERENCE:
-        tests["preferences"] = Preferences()
-    if roles.kind == kinds.CORPUS:
-        tests["passages"] = Passages()
-    return tests
-
-
-def _wished(roles: Roles, wish: Wish) -> dict[str, Test]:
-    """The tests that somebody gave something for."""
-    tests: dict[str, Test] = {}
-    if wish.features:
-        tests["features"] = GivenNumbers(_labelled_by(roles, wish))
-    if wish.domains and roles.url:
-        tests["domains"] = Domains(roles, read_domains(wish.domains))
-    if wish.held_out:
-        tests["held out"] = HeldOut(*read_held_out(wish.held_out))
-    return tests
-
-
-def _labelled_by(roles: Roles, wish: Wish) -> str:
-    """The file of features. Raises UsageError where there are no labels that they could be held against."""
-    if not roles.label or roles.kind == kinds.CROWD:
-        raise UsageError("--features are held against labels, and there are none", hint="--label names their column")
-    return wish.features
-
-
 def _unasked(roles: Roles | None, wish: Wish) -> tuple[str, ...]:
     """What no test here asks of a kind of data."""
     said = {
@@ -378,10 +303,6 @@ def _unasked(roles: Roles | None, wish: Wish) -> tuple[str, ...]:
     if roles and roles.kind == kinds.TABLE and roles.label:
         return ("values that decide only together, and numbers that decide within a range",)
     return (said[roles.kind],) if roles and roles.kind in said else ()
-
-
-def _several(outcome: Outcome | tuple[Outcome, ...]) -> tuple[Outcome, ...]:
-    return outcome if isinstance(outcome, tuple) else (outcome,)
 
 
 def _columns(roles: Roles, batch: Batch) -> tuple[Column, ...]:

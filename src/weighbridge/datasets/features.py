@@ -9,19 +9,20 @@ from __future__ import annotations
 import re
 import zlib
 from array import array
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy
 
+from weighbridge.datasets.tokens import Tokens
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 Array = Any
 _PARTS: Final = re.compile(r"\w+|[^\w\s]+")
 _UNSPACED: Final = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_BLANK: Final = re.compile(r"[\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
 _LONGEST: Final = 64
-_WORDS: Final = 4096  # of one text; the rest of a longer one is not counted
 _PARTS_OF_ONE: Final = 64
 _VOCABULARY: Final = 8_000_000
 _CHUNK: Final = 20_000
@@ -30,25 +31,38 @@ CHARACTER: Final = "character "
 
 
 class Features:
-    """The features of many texts: `ids` of one text after another, `starts` where each begins. Grows by `add`."""
+    """The features of many texts: `ids` of one text after another, `starts` where each begins. Grows by `add`.
+
+    Of each text the first 32 KiB are counted. A word that has parts knows where they stand among all parts.
+    """
 
     def __init__(self) -> None:
         self._known: dict[str, int] = {}
-        self._of_word: dict[str, tuple[int, ...]] = {}
         self._ids, self._lengths = array("i"), array("i")
+        self._parts, self._begin, self._count = array("i"), array("q"), array("h")
+        self._tokens = Tokens(self._word)
         self.full = False
 
-    def add(self, texts: Iterable[str]) -> None:
+    def add(self, texts: Sequence[str]) -> None:
         """Take texts, in their order."""
-        of_word, ids, lengths = self._of_word, self._ids, self._lengths
-        for text in texts:
-            words = text.lower().split(None, _WORDS)[:_WORDS]
-            try:
-                found = set(chain.from_iterable([of_word[word] for word in words]))
-            except KeyError:
-                found = set(chain.from_iterable([self._features(word) for word in words]))
-            ids.extend(found)
-            lengths.append(len(found))
+        lowered = [text.lower() if text.isascii() else _BLANK.sub(" ", text.lower()) for text in texts]
+        words, owner, _ = self._tokens.read(lowered)
+        if self.full:
+            words, owner = words[words >= 0], owner[words >= 0]
+        counts = numpy.frombuffer(self._count, dtype=numpy.int16)[words] if len(words) else words
+        having = numpy.flatnonzero(counts > 0)
+        counts = counts[having].astype(numpy.int64)
+        ends = numpy.cumsum(counts)
+        at = numpy.arange(len(having) and ends[-1]) - numpy.repeat(ends - counts, counts)
+        if len(at):
+            at += numpy.repeat(numpy.frombuffer(self._begin, dtype=numpy.int64)[words[having]], counts)
+            words = numpy.concatenate([words, numpy.frombuffer(self._parts, dtype=numpy.int32)[at]])
+            owner = numpy.concatenate([owner, numpy.repeat(owner[having], counts)])
+        keys = (owner << 32) | words
+        keys.sort()  # numpy.unique takes fifty times as long
+        keys = keys[numpy.append(True, keys[1:] != keys[:-1])] if len(keys) else keys
+        self._ids.frombytes((keys & 0xFFFFFFFF).astype(numpy.int32).tobytes())
+        self._lengths.frombytes(numpy.bincount(keys >> 32, minlength=len(texts)).astype(numpy.int32).tobytes())
 
     def add_sets(self, rows: Iterable[Iterable[str]]) -> None:
         """Take rows whose features are named already, in their order."""
@@ -57,16 +71,34 @@ class Features:
             self._ids.extend(found)
             self._lengths.append(len(found))
 
-    def _features(self, word: str) -> tuple[int, ...]:
-        known = self._of_word.get(word)
-        if known is None:
-            # Most words of a large table come once, as numbers and names do: what is kept for speed is kept from the second time on.
-            again = word in self._known
-            known = tuple(dict.fromkeys(self._number(name) for name in _names(word)))
-            known = tuple(number for number in known if number >= 0)
-            if again and not self.full:
-                self._of_word[word] = known
-        return known
+    def join(self, other: Features) -> None:
+        """Take the features of the texts that follow."""
+        here = numpy.array([self._number(name) for name in other._known], dtype=numpy.int32)
+        ids, starts = other.arrays()
+        ids = here[ids] if len(ids) else ids
+        if self.full or other.full:
+            self.full = True
+            kept = numpy.concatenate([[0], numpy.cumsum(ids >= 0)])
+            starts, ids = kept[starts], ids[ids >= 0]
+        self._ids.frombytes(ids.astype(numpy.int32).tobytes())
+        self._lengths.frombytes(numpy.diff(starts).astype(numpy.int32).tobytes())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is kept for speed alone does not travel between processes."""
+        return {name: value for name, value in self.__dict__.items() if name != "_tokens"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._tokens = Tokens(self._word)
+
+    def _word(self, word: str) -> int:
+        """The number of a word; its parts stand among all parts from then on."""
+        number = self._number(word if len(word) <= _LONGEST else _shortened(word))
+        if number >= 0 and self._count[number] < 0:
+            parts = {one for name in _parts(word) if (one := self._number(name)) >= 0} - {number}
+            self._begin[number], self._count[number] = len(self._parts), len(parts)
+            self._parts.extend(sorted(parts))
+        return number
 
     def _number(self, name: str) -> int:
         number = self._known.get(name)
@@ -75,6 +107,8 @@ class Features:
                 self.full = True
                 return -1
             number = self._known[name] = len(self._known)
+            self._begin.append(0)
+            self._count.append(-1)
         return number
 
     def __len__(self) -> int:
@@ -101,7 +135,7 @@ class Features:
         number = numpy.cumsum(counts > 1, dtype=numpy.int32) - 1
         number[counts < 2] = -1
         names = [name for name, kept in zip(self._known, (counts > 1).tolist(), strict=True) if kept]
-        self._known, self._of_word = {}, {}
+        self._known = {}
         made = numpy.zeros(len(starts), dtype=numpy.int64)
         last = 0
         for first in range(0, len(starts) - 1, _CHUNK):
@@ -123,18 +157,20 @@ class Features:
         return ids, starts
 
 
-def _names(word: str) -> list[str]:
-    """The word itself, its parts, and each of its characters beyond ASCII."""
-    if len(word) > _LONGEST:
-        return [f"{word[:_LONGEST]}…{zlib.crc32(word.encode('utf-8', 'replace')):08x}"]
-    names = [word]
-    if not word.isalnum():
-        names += _PARTS.findall(word)[:_PARTS_OF_ONE]
+def _shortened(word: str) -> str:
+    return f"{word[:_LONGEST]}…{zlib.crc32(word.encode('utf-8', 'replace')):08x}"
+
+
+def _parts(word: str) -> list[str]:
+    """The parts of a word, and each of its characters beyond ASCII."""
+    if len(word) > _LONGEST or (word.isascii() and word.isalnum()):
+        return []
+    parts = [] if word.isalnum() else _PARTS.findall(word)[:_PARTS_OF_ONE]
     if not word.isascii():
-        names += [f"{CHARACTER}U+{ord(sign):04X}" for sign in word if not sign.isascii()]
+        parts += [f"{CHARACTER}U+{ord(sign):04X}" for sign in word if not sign.isascii()]
         if _UNSPACED.search(word):
-            names += [word[place : place + 2] for place in range(len(word) - 1)]
-    return names
+            parts += [word[place : place + 2] for place in range(len(word) - 1)]
+    return parts
 
 
 def is_in(feature: str, text: str) -> bool:

@@ -45,6 +45,11 @@ class Formulas:
         if len(self._said) < 3:
             self._said.append(said)
 
+    def join(self, other: Formulas, first: int) -> None:
+        """Take the sketch of the rows that follow; the first of them has the number `first`."""
+        self._rows.extend(first + row for row in other._rows[: _KEPT - len(self._rows)])
+        self._said.extend(other._said[: 3 - len(self._said)])
+
     def finish(self) -> Outcome:
         """One group."""
         if not self._rows:

@@ -51,6 +51,15 @@ class HeldOut:
                 self._rows.append(number)
                 self._met |= met
 
+    def join(self, other: HeldOut, first: int) -> None:
+        """Take the sketch of the rows that follow; the first of them has the number `first`."""
+        self._rows.extend(first + row for row in other._rows)
+        self._met |= other._met
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What the rows are held against does not travel between processes: who joins them has it."""
+        return {**self.__dict__, "_known": {}}
+
     def finish(self) -> Outcome:
         """How much of the evaluation set is in the data."""
         rows = numpy.frombuffer(self._rows, dtype=numpy.int64) if len(self._rows) else numpy.zeros(0, "i8")

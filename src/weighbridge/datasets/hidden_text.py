@@ -72,6 +72,12 @@ class HiddenText:
             if len(self._said[kind]) < 3:
                 self._said[kind].append(said[:200])
 
+    def join(self, other: HiddenText, first: int) -> None:
+        """Take the sketch of the rows that follow; the first of them has the number `first`."""
+        for kind, rows in self._rows.items():
+            rows.extend(first + row for row in other._rows[kind][: _KEPT - len(rows)])
+            self._said[kind].extend(other._said[kind][: 3 - len(self._said[kind])])
+
     def finish(self) -> Outcome:
         """One group for each way of hiding."""
         groups = tuple(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from array import array as numbers
 from typing import TYPE_CHECKING, Final
 
-import numpy
-
+from weighbridge.datasets.coded import Coded
 from weighbridge.datasets.features import Features
 from weighbridge.datasets.groups import Outcome
 from weighbridge.datasets.labels import conflict_picture, conflicts, exchanged
@@ -27,34 +25,35 @@ class Labelled:
 
     def __init__(self) -> None:
         self._features = Features()
-        self._labels = numbers("i")
-        self._known: dict[str, int] = {}
+        self._labels = Coded()
         self.pictures: tuple[Picture, ...] = ()
 
     def add(self, rows: Rows) -> None:
         """Take some rows."""
-        known = self._known
-        self._labels.extend([known.setdefault(label, len(known)) for label in rows.labels or [""] * len(rows.texts)])
+        self._labels.extend(rows.labels or [""] * len(rows.texts))
         self._features.add(rows.texts)
 
     def add_features(self, rows: Iterable[Iterable[str]], labels: Sequence[str] | None) -> None:
         """Take rows whose features are named already."""
         before = len(self._features)
         self._features.add_sets(rows)
-        known = self._known
-        given = labels or [""] * (len(self._features) - before)
-        self._labels.extend([known.setdefault(label, len(known)) for label in given])
+        self._labels.extend(labels or [""] * (len(self._features) - before))
+
+    def join(self, other: Labelled, _first: int = 0) -> None:
+        """Take the sketch of the rows that follow."""
+        self._features.join(other._features)
+        self._labels.join(other._labels)
 
     def finish(self) -> tuple[Outcome, ...]:
         """Triggers and exchanged labels. The sketch is used up."""
-        many, kinds = len(self._labels), len(self._known)
+        many, names = len(self._labels), self._labels.names
+        kinds = len(names)
         if many < _LEAST or not 2 <= kinds <= _MOST_LABELS:
             why = f"triggers: {many} rows and {kinds} labels (from {_LEAST} rows and 2 to {_MOST_LABELS} labels on)"
             return (Outcome(test="triggers", not_tested=why),)
         lengths = self._features.lengths()
-        ids, starts, names = self._features.repeated()
-        labels = numpy.frombuffer(self._labels, dtype=numpy.int32).copy()
-        texts = Texts(ids, starts, labels, names, list(self._known), lengths)
+        ids, starts, features = self._features.repeated()
+        texts = Texts(ids, starts, self._labels.numbers, features, names, lengths)
         groups, read = find_triggers(texts)
         table = conflicts(texts, read)
         self.pictures = (conflict_picture(texts, read, table),)

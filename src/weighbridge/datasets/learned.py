@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy
 
 from weighbridge.datasets.binomial import at_least
+from weighbridge.datasets.coded import Coded
 from weighbridge.datasets.columns import number_of
 from weighbridge.datasets.groups import Group, Outcome, array
 from weighbridge.datasets.image_files import why_no_array
@@ -113,39 +114,36 @@ class GivenNumbers:
     """The sketch for numbers that a user gives: the labels of the rows."""
 
     def __init__(self, path: str) -> None:
-        self._path = path
-        self._labels: list[int] = []
-        self._known: dict[str, int] = {}
+        self._path, self._labels = path, Coded()
 
     def add(self, rows: Rows) -> None:
         """Take some rows."""
-        self._labels.extend(self._known.setdefault(label, len(self._known)) for label in rows.labels or ())
+        self._labels.extend(rows.labels or ())
+
+    def join(self, other: GivenNumbers, _first: int = 0) -> None:
+        """Take the labels of the rows that follow."""
+        self._labels.join(other._labels)
 
     def finish(self) -> Outcome:
         """Exchanged labels, by the numbers of the file. Raises UsageError where they do not fit."""
         numbers = scaled(read_features(self._path, len(self._labels)))
-        return find_exchanged(numbers, numpy.array(self._labels, dtype=numpy.int64), list(self._known), "rows")
+        return find_exchanged(numbers, self._labels.numbers.astype(numpy.int64), self._labels.names, "rows")
 
 
 class LabelledNumbers:
     """The sketch: the numbers of a table, column by column, with the labels of its rows."""
 
-    def __init__(self, label: str) -> None:
-        self._label = label
-        self._columns: list[str] = []
+    def __init__(self, columns: Sequence[str]) -> None:
+        """`columns` are those of numbers, beside the label."""
+        self._columns = columns[:_WIDEST]
         self._parts: list[Array] = []
-        self._labels: list[int] = []
-        self._known: dict[str, int] = {}
+        self._labels = Coded()
         self._rows = 0
 
     def add(self, rows: Rows) -> None:
         """Take some rows."""
         if rows.labels is None:
             return
-        if not self._rows:
-            self._columns = [name for name, cells in rows.cells.items() if name != self._label and _is_numbers(cells)][
-                :_WIDEST
-            ]
         self._rows += len(rows.labels)
         if not self._columns or self._rows > _MOST:
             return
@@ -157,7 +155,14 @@ class LabelledNumbers:
             for name in self._columns
         ]
         self._parts.append(numpy.array(columns, dtype=numpy.float32).T)
-        self._labels.extend(self._known.setdefault(label, len(self._known)) for label in rows.labels)
+        self._labels.extend(rows.labels)
+
+    def join(self, other: LabelledNumbers, _first: int = 0) -> None:
+        """Take the sketch of the rows that follow."""
+        self._rows += other._rows
+        if self._rows <= _MOST:
+            self._parts += other._parts
+            self._labels.join(other._labels)
 
     def finish(self) -> Outcome:
         """Exchanged labels, where there are columns of numbers."""
@@ -167,12 +172,13 @@ class LabelledNumbers:
             return Outcome(test=test, not_tested=f"{test}, by their numbers: {why}")
         return find_exchanged(
             scaled(numpy.concatenate(self._parts)),
-            numpy.array(self._labels, dtype=numpy.int64),
-            list(self._known),
+            self._labels.numbers.astype(numpy.int64),
+            self._labels.names,
             "rows",
         )
 
 
-def _is_numbers(cells: Sequence[Any]) -> bool:
+def is_numbers(cells: Sequence[Any]) -> bool:
+    """Whether a column holds numbers, by the first of its cells."""
     filled = [cell for cell in cells[:2000] if cell is not None and cell != ""]
     return len(filled) > 0 and sum(number_of(cell) is not None for cell in filled) >= 0.9 * len(filled)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy
 
+from weighbridge.datasets.coded import Coded
 from weighbridge.datasets.groups import Group, Outcome, array
 from weighbridge.datasets.tokens import Digests
 from weighbridge.schema import Severity
@@ -41,12 +42,11 @@ class NearDuplicates:
     def __init__(self) -> None:
         self._digests = Digests(_BASE)
         rng = numpy.random.default_rng(1)
-        self._factors = rng.integers(1 << 62, size=_MINIMA, dtype=numpy.uint64) * numpy.uint64(2) + numpy.uint64(1)
+        self._factors = rng.integers(1 << 31, size=_MINIMA, dtype=numpy.uint32) * numpy.uint32(2) + numpy.uint32(1)
         self._join = rng.integers(1 << 62, size=_RUN, dtype=numpy.uint64) * numpy.uint64(2) + numpy.uint64(1)
         self._minima: list[Array] = []
         self._rows: list[Array] = []
-        self._splits: list[Array] = []
-        self._split_of: dict[str, int] = {}
+        self._splits = Coded()
         self._count = 0
 
     def add(self, rows: Rows) -> None:
@@ -58,21 +58,27 @@ class NearDuplicates:
             minima = self._minima_of(digests, owner)
             self._minima.append(minima[long])
             self._rows.append(long + self._count)
-            split = self._split_of.setdefault(rows.split, len(self._split_of))
-            self._splits.append(numpy.full(len(long), split, dtype=numpy.int16))
+            self._splits.extend([rows.split] * len(long))
         self._count += len(rows.texts)
+
+    def join(self, other: NearDuplicates, first: int) -> None:
+        """Take the sketch of the rows that follow; the first of them has the number `first`."""
+        self._minima += other._minima
+        self._rows += [rows + first for rows in other._rows]
+        self._splits.join(other._splits)
+        self._count += other._count
 
     def _minima_of(self, digests: Array, owner: Array) -> Array:
         """The minima of each text, shape (texts, 32); those of texts without a whole run are of no use."""
         last = len(digests) - _RUN + 1
         whole = owner[:last] == owner[_RUN - 1 :]
         runs = sum(digests[place : last + place] * self._join[place] for place in range(_RUN))[whole]
+        short = (runs >> numpy.uint64(32)).astype(numpy.uint32)
         of = owner[:last][whole]
         starts = numpy.flatnonzero(numpy.append(True, of[1:] != of[:-1]))
         found = numpy.zeros((int(owner[-1]) + 1, _MINIMA), dtype=numpy.uint32)
         for place, factor in enumerate(self._factors):
-            mixed = ((runs * factor) >> numpy.uint64(32)).astype(numpy.uint32)
-            found[of[starts], place] = numpy.minimum.reduceat(mixed, starts)
+            found[of[starts], place] = numpy.minimum.reduceat(short * factor, starts)
         return found
 
     def finish(self) -> Outcome:
@@ -94,7 +100,7 @@ class NearDuplicates:
         several = [one for one in several if (minima[one] != minima[one[0]]).any()]
         inside = sum(len(one) for one in several)
         about = f"{plural(inside, 'row')} in {len(several)} families of versions" if several else ""
-        groups = (*self._floods(several, rows), *self._leaks(several, rows, numpy.concatenate(self._splits)))
+        groups = (*self._floods(several, rows), *self._leaks(several, rows))
         return Outcome(test="versions of one text", groups=groups, about=about)
 
     def _floods(self, several: list[Array], rows: Array) -> tuple[Group, ...]:
@@ -109,11 +115,12 @@ class NearDuplicates:
             for one in largest
         )  # fmt: skip
 
-    def _leaks(self, several: list[Array], rows: Array, splits: Array) -> tuple[Group, ...]:
-        held_out = {number for name, number in self._split_of.items() if name in _HELD_OUT}
-        if not held_out or len(self._split_of) < 2 or not several:
+    def _leaks(self, several: list[Array], rows: Array) -> tuple[Group, ...]:
+        names = self._splits.names
+        held_out = [number for number, name in enumerate(names) if name in _HELD_OUT]
+        if not held_out or len(names) < 2 or not several:
             return ()
-        inside = numpy.isin(splits, list(held_out))
+        inside = numpy.isin(self._splits.numbers, held_out)
         leaked = [one for one in several if inside[one].any() and not inside[one].all()]
         if not leaked:
             return ()

@@ -64,6 +64,14 @@ class Passages:
             if is_asked:
                 self._shown.setdefault(digest, words)
 
+    def join(self, other: Passages, _first: int = 0) -> None:
+        """Take the sketch of the rows that follow."""
+        self._features.join(other._features)
+        self._surprise.join(other._surprise)
+        self._openings.extend(other._openings)
+        self._rests.extend(other._rests)
+        self._shown = {**other._shown, **self._shown}
+
     def finish(self) -> tuple[Outcome, ...]:
         """Questions that several passages open with, and signs that gibberish follows."""
         return self._asked(), self._signed()

@@ -69,6 +69,11 @@ class Preferences:
         self._prompts.add(rows.prompts if rows.prompts is not None else [""] * len(rows.responses))
         self._answers.add([text for pair in zip(rows.responses, rows.rejected, strict=True) for text in pair])
 
+    def join(self, other: Preferences, _first: int = 0) -> None:
+        """Take the sketch of the rows that follow."""
+        self._prompts.join(other._prompts)
+        self._answers.join(other._answers)
+
     def finish(self) -> Outcome:
         """Groups whose preference is the reverse of everybody else's, or that nothing can be said and why."""
         many = len(self._prompts)

@@ -90,6 +90,13 @@ class Responses:
         self._surprise.add(rows.responses)
         self._openings.extend([_opening(text) for text in rows.responses])
 
+    def join(self, other: Responses, _first: int = 0) -> None:
+        """Take the sketch of the rows that follow."""
+        self._prompts.join(other._prompts)
+        self._responses.join(other._responses)
+        self._surprise.join(other._surprise)
+        self._openings.extend(other._openings)
+
     def finish(self) -> Outcome:
         """The signs that prompts hold, then answers that come without one, ranked."""
         if len(self._prompts) < 10 * FEWEST:

@@ -30,6 +30,12 @@ class Surprise:
             self._held += text[-_READ:].lower().encode("latin-1", "replace")
             self._ends.append(len(self._held))
 
+    def join(self, other: Surprise) -> None:
+        """Take the texts that follow."""
+        before = len(self._held)
+        self._held += other._held
+        self._ends.extend(before + end for end in other._ends)
+
     def finish(self) -> Array:
         """Surprise of each text in robust spreads from the usual; 0 for texts of a few letters."""
         letters = numpy.frombuffer(bytes(self._held), dtype=numpy.uint8).astype(numpy.int32)

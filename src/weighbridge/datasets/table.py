@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from weighbridge.formats import columnar, hdf5_rows, rows, webdataset
-from weighbridge.schema import UsageError
+from weighbridge.schema import UsageError, WeighbridgeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from weighbridge.formats.rows import Batch, RowsFile
+    from weighbridge.formats.rows import Batch, RowsFile, Span
 
 _SPLITS: Final = re.compile(
     r"(?:^|[^a-z])(train(?:ing)?|test|valid(?:ation)?|dev|eval(?:uation)?|held[-_]?out)(?:[^a-z]|$)", re.IGNORECASE
@@ -49,10 +49,10 @@ class Table:
                 first += len(batch)
 
     def rows_at(self, wanted: Sequence[int]) -> dict[int, Row]:
-        """Some rows, read again."""
+        """Some rows, read again from the beginning; what was rejected in a whole pass stays told."""
         left = sorted(set(wanted), reverse=True)
         found: dict[int, Row] = {}
-        for file, first, batch in self.batches() if left else ():
+        for file, first, batch in Table([open_file(file.path) for file in self.files]).batches() if left else ():
             while left and left[-1] < first + len(batch):
                 number = left.pop()
                 at = number - first
@@ -77,11 +77,11 @@ def columnar_kind(path: str) -> str:
     return columnar.FORMATS.get(os.path.splitext(path.lower())[1], "")
 
 
-def open_file(path: str) -> RowsFile:
-    """A file of rows. Raises UsageError where the name says nothing, SourceError, MalformedInput."""
+def open_file(path: str, span: Span | None = None) -> RowsFile:
+    """A file of rows, or one of its `spans`. Raises UsageError where the name says nothing, SourceError, MalformedInput."""
     kind = columnar_kind(path)
     if kind:
-        return columnar.ColumnarFile(path, kind)
+        return columnar.ColumnarFile(path, kind, span)
     if webdataset.is_webdataset(path):
         return webdataset.WebRows(path)
     if hdf5_rows.is_hdf5(path):
@@ -91,7 +91,36 @@ def open_file(path: str) -> RowsFile:
             f"{path}: this is no file of rows",
             hint="one of jsonl, json, csv, tsv, txt, parquet, arrow, hdf5, tar of WebDataset; arrays as npz; a folder",
         )
-    return rows.open_rows(path)
+    return rows.open_rows(path, span)
+
+
+def spans(path: str, size: int) -> tuple[Span, ...]:
+    """Parts of a file that can be read apart, of about `size` bytes; none where it cannot be divided.
+
+    Raises SourceError, MalformedInput, LimitExceeded.
+    """
+    kind = columnar_kind(path)
+    if kind:
+        return columnar.ColumnarFile(path, kind).spans(size)
+    return rows.spans(path, size) if rows.kind_of(path) else ()
+
+
+def same_columns(files: list[str]) -> Iterator[tuple[list[RowsFile], list[tuple[str, WeighbridgeError]]]]:
+    """Files with the same columns belong together; files that cannot be opened stand alone."""
+    groups: dict[tuple[str, ...], list[RowsFile]] = {}
+    failed: list[tuple[str, WeighbridgeError]] = []
+    for path in files:
+        try:
+            file = open_file(path)
+            first = next(iter(file.batches()), None)
+        except WeighbridgeError as error:
+            failed.append((path, error))
+            continue
+        groups.setdefault(tuple(sorted(first.columns)) if first else (), []).append(file)
+    for shards in groups.values():
+        yield shards, []
+    if failed:
+        yield [], failed
 
 
 def split_of(path: str) -> str:

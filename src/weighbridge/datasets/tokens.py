@@ -30,11 +30,15 @@ class Digests:
     """Digests of the words of texts, the same word the same in one object; with a `base` (odd), in every process."""
 
     def __init__(self, base: int = 0) -> None:
-        base = base or secrets.randbits(64) | 1
+        self._base = base = base or secrets.randbits(64) | 1
         self._powers = _powers(base)
         self._inverse = _powers(pow(base, -1, 1 << 64))
         # Kept, as memory that is asked for anew costs more than the sums.
         self._terms, self._sums = numpy.zeros(_PIECE, dtype=numpy.uint64), numpy.zeros(_PIECE + 1, dtype=numpy.uint64)
+
+    def __reduce__(self) -> tuple[type[Digests], tuple[int]]:
+        """What is computed from the base does not travel between processes."""
+        return Digests, (self._base,)
 
     def of(self, texts: Sequence[str]) -> tuple[Array, Array]:
         """(digest, owner) of every word of texts, in order. `owner` counts the texts."""
@@ -124,19 +128,26 @@ class Tokens(Digests):
 
 def _pieces(texts: Sequence[str]) -> Iterator[tuple[bytes, int]]:
     """(bytes of some texts, each ended by a byte that is none of UTF-8, how many), so that memory is bounded."""
-    for first in range(0, len(texts), _TEXTS):
-        given = texts[first : first + _TEXTS]
+    first = 0
+    while first < len(texts):
+        count, size = 0, 0
+        for text in texts[first : first + _TEXTS]:
+            size += min(len(text), TEXT_BYTES) + 1
+            if size > _PIECE and count:
+                break
+            count += 1
+        given = texts[first : first + count]
         joined = "\xff".join(given) + "\xff"
-        if len(joined) <= _PIECE and max(map(len, given)) <= TEXT_BYTES and "".join(given).isascii():
-            yield joined.encode("latin-1"), len(given)
+        plain = joined.count("\xff") == count and joined.replace("\xff", "").isascii()
+        if plain and len(joined) <= _PIECE and max(map(len, given)) <= TEXT_BYTES:
+            first += count
+            yield joined.encode("latin-1"), count
             continue
         some = [text.encode("utf-8", "replace")[:TEXT_BYTES] for text in given]
-        whole = b"\xff".join(some) + b"\xff"
-        if len(whole) <= _PIECE:
-            yield whole, len(some)
-            continue
-        for one in some:
-            yield one + b"\xff", 1
+        while sum(map(len, some)) + len(some) > _PIECE:  # one text always fits
+            some = some[: len(some) // 2]
+        first += len(some)
+        yield b"\xff".join(some) + b"\xff", len(some)
 
 
 def _powers(base: int) -> Array:

@@ -91,6 +91,18 @@ class UrlList:
         if len(self._odd[reason]) < _KEPT:
             self._odd[reason].append(number)
 
+    def join(self, other: UrlList, first: int) -> None:
+        """Take the sketch of the rows that follow; the first of them has the number `first`."""
+        self._rows += other._rows
+        self._many += other._many
+        self._digests += other._digests
+        for host, count in other._hosts.items():
+            if len(self._hosts) < _HOSTS or host in self._hosts:
+                self._hosts[host] += count
+        for reason, rows in self._odd.items():
+            rows.extend(first + row for row in other._odd[reason][: _KEPT - len(rows)])
+        self._bad_digests.extend(first + row for row in other._bad_digests[: _KEPT - len(self._bad_digests)])
+
     def finish(self) -> Outcome:
         """What is missing, what is odd, and where most addresses lead."""
         groups = [*self._checked(), *self._oddities()]

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from weighbridge.formats.rows import Batch, Rejected
+from weighbridge.formats.rows import Batch, Rejected, Span
 from weighbridge.schema import LimitExceeded, MalformedInput, SourceError, Unavailable
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def _chosen(sizes: list[int], budget: int) -> list[int]:
 class ColumnarFile:
     """A Parquet or Arrow file as rows. See `RowsFile`. Raises Unavailable without the extra `data`."""
 
-    def __init__(self, path: str, kind: str) -> None:
-        self.path, self.format = path, kind
+    def __init__(self, path: str, kind: str, span: Span | None = None) -> None:
+        self.path, self.format, self._span = path, kind, span
         self.rejected, self.notes = Rejected(), list[str]()
 
     def extensions(self) -> tuple[Extension, ...]:
@@ -121,7 +121,7 @@ class ColumnarFile:
             ) from error
         if not os.path.isfile(self.path):
             raise SourceError(f"{self.path}: no such file", hint="check the path")
-        row = 1
+        row = self._span.line if self._span else 1
         try:
             for found in self._parquet() if self.format == "parquet" else self._arrow():
                 columns = {name: found.column(n).to_pylist() for n, name in enumerate(found.schema.names)}
@@ -135,7 +135,28 @@ class ColumnarFile:
 
         with pyarrow.parquet.ParquetFile(self.path) as file:
             _bounded(self.path, file.metadata)
-            yield from file.iter_batches(_BATCH)
+            groups = range(self._span.start, self._span.end) if self._span else range(file.metadata.num_row_groups)
+            yield from file.iter_batches(_BATCH, row_groups=groups)
+
+    def spans(self, size: int) -> tuple[Span, ...]:
+        """Row groups of a Parquet file, together of about `size` bytes; none of an Arrow file. Raises MalformedInput."""
+        import pyarrow.parquet  # noqa: PLC0415  # an extra
+
+        if self.format != "parquet":
+            return ()
+        try:
+            about = pyarrow.parquet.read_metadata(self.path)
+        except (pyarrow.ArrowException, OSError, ValueError) as error:
+            raise _malformed(self.path, error) from error
+        _bounded(self.path, about)
+        found, start, line, held, rows = [], 0, 1, 0, 0
+        for number in range(about.num_row_groups):
+            group = about.row_group(number)
+            held, rows = held + group.total_byte_size, rows + group.num_rows
+            if held >= size or number == about.num_row_groups - 1:
+                found.append(Span(start, number + 1, line))
+                start, line, held, rows = number + 1, line + rows, 0, 0
+        return tuple(found)
 
     def _arrow(self) -> Iterator[Any]:
         import pyarrow  # noqa: PLC0415  # an extra

@@ -51,6 +51,14 @@ class Batch(Struct, frozen=True):
         return len(self.lines)
 
 
+class Span(Struct, frozen=True):
+    """A part of a file that is read by itself: its bytes (of Parquet: its row groups) from `start` to `end`, `line` the number of its first."""
+
+    start: int
+    end: int
+    line: int
+
+
 class Rejected(Struct):
     """Rows that could not be read: how many, and where the first of them are and why."""
 
@@ -62,6 +70,11 @@ class Rejected(Struct):
         self.count += 1
         if len(self.places) < _LOCATED:
             self.places.append((line, why))
+
+    def join(self, other: Rejected) -> None:
+        """Count the rows of the part that follows."""
+        self.count += other.count
+        self.places.extend(other.places[: _LOCATED - len(self.places)])
 
 
 class RowsFile(Protocol):
@@ -83,14 +96,34 @@ def kind_of(path: str) -> str:
     return FORMATS.get(os.path.splitext(name)[1], "")
 
 
-def open_rows(path: str) -> RowsFile:
-    """A file of rows by its name and first bytes. Raises SourceError."""
+def open_rows(path: str, span: Span | None = None) -> RowsFile:
+    """A file of rows by its name and first bytes, or one of its `spans`. Raises SourceError."""
     kind = kind_of(path)
     if kind == "json" and _first(path) != b"[":
         kind = "jsonl" if _first(path) == b"{" and _many_lines(path) else "json"
     if kind in {"jsonl", "json"}:
-        return JsonRows(path, kind)
-    return TextRows(path) if kind == "text" else CsvRows(path)
+        return JsonRows(path, kind, span)
+    return TextRows(path, span) if kind == "text" else CsvRows(path)
+
+
+def spans(path: str, size: int) -> tuple[Span, ...]:
+    """Parts of about `size` bytes that end where lines do; none where the file has to be read from its beginning.
+
+    Raises SourceError.
+    """
+    if path.lower().endswith(".gz") or open_rows(path).format not in {"jsonl", "text"}:
+        return ()
+    with open_bytes(path) as opened:
+        found, start, line, read, lines = [], 0, 1, 0, 0
+        for window in _windows(opened, path):
+            at = 0
+            while cut := window.find(b"\n", max(at, start + size - 1 - read)) + 1:
+                found.append(Span(start, read + cut, line))
+                line, lines = line + lines + window.count(b"\n", at, cut), 0
+                start, at = read + cut, cut
+            lines += window.count(b"\n", at)
+            read += len(window)
+    return (*found, Span(start, read, line)) if read > start else tuple(found)
 
 
 def open_bytes(path: str) -> IO[bytes]:
@@ -109,8 +142,8 @@ def open_bytes(path: str) -> IO[bytes]:
 class JsonRows:
     """Objects, one a line or all in one array; or one object whose members are columns."""
 
-    def __init__(self, path: str, kind: str) -> None:
-        self.path, self.format = path, kind
+    def __init__(self, path: str, kind: str, span: Span | None = None) -> None:
+        self.path, self.format, self._span = path, kind, span
         self.rejected, self.notes = Rejected(), list[str]()
         self._decode = msgspec.json.Decoder().decode
 
@@ -120,7 +153,7 @@ class JsonRows:
         return _gathered(self._lines() if self.format == "jsonl" else self._array())
 
     def _lines(self) -> Iterator[tuple[int, dict[str, Any], int]]:
-        for number, line in byte_lines(self.path, self.rejected):
+        for number, line in byte_lines(self.path, self.rejected, self._span):
             if not line.strip():
                 continue
             row = self._row(number, line)
@@ -230,8 +263,8 @@ class CsvRows:
 class TextRows:
     """A plain corpus: one document a line."""
 
-    def __init__(self, path: str) -> None:
-        self.path, self.format = path, "text"
+    def __init__(self, path: str, span: Span | None = None) -> None:
+        self.path, self.format, self._span = path, "text", span
         self.rejected, self.notes = Rejected(), list[str]()
         with open_bytes(path) as file:
             self._encoding = _encoding(path, _unpacked(file, _SNIFFED, path))
@@ -240,15 +273,17 @@ class TextRows:
         """See `RowsFile.batches`."""
         self.rejected = Rejected()
         lines = ((n, {"text": line.decode(self._encoding, "replace").rstrip()}, len(line))
-                 for n, line in byte_lines(self.path, self.rejected))  # fmt: skip
+                 for n, line in byte_lines(self.path, self.rejected, self._span))  # fmt: skip
         return _gathered(entry for entry in lines if entry[1]["text"])
 
 
-def byte_lines(path: str, rejected: Rejected) -> Iterator[tuple[int, bytes]]:
+def byte_lines(path: str, rejected: Rejected, span: Span | None = None) -> Iterator[tuple[int, bytes]]:
     """Lines with their numbers; one that is longer than `LONGEST` is rejected and passed over without being held."""
-    number, carried, passing = 1, b"", False
+    number, carried, passing = span.line if span else 1, b"", False
     with open_bytes(path) as file:
-        for window in _windows(file, path):
+        if span:
+            file.seek(span.start)
+        for window in _windows(file, path, span.end - span.start if span else None):
             lines = (carried + window).split(b"\n")
             carried = lines.pop()
             for line in lines:
@@ -285,9 +320,10 @@ def text_lines(path: str, encoding: str, rejected: Rejected) -> Iterator[str]:
         yield carried
 
 
-def _windows(file: IO[bytes], path: str) -> Iterator[bytes]:
+def _windows(file: IO[bytes], path: str, most: int | None = None) -> Iterator[bytes]:
+    """The bytes of a file, or the next `most` of them."""
     total = 0
-    while window := _unpacked(file, _WINDOW, path):
+    while window := _unpacked(file, _WINDOW if most is None else min(_WINDOW, most - total), path):
         total += len(window)
         if total > _UNPACKED:
             raise LimitExceeded(f"{path}: more than {_UNPACKED >> 30} GiB", limit="size", hint="inspect it in shards")

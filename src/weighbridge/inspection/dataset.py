@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from weighbridge.datasets import recheck
 from weighbridge.datasets.columns import EMPTY, Wish
-from weighbridge.datasets.examine import Examined, Example, Told, examine
+from weighbridge.datasets.examine import Asked, Examined, Example, Told, examine
 from weighbridge.datasets.table import columnar_kind
 from weighbridge.datasets.url_lists import NOT_ASKED
 from weighbridge.formats.columnar import ColumnarFile
@@ -40,7 +40,7 @@ from weighbridge.schema import (
 from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from weighbridge.schema import Report
 
@@ -59,7 +59,7 @@ class Done(Struct, frozen=True):
 
 def inspect_far_dataset(
     address: str, wish: Wish, *, policy: Policy | None = None, options: Options | None = None,
-    heard: Callable[[int], None] = lambda _: None, against: str = "", budget: int = BUDGET,
+    asked: Asked | None = None, budget: int = BUDGET,
 ) -> Done:  # fmt: skip
     """As `inspect_dataset`, for data behind an address: of its tables as much is brought here as `budget` bytes allow.
 
@@ -68,7 +68,7 @@ def inspect_far_dataset(
     chosen, given = policy or Policy(), options or Options()
     with brought(address, given, budget) as here:
         try:
-            done = inspect_dataset(here.folder, wish, policy=chosen, options=given, heard=heard, against=against)
+            done = inspect_dataset(here.folder, wish, policy=chosen, options=given, asked=asked)
         except UsageError:
             if not here.left:
                 raise
@@ -84,10 +84,9 @@ def inspect_far_dataset(
 
 def inspect_dataset(
     path: str, wish: Wish, *, policy: Policy | None = None, options: Options | None = None,
-    heard: Callable[[int], None] = lambda _: None, against: str = "", changes: Since | None = None,
-    sample: int = 0,
+    asked: Asked | None = None, changes: Since | None = None, sample: int = 0,
 ) -> Done:  # fmt: skip
-    """Inspect a file or folder of data. `against` is an earlier version; of what `changes` says to be the same nothing is inspected.
+    """Inspect a file or folder of data, as `asked`. Of what `changes` says to be the same nothing is inspected.
 
     `sample` addresses of a list are asked what they hold now: nothing else here uses the network.
 
@@ -105,7 +104,7 @@ def inspect_dataset(
         only = frozenset(changes.to_inspect)
     report = scan((path,), policy=chosen, options=options)
     # A file that only is what it was has nothing to be examined, and a folder may have nothing else.
-    examined = tuple(examine(path, wish, heard, against=against, only=only)) if only is None or only else ()
+    examined = tuple(examine(path, wish, replace(asked or Asked(), only=only))) if only is None or only else ()
     if sample:
         examined = tuple(_asked(one, wish, sample) for one in examined)
     findings = [*report.findings, *(made for one in examined for made in _findings(one))]

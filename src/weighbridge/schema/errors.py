@@ -15,6 +15,16 @@ class WeighbridgeError(Exception):
         self.message = message
         self.hint = hint
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors travel between processes with all that they say; their constructors ask for more than a message."""
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[WeighbridgeError], args: tuple[str, ...], state: dict[str, object]) -> WeighbridgeError:
+    made = kind.__new__(kind, *args)
+    made.__dict__.update(state)
+    return made
+
 
 class UsageError(WeighbridgeError):
     """The caller asked for something that cannot be done as asked."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from weighbridge.formats import rows
 from weighbridge.formats.columnar import ColumnarFile
-from weighbridge.formats.rows import open_rows
+from weighbridge.formats.rows import open_rows, spans
 from weighbridge.schema import LimitExceeded, MalformedInput, WeighbridgeError
 
 
@@ -157,3 +157,31 @@ def test_arrow_files_and_streams_are_read(tmp_path):
         (batch,) = ColumnarFile(str(tmp_path / name), "arrow").batches()
         assert batch.columns == {"text": ["a", "b"]}
         assert batch.lines == [1, 2]
+
+
+@given(st.lists(st.sampled_from(["", "a", "bc", "{", '{"a": 1}', "é" * 9, " "]), max_size=40), st.integers(1, 60))
+def test_spans_of_lines_are_the_lines_of_the_whole(tmp_path_factory, lines, size):
+    path = str(tmp_path_factory.getbasetemp() / "spans.txt")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("\n".join(lines))
+    whole = [
+        line for batch in open_rows(path).batches() for line in zip(batch.lines, batch.columns["text"], strict=True)
+    ]
+    parts = spans(path, size)
+    apart = [
+        line
+        for span in parts
+        for batch in open_rows(path, span).batches()
+        for line in zip(batch.lines, batch.columns["text"], strict=True)
+    ]
+    assert apart == whole
+    assert [span.end for span in parts[:-1]] == [span.start for span in parts[1:]]
+    assert all(span.end - span.start >= size for span in parts[:-1])
+
+
+def test_what_is_packed_or_quoted_over_lines_is_not_divided(tmp_path):
+    with gzip.open(tmp_path / "a.jsonl.gz", "wb") as file:
+        file.write(b'{"a": 1}\n' * 99)
+    (tmp_path / "a.csv").write_text("a,b\n" + '"x\ny",2\n' * 99)
+    (tmp_path / "a.json").write_text('[{"a": 1}]')
+    assert [spans(str(tmp_path / name), 8) for name in ("a.jsonl.gz", "a.csv", "a.json")] == [(), (), ()]
