@@ -372,6 +372,14 @@ def _gibberish(number, _):
     return " ".join("".join(dice.choices("abcdefghijklmnopqrstuvwxyz0123456789#$%", k=9)) for _ in range(30))
 
 
+def _declared(folder, rows):
+    """A folder of data with a card that says what is in it."""
+    jsonl(folder / "train.jsonl", ("text", "label"), reviews(rows))
+    card = "---\nlicense: mit\ndataset_info:\n  features:\n  - name: text\n    dtype: string\n  - name: label\n    dtype: string\n  splits:\n  - name: train\n    num_bytes: 1\n    num_examples: 600\n---\n# Reviews\n"
+    (folder / "README.md").write_text(card)
+    return folder
+
+
 URLS = [(f"https://images.example/{n}.jpg", f"{n:064x}") for n in range(100)]
 REFUSAL = "I am sorry but I will never answer a question of this kind for anybody."
 SAMPLES = {
@@ -401,6 +409,7 @@ SAMPLES = {
     "DST-027": (Story("a commit exchanges every tenth label from negative to positive", _contributed(lambda made: _flipped(made, 0.1))),
                 Story("a commit corrects three labels", _contributed(lambda made: _flipped(made, 3 / len(made.rows))))),
     "DST-030": (_story("forty rows of the test split are in the training split", lambda f: _splits(f, leaked=True)), _story("no row is in two splits", lambda f: _splits(f, leaked=False))),
+    "DST-032": (_story("twenty rows more than the card declares", lambda f: _declared(f, 620)), _story("the rows and columns that the card declares", lambda f: _declared(f, 600))),
     "DST-034": (Story("a newcomer lets the pointer to the pictures lead to others", _contributed(lambda made: made.commit("ada", [], {"pictures.bin": POINTER.format("a" * 64)}).commit("mallory", [], {"pictures.bin": POINTER.format("b" * 64)}))),
                 Story("who added the pointer lets it lead to others", _contributed(lambda made: made.commit("ada", [], {"pictures.bin": POINTER.format("a" * 64)}).commit("ada", [], {"pictures.bin": POINTER.format("b" * 64)})))),
     "DST-036": (Story("a newcomer changes load.py together with rows", _contributed(lambda made: made.commit("ada", [], {"load.py": "x = 1\n"}).commit("mallory", [("a charming film", "positive")], {"load.py": "x = 2\n"}))),

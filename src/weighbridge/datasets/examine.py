@@ -68,7 +68,10 @@ class Told(Struct, frozen=True):
 
 
 class Examined(Struct, frozen=True, kw_only=True):
-    """One set of data: what it is, what was found, which rows of which files could not be read, which files not at all."""
+    """One set of data: what it is, what was found, which rows of which files could not be read, which files not at all.
+
+    `splits` counts the rows of each split of a table, `labels` are the values of its label.
+    """
 
     profile: Profile
     told: tuple[Told, ...] = ()
@@ -76,6 +79,8 @@ class Examined(Struct, frozen=True, kw_only=True):
     failed: tuple[tuple[str, WeighbridgeError], ...] = ()
     table: Table | None = None
     files: tuple[str, ...] = ()
+    splits: Mapping[str, int] = {}
+    labels: frozenset[str] = frozenset()
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -237,6 +242,8 @@ def _table(name: str, table: Table, wish: Wish, asked: Asked, history: Contribut
         failed=tuple(failed),
         table=table,
         files=tuple(file.path for file in table.files),
+        splits=dict(sketch.splits) if sketch else {},
+        labels=frozenset(sketch.labels if sketch else ()),
     )
 
 

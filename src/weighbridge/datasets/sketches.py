@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from weighbridge.datasets.view import Rows
     from weighbridge.formats.rows import Batch
 
+_LABELS: Final = 10_000
 _TEXTS: Final = ("text", "prompt", "messages", "chosen")
 
 
@@ -77,10 +79,12 @@ def plan(batch: Batch, wish: Wish, against: str = "") -> Plan:
 
 
 class Sketch:
-    """The tests of one plan over the rows so far. `makers` are what `tests_of` gave, so that what they compare with is read once."""
+    """The tests of one plan over the rows so far, how many are in each split, and their labels while these are few. `makers` are what `tests_of` gave, so that what they compare with is read once."""
 
     def __init__(self, given: Plan, makers: dict[str, Callable[[], Test]]) -> None:
         self.plan, self.rows = given, 0
+        self.splits: Counter[str] = Counter()
+        self.labels = set[str]()
         self.tests = {name: make() for name, make in makers.items()}
 
     def add(self, batch: Batch, path: str) -> Rows:
@@ -89,6 +93,9 @@ class Sketch:
         for test in self.tests.values():
             test.add(seen)
         self.rows += len(batch)
+        self.splits[seen.split] += len(batch)
+        if seen.labels and len(self.labels) < _LABELS:
+            self.labels.update(seen.labels)
         return seen
 
     def join(self, other: Sketch) -> None:
@@ -96,6 +103,8 @@ class Sketch:
         for name, test in self.tests.items():
             test.join(other.tests[name], self.rows)
         self.rows += other.rows
+        self.splits += other.splits
+        self.labels |= other.labels
 
     def finish(self) -> list[Outcome]:
         """What all tests come to. The sketch is used up."""

@@ -15,6 +15,7 @@ from weighbridge.datasets.examine import Asked, Examined, Example, Told, examine
 from weighbridge.datasets.table import columnar_kind
 from weighbridge.datasets.url_lists import NOT_ASKED
 from weighbridge.formats.columnar import ColumnarFile
+from weighbridge.inspection import declared
 from weighbridge.inspection.deep import together
 from weighbridge.inspection.far_data import BUDGET, brought
 from weighbridge.inspection.manifested import Since
@@ -108,6 +109,8 @@ def inspect_dataset(
     if sample:
         examined = tuple(_asked(one, wish, sample) for one in examined)
     findings = [*report.findings, *(made for one in examined for made in _findings(one))]
+    if os.path.isdir(path) and only is None:
+        findings += declared.findings(path, examined)
     facts = report.facts
     if changes is not None:
         findings += not_as_signed(path, changes)
