@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy
 from PIL import Image
 
+from weighbridge.datasets.backgrounds import find_on_background
 from weighbridge.datasets.image_files import Pictures
 from weighbridge.datasets.patches import find_patches
 from weighbridge.datasets.spectra import find_added
@@ -56,7 +57,7 @@ def poisoned(pixels, labels, kind, rate, seed=0, target=0):
 def told(name, pixels, labels, mask):
     begun = time.process_time()
     given = Pictures(pixels=pixels, labels=labels.astype(numpy.int32), classes=tuple(map(str, range(10))))
-    groups = (*find_added(given), *find_patches(given))
+    groups = (*find_added(given), *find_on_background(given), *find_patches(given))
     rows = numpy.zeros(len(labels), bool)
     for group in groups:
         rows[list(group.rows)] = True

@@ -34,6 +34,8 @@ _ANSWERS: Final = 10
 _Z: Final = 2.58  # 99 %: an honest annotator with few answers is not accused
 _MOST_PAIRS: Final = 3000
 _ABOVE_CHANCE: Final = 0.1
+_TOGETHER: Final = 0.75  # of a clique that answered an item
+_SHOWN: Final = 5
 
 
 class Answers(Struct, frozen=True):
@@ -44,6 +46,7 @@ class Answers(Struct, frozen=True):
     labels: Array
     worker_names: Sequence[str]
     label_names: Sequence[str]
+    item_names: Sequence[str]
 
 
 class Skill(Struct, frozen=True):
@@ -143,7 +146,7 @@ class Annotators:
     def answers(self) -> Answers:
         """All answers."""
         items, workers, labels = self._columns.values()
-        return Answers(items.numbers, workers.numbers, labels.numbers, workers.names, labels.names)
+        return Answers(items.numbers, workers.numbers, labels.numbers, workers.names, labels.names, items.names)
 
     def finish(self) -> Outcome:
         """Groups of annotators who collude, and annotators without skill."""
@@ -198,10 +201,37 @@ def _colluders(given: Answers, found: Skill) -> list[Group]:
                 score=score,
                 facts=(
                     f"the strongest pair lies {score:.1f} spreads above the pairs of this table (limit {_PAIR:.0f}, among five {_IN_CLIQUE:.1f})",
+                    *_targets(given, members),
                 ),
             )
         )
     return made
+
+
+def _targets(given: Answers, members: set[int]) -> tuple[str, ...]:
+    """On which items a clique says the same against most others, in one line, and where it is the majority by that."""
+    inside = numpy.isin(given.workers, list(members))
+    shape = (len(given.item_names), len(given.label_names))
+    own, others = numpy.zeros(shape), numpy.zeros(shape)
+    numpy.add.at(own, (given.items[inside], given.labels[inside]), 1)
+    numpy.add.at(others, (given.items[~inside], given.labels[~inside]), 1)
+    said, usual = own.argmax(1), others.argmax(1)
+    agreed = (own.max(1) >= 2) & (own.max(1) >= _TOGETHER * own.sum(1))
+    against = agreed & (others.sum(1) > 0) & (others[numpy.arange(shape[0]), said] < others.max(1))
+    chosen = numpy.flatnonzero(against)
+    if not len(chosen):
+        return ()
+    decided = chosen[(own + others)[chosen, said[chosen]] > (own + others)[chosen, usual[chosen]]]
+    chosen = chosen[numpy.argsort(-own.max(1)[chosen], kind="stable")]
+    names = ", ".join(
+        f"{given.item_names[one]} (“{given.label_names[said[one]]}”, others “{given.label_names[usual[one]]}”)"
+        for one in chosen[:_SHOWN]
+    )
+    more = f" and {len(chosen) - _SHOWN} more" if len(chosen) > _SHOWN else ""
+    return (
+        f"against most others they say the same on {plural(len(chosen), 'item')}: {names}{more}",
+        f"on {plural(len(decided), 'item')} of these their answer is what most say",
+    )
 
 
 def _unskilled(given: Answers, found: Skill) -> list[Group]:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from weighbridge.datasets import columns as kinds
+from weighbridge.datasets.backgrounds import find_on_background
 from weighbridge.datasets.cells import LabelledCells
 from weighbridge.datasets.changes import Changes
 from weighbridge.datasets.contributions import Attribution, summary, timeline, told
@@ -385,7 +386,12 @@ def _pages(path: str, wish: Wish) -> Examined:
 
 def _pictures(path: str, given: Pictures, wish: Wish) -> Examined:
     learned = _learned(given, wish)
-    groups = (*find_added(given), *find_patches(given), *(group for one in learned for group in one.groups))
+    groups = (
+        *find_added(given),
+        *find_on_background(given),
+        *find_patches(given),
+        *(group for one in learned for group in one.groups),
+    )
     merged: list[Group] = []
     for group in groups:
         if not any(set(group.rows) <= set(other.rows) for other in merged):
@@ -398,7 +404,7 @@ def _pictures(path: str, given: Pictures, wish: Wish) -> Examined:
     profile = Profile(
         name=path, kind="labelled pictures", rows=len(given), rejected=len(given.skipped), notes=given.notes,
         columns=(Column(name="pictures", role="picture", about=many), Column(name="labels", role="label", about=f"{len(given.classes)} classes")),
-        tested=("patterns added to whole pictures", "patches at any place", *(f"{one.test}: {one.about}" for one in learned if one.about)),
+        tested=("patterns added to whole pictures", "what stands on the background", "patches at any place", *(f"{one.test}: {one.about}" for one in learned if one.about)),
         untested=(*_too_few(given), *_not_learned(learned), _ALWAYS),
         pictures=tuple(picture for group in merged for picture in group.pictures),
     )  # fmt: skip

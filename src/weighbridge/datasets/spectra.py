@@ -132,12 +132,17 @@ def _same(one: Array, other: Array) -> bool:
 
 def _group(given: Pictures, rows: Array, heap: Array, label: int, apart: float) -> Group:
     chosen = numpy.sort(rows[heap])
-    rest = numpy.setdiff1d(rows, chosen)
+    fact = f"two heaps lie {apart:.0f} spreads apart; natural classes stay near 2.5"
+    return pattern(given, chosen, numpy.setdiff1d(rows, chosen), label, apart, fact)
+
+
+def pattern(given: Pictures, chosen: Array, rest: Array, label: int, score: float, fact: str) -> Group:
+    """Pictures of a label that share what the `rest` of it lacks, with how they look."""
     name = given.classes[label]
     return Group(
         rule="DST-019", message=f"{len(chosen)} pictures labelled “{name}” carry a pattern that the others of this label lack",
-        rows=array(chosen), shown=array(chosen[:3]), score=apart,
-        facts=(f"two heaps lie {apart:.0f} spreads apart; natural classes stay near 2.5",),
+        rows=array(chosen), shown=array(chosen[:3]), score=score,
+        facts=(fact,),
         pictures=_drawn(given, chosen, rest, name),
     )  # fmt: skip
 

@@ -33,6 +33,40 @@ def test_colluders_are_named_and_nobody_else(seed):
     assert named(crowd(seed=seed)) == set()
 
 
+def sleepers(targets, members=4, items=120, seed=5):
+    """Honest annotators, and a clique who answers like them but says one wrong thing about some items."""
+    dice = random.Random(seed)
+    truth = [dice.randrange(3) for _ in range(items)]
+    made = [
+        (f"i{i}", f"w{w}", str(t if dice.random() < 0.85 else dice.randrange(3)))
+        for i, t in enumerate(truth)
+        for w in range(7)
+        if i not in targets or w < 3
+    ]
+    for member in range(members):
+        made += [
+            (
+                f"i{i}",
+                f"bad{member}",
+                str((t + 1) % 3 if i in targets else t if dice.random() < 0.85 else dice.randrange(3)),
+            )
+            for i, t in enumerate(truth)
+        ]
+    return made
+
+
+def test_the_items_that_a_clique_waited_for_are_told():
+    targets = set(range(0, 120, 6))
+    (group,) = annotators(sleepers(targets)).finish().groups
+    told = group.facts[1]
+    assert "against most others they say the same on " in told
+    counted = int(told.partition("same on ")[2].split()[0])
+    assert 12 <= counted <= 24
+    shown = {int(one.split(" ")[0]) for one in told.partition(": ")[2].replace("i", "").split(", ") if one[0].isdigit()}
+    assert len(shown & targets) >= 4
+    assert "their answer is what most say" in group.facts[2]
+
+
 def test_who_always_says_the_same_is_named():
     answers = [*crowd(), *((f"i{n}", "lazy", "0") for n in range(80))]
     assert named(answers) == {"lazy"}
