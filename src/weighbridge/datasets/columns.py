@@ -81,6 +81,9 @@ _ITEMS: Final = (
     "index",
 )
 _DIGESTS: Final = re.compile(r"(?:^|_)(?:sha256|sha1|sha512|md5|blake3|hash|digest|checksum)(?:$|_)", re.IGNORECASE)
+LOOKS: Final = re.compile(
+    r"(?:^|_)(phash|dhash|ahash|perceptual_hash|average_hash|difference_hash)(?:$|_)", re.IGNORECASE
+)
 _URL: Final = re.compile(r"https?://[^\s]+\Z", re.IGNORECASE)
 _NUMBERED: Final = re.compile(r"column \d+\Z")
 
@@ -242,7 +245,7 @@ def _by_content(looks: Mapping[str, Look]) -> Roles:
     named = tuple(name for name in text if name.strip().lower() in _TEXTS)
     label = _label(looks, text)
     if url and not label:
-        digest = next((name for name in looks if _DIGESTS.search(name)), "")
+        digest = next((name for name in looks if _DIGESTS.search(name) and not LOOKS.search(name)), "")
         return Roles(kind=URLS, url=url, digest=digest, text=text)
     text = named or text
     if text and label:

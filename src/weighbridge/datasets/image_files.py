@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import warnings
 import zipfile
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy
 from msgspec import Struct
@@ -179,15 +180,22 @@ def _usual_size(places: list[str]) -> tuple[int, int]:
 
 
 def _pixels(place: str, size: tuple[int, int]) -> Array:
+    with opened(place) as image:
+        made = image.convert("RGB")
+        if made.size != (size[1], size[0]):
+            made = made.resize((size[1], size[0]))
+        return numpy.asarray(made, dtype=numpy.uint8)
+
+
+@contextmanager
+def opened(place: str | IO[bytes]) -> Iterator[Any]:
+    """A picture of a bounded size, by its path or from its bytes. Raises OSError, ValueError, SyntaxError, as Pillow does."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with _image().open(place) as image:
             if image.width * image.height > _PIXELS:
                 raise ValueError(f"{image.width} x {image.height} pixels")
-            made = image.convert("RGB")
-            if made.size != (size[1], size[0]):
-                made = made.resize((size[1], size[0]))
-            return numpy.asarray(made, dtype=numpy.uint8)
+            yield image
 
 
 def _image() -> Any:

@@ -17,6 +17,7 @@ from msgspec import Struct
 from weighbridge.datasets.binomial import at_least
 from weighbridge.datasets.columns import URLS, find_roles
 from weighbridge.datasets.groups import Group, Outcome
+from weighbridge.datasets.perceptual import NEAR, Unreadable, distance, is_hash, kind_of
 from weighbridge.schema import Severity, SourceError, UsageError
 from weighbridge.source.http import Refused, Session
 
@@ -34,11 +35,13 @@ _HEX: Final = frozenset("0123456789abcdef")
 
 
 class Address(Struct, frozen=True):
-    """One address of a list: its row, and the digest that it should have (empty where none can be checked)."""
+    """One address of a list: its row, the digest that it should have, and how its picture should look (kind and hash); empty where none can be checked."""
 
     row: int
     url: str
     digest: str
+    look: str = ""
+    hash: str = ""
 
 
 def guarded() -> Session:
@@ -53,12 +56,22 @@ def recheck(table: Table, wish: Wish, count: int, session: Session, *, seed: int
         answers = list(several.map(lambda one: _asked(one, session), chosen))
     counted = Counter(answers)
     changed = [one for one, answer in zip(chosen, answers, strict=True) if answer == "changed"]
-    checked = counted["exact"] + counted["changed"]
+    checked = counted["exact"] + counted["alike"] + counted["changed"]
+    alike = f"{counted['alike']} the same picture in other bytes, " if counted["alike"] else ""
     about = (
-        f"of {len(chosen)} addresses {counted['exact']} hold what their digest says, {counted['changed']} something else, "
+        f"of {len(chosen)} addresses {counted['exact']} hold what their digest says, {alike}{counted['changed']} something else, "
         f"{counted['there']} answer and have no digest, {counted['gone']} are gone, {counted['refused']} lead to no public address"
     )
     groups = [_changed(changed, checked)] if changed else []
+    same = tuple(one.row for one, answer in zip(chosen, answers, strict=True) if answer == "alike" and one.digest)
+    if same:
+        groups.append(
+            Group(
+                rule="DST-015", rows=same, shown=same[:3], severity=Severity.LOW,
+                message=f"{len(same)} of {checked} addresses hold the same picture in other bytes: it looks as its hash says, and has another digest",
+                why="scaling and saving anew change bytes; whoever can do that can also add what nobody sees",
+            )
+        )  # fmt: skip
     if counted["refused"]:
         rows = tuple(one.row for one, answer in zip(chosen, answers, strict=True) if answer == "refused")
         groups.append(
@@ -99,14 +112,18 @@ def _drawn(table: Table, wish: Wish, count: int, seed: int) -> list[Address]:
         if roles.kind != URLS and not roles.url:
             raise UsageError("this is no list of addresses", hint="--recheck takes a table with a column of them")
         urls = batch.columns.get(roles.url, [])
-        marks = batch.columns.get(roles.digest, [None] * len(urls)) if roles.digest else [None] * len(urls)
-        for at, (url, mark) in enumerate(zip(urls, marks, strict=True)):
+        nothing = [None] * len(urls)
+        marks = batch.columns.get(roles.digest, nothing) if roles.digest else nothing
+        look = next((name for name in batch.columns if kind_of(name)), "")
+        hashes = batch.columns.get(look, nothing)
+        for at, (url, mark, known) in enumerate(zip(urls, marks, hashes, strict=True)):
             if not isinstance(url, str) or not url:
                 continue
             seen += 1
             place = len(found) if len(found) < count else dice.randrange(seen)
             if place < count:
-                found[place : place + 1] = [Address(first + at, url, _digest(mark))]
+                how = (kind_of(look), str(known)) if is_hash(known) else ("", "")
+                found[place : place + 1] = [Address(first + at, url, _digest(mark), *how)]
     return sorted(found, key=lambda one: one.row)
 
 
@@ -116,17 +133,30 @@ def _digest(value: object) -> str:
 
 
 def _asked(one: Address, session: Session) -> str:
-    """exact, changed, there (without a digest), gone, or refused."""
+    """exact, alike (to the eye), changed, there (nothing to check it by), gone, or refused."""
+    made = hashlib.new(_KINDS[len(one.digest)], usedforsecurity=False) if one.digest else None
+    held = bytearray()
     try:
-        made = hashlib.new(_KINDS[len(one.digest)], usedforsecurity=False) if one.digest else None
         for piece in session.stream(one.url, _LARGEST):
-            if made is None:
+            if made is None and not one.look:
                 return "there"
-            made.update(piece)
+            if made is not None:
+                made.update(piece)
+            if one.look:
+                held += piece
     except Refused:
         return "refused"
     except (SourceError, UsageError, ValueError):
         return "gone"
-    if made is None:
-        return "there"
-    return "exact" if made.hexdigest() == one.digest else "changed"
+    if made is not None and made.hexdigest() == one.digest:
+        return "exact"
+    if one.look:
+        return _looked(one, bytes(held))
+    return "changed" if made is not None else "there"
+
+
+def _looked(one: Address, data: bytes) -> str:
+    try:
+        return "alike" if distance(data, one.look, one.hash) <= NEAR else "changed"
+    except Unreadable:
+        return "changed"

@@ -1,16 +1,20 @@
 """What addresses of a list hold now: counted by kind, bounded for all of them, and fetched from public addresses alone."""
 
 import hashlib
+import io
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.corpus.datasets import csv_file
 from tests.servers import Web, serve
 from weighbridge.cli.main import main
 from weighbridge.datasets.columns import Wish
+from weighbridge.datasets.perceptual import looks
 from weighbridge.datasets.recheck import _upper, guarded, recheck
 from weighbridge.datasets.table import Table, open_file
-from weighbridge.schema import UsageError
+from weighbridge.schema import Severity, UsageError
 from weighbridge.source.http import Session
 
 
@@ -132,3 +136,32 @@ def test_the_bound_is_that_of_clopper_and_pearson(count, of, bound):
 
     assert _upper(count, of) == pytest.approx(bound, abs=2e-3)
     assert _upper(count, of) == pytest.approx(beta.ppf(0.95, count + 1, of - count) if count < of else 1.0, abs=1e-3)
+
+
+def test_the_same_picture_in_other_bytes_is_told_apart_from_another(tmp_path):
+    def drawn(number, shift=0):
+        dice = np.random.default_rng(number)
+        made = Image.fromarray(dice.integers(0, 256, (8, 8, 3)).astype(np.uint8)).resize((96, 96))
+        buffer = io.BytesIO()
+        made.resize((80, 80)).save(buffer, "JPEG", quality=80) if shift else made.save(buffer, "PNG")
+        return buffer.getvalue()
+
+    made = Web()
+
+    def route(handler):
+        number = int(handler.path.rpartition("/")[2])
+        content = {1: drawn(1, shift=1), 2: drawn(99), 3: b"<html>for sale</html>"}.get(number) or drawn(number)
+        handler.reply(200, content)
+        return True
+
+    made.route = route
+    with serve(made) as address:
+        rows = [(f"{address}/{n}", hashlib.sha256(drawn(n)).hexdigest(), looks(drawn(n), "phash")) for n in range(20)]
+        both = asked(csv_file(tmp_path / "urls.csv", ("url", "sha256", "phash"), rows), 20)
+        alone = asked(csv_file(tmp_path / "looks.csv", ("url", "phash"), [(row[0], row[2]) for row in rows]), 20)
+
+    changed, alike = both.groups
+    assert (changed.rows, alike.rows) == ((2, 3), (1,))
+    assert alike.severity is Severity.LOW
+    assert "17 hold what their digest says, 1 the same picture in other bytes, 2 something else" in both.about
+    assert [group.rows for group in alone.groups] == [(2, 3)], "without a digest the eye decides"
