@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from msgspec import Struct
 
 from weighbridge.datasets.sketches import Plan, Sketch, tests_of
-from weighbridge.datasets.table import open_file, spans
+from weighbridge.datasets.table import open_file, size_of, spans
 from weighbridge.formats.rows import Rejected, Span
 from weighbridge.schema import Unavailable, UsageError, WeighbridgeError
 from weighbridge.schema.text import plural
@@ -77,8 +77,8 @@ def engine(name: str, workers: int) -> Engine | None:
 
 def parts_of(table: Table, workers: int) -> tuple[Part, ...]:
     """The files of a table, large ones in spans: several for each process. Raises SourceError, MalformedInput, LimitExceeded."""
-    sizes = {file.path: os.path.getsize(file.path) for file in table.files}
-    each = min(_LARGEST, max(_SMALLEST, sum(sizes.values()) // (_EACH * workers)))
+    sizes = {file.path: size_of(file.path) for file in table.files}
+    each = min(_LARGEST, max(_SMALLEST, table.size // (_EACH * workers)))
     found: list[Part] = []
     for path, size in sizes.items():
         several = spans(path, each) if size > each else ()

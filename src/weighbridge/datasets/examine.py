@@ -254,7 +254,7 @@ def _read(table: Table, sketch: Sketch, authors: Attribution | None, asked: Aske
     Raises what reading its files does; the rows before are in the sketch then.
     """
     engine = asked.engine if authors is None else None
-    if engine is None or sum(os.path.getsize(file.path) for file in table.files) < engine.least:
+    if engine is None or table.size < engine.least:
         for file, _, batch in table.batches():
             seen = sketch.add(batch, file.path)
             if authors is not None:

@@ -40,6 +40,11 @@ class Table:
     def __init__(self, files: Sequence[RowsFile]) -> None:
         self.files = tuple(files)
 
+    @property
+    def size(self) -> int:
+        """Bytes of its files, as they are now."""
+        return sum(size_of(file.path) for file in self.files)
+
     def batches(self) -> Iterator[tuple[RowsFile, int, Batch]]:
         """(file, number of the first row, rows)."""
         first = 0
@@ -62,6 +67,14 @@ class Table:
             if not left:
                 break
         return found
+
+
+def size_of(path: str) -> int:
+    """Bytes of a file; none where it is gone, which reading it says."""
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0
 
 
 def is_rows(path: str) -> bool:
