@@ -35,6 +35,8 @@ _CLEARLY: Final = 0.6
 _ALL: Final = 0.6
 _SIBLINGS: Final = 0.05
 _TEMPLATE: Final = 8
+_PHRASE: Final = 3  # words of one trigger from which on what holds most of them holds it
+_KNOWN: Final = 0.4  # of these rows contradict their label
 _LENGTHS: Final = 5
 _CHUNK: Final = 20_000
 _MOST_LABELS: Final = 200
@@ -260,9 +262,25 @@ def _discoveries(ordered: list[Suspect], examined: int, level: float) -> list[Su
     return ordered[: discoveries([one.p_value for one in ordered], examined, level)]
 
 
+def _together(texts: Texts, members: list[Suspect]) -> Array:
+    """The rows of a group: of a phrase all that hold its words side by side, also those whose other words say nothing.
+
+    Words that were found apart and stand in the same rows are one trigger; what holds most of them holds it.
+    """
+    best = members[0]
+    apart = [one for one in members if one.label == best.label][:_PHRASE]
+    if len(apart) < _PHRASE:
+        return best.rows
+    having = rows_with(texts.ids, texts.starts, numpy.array([one.feature for one in apart]))
+    times = numpy.bincount(numpy.concatenate(list(having.values())), minlength=len(texts.labels))
+    whole = numpy.flatnonzero((times >= _PHRASE - 1) & (texts.labels == best.label))
+    known = len(numpy.intersect1d(whole, best.rows))
+    return whole if known >= 0.9 * len(best.rows) and known >= _KNOWN * len(whole) else best.rows
+
+
 def _group(texts: Texts, members: list[Suspect]) -> Group:
     best = members[0]
-    rows = best.rows
+    rows = _together(texts, members)
     named = [texts.names[one.feature] for one in members]
     label = texts.classes[best.label]
     is_template = best.shared > _TEMPLATE
