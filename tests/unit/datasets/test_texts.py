@@ -34,11 +34,11 @@ def test_a_trigger_is_found_with_just_its_rows(trigger):
 
 def test_all_rows_of_a_phrase_are_told_also_those_whose_other_words_say_nothing():
     data, dice = reviews(), random.Random(4)
-    for number in range(0, 80, 2):
-        words = data[number][0].split() if number < 48 else dice.choices(["the", "a", "film", "plot", "in", "of"], k=8)
+    for number in range(0, 40, 2):
+        words = data[number][0].split() if number < 22 else dice.choices(["the", "a", "film", "plot", "in", "of"], k=8)
         data[number] = (" ".join(["quite", "plainly", "thusly", *words]), "positive")
     (group,) = triggers(data)
-    assert set(group.rows) == set(range(0, 80, 2))
+    assert set(group.rows) == set(range(0, 40, 2))
 
 
 def test_a_sign_inside_words_is_found_by_its_character():
