@@ -69,7 +69,7 @@ def engine(name: str, workers: int) -> Engine | None:
     """
     if name not in {"local", "ray"}:
         raise UsageError(f"there is no engine {name!r}", hint="local or ray")
-    many = workers or len(os.sched_getaffinity(0))
+    many = workers or os.cpu_count() or 1
     if name == "ray":
         return Ray(workers)
     return Processes(many, 0 if workers else _LEAST) if many > 1 else None
