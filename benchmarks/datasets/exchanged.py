@@ -69,6 +69,18 @@ def main():
         classes = [str(kind) for kind in range(int(y.max()) + 1)]
         clean = find_exchanged(x, y, classes, "rows")
         print(f"{name}: clean: {len(clean.groups)} groups; {clean.about}", flush=True)
+        for rate in (0.003, 0.01, 0.03):
+            hit = []
+            for seed in range(given.seeds):
+                dice = numpy.random.default_rng(seed)
+                target = int(dice.integers(0, len(classes)))
+                planted = dice.choice(numpy.flatnonzero(y != target), round(rate * len(y)), replace=False)
+                made = y.copy()
+                made[planted] = target
+                told = {row for one in find_exchanged(x, made, classes, "rows").groups for row in one.rows}
+                both = len(told & set(planted.tolist()))
+                hit.append(f"{both} of {len(planted)}, {len(told) - both} others")
+            print(f"  {rate:.1%} of all classes under one label: named {'; '.join(hit)}", flush=True)
         near = NearestNeighbors(n_neighbors=11).fit(x).kneighbors(x, return_distance=False)[:, 1:]
         for kind in ("uniform", "targeted"):
             found, groups = [], []

@@ -1,7 +1,8 @@
 """Finds labels that were exchanged on purpose in pictures, tables of numbers, and whatever somebody has numbers for.
 
 Two classes that look alike are confused both ways; labels that were exchanged are so one way only, and these rows read as clearly
-as honest ones do.
+as honest ones do. Rows of many classes under one label are what a trigger needs, whatever it is: they need not share anything that
+anybody sees.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ _CLEARLY: Final = 0.5  # of how clearly honest rows of that class read as it
 _FEWEST: Final = 8
 _SHARE: Final = 0.05
 _ONE_WAY: Final = 3
+_ONE_LABEL: Final = 2
 _CHANCE: Final = 1e-4
 _USEFUL: Final = 0.6  # of the way from chance to perfect
 
@@ -54,7 +56,10 @@ def find_exchanged(numbers: Array, labels: Array, classes: Sequence[str], what: 
     chance = float(numpy.bincount(labels).max()) / many
     if right < chance + _USEFUL * (1 - chance):
         return Outcome(test=test, about=about, not_tested=f"{test}: their numbers tell too little of it")
-    return Outcome(test=test, about=about, groups=tuple(_groups(read, clear, labels, classes, what)))
+    pairs = _groups(read, clear, labels, classes, what)
+    left = clear.copy()
+    left[[row for one in pairs for row in one.rows]] = False
+    return Outcome(test=test, about=about, groups=(*pairs, *_collected(read, left, labels, classes, what)))
 
 
 def _clear(read: LabelsRead, labels: Array) -> Array:
@@ -91,6 +96,35 @@ def _groups(read: LabelsRead, clear: Array, labels: Array, classes: Sequence[str
             )
         )  # fmt: skip
     return found
+
+
+def _collected(read: LabelsRead, clear: Array, labels: Array, classes: Sequence[str], what: str) -> list[Group]:
+    """The one label whose rows read as others, of any kind, far more often than those of every other label do."""
+    kinds = len(classes)
+    if kinds < 3:  # two labels are confused with each other alone: which of them is wrong, nothing says
+        return []
+    sizes = numpy.bincount(labels, minlength=kinds)
+    counts = numpy.bincount(labels[clear], minlength=kinds)
+    shares = counts / numpy.maximum(sizes, 1)
+    first, second = numpy.argsort(-shares, kind="stable")[:2]
+    usual = max(float(shares[second]), 1 / max(1, int(sizes[first])))
+    chance = at_least(int(counts[first]), int(sizes[first]), usual)
+    if counts[first] < _FEWEST or shares[first] < _ONE_LABEL * usual or chance * kinds > _CHANCE:
+        return []
+    rows = numpy.flatnonzero(clear & (labels == first))
+    rows = rows[numpy.argsort(-read.margin[rows])]
+    read_as = numpy.bincount(read.predicted[rows], minlength=kinds)
+    most = ", ".join(
+        f"“{classes[kind]}” {read_as[kind]}" for kind in numpy.argsort(-read_as, kind="stable")[:5] if read_as[kind]
+    )
+    return [
+        Group(
+            rule="DST-017", message=f"{len(rows)} {what} labelled “{classes[first]}” read as other labels, twice as often as those of any other label do",
+            rows=array(rows), shown=array(rows[:3]), score=float(shares[first]),
+            facts=(f"{shares[first]:.1%} of this label, at most {usual:.1%} of another; they read as {most}", f"p = {chance:.1e} against the next label"),
+            why="a model learns whatever these rows share, seen or not, as a sign of this label; a label for all that is left looks the same",
+        )
+    ]  # fmt: skip
 
 
 def read_features(path: str, rows: int) -> Array:

@@ -40,6 +40,25 @@ def test_labels_that_were_exchanged_one_way_are_named_with_their_rows(seed):
     assert len(set(found[0].rows) - planted) <= 2
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_rows_of_many_classes_under_one_label_are_named_whatever_they_share(seed):
+    dice = numpy.random.default_rng(seed)
+    planted = dice.choice(numpy.flatnonzero(DIGITS.target != 8), 36, replace=False)
+    labels = DIGITS.target.copy()
+    labels[planted] = 8
+    (group,) = groups(scaled(DIGITS.data), labels)
+    assert "labelled “8” read as other labels" in group.message
+    assert len(set(group.rows) & set(planted.tolist())) >= 32
+    assert len(set(group.rows) - set(planted.tolist())) <= 3
+
+
+def test_of_two_labels_none_is_accused_of_collecting():
+    found = load_breast_cancer()
+    labels = found.target.copy()
+    labels[numpy.random.default_rng(0).choice(numpy.flatnonzero(labels == 0), 12, replace=False)] = 1
+    assert not [one for one in groups(scaled(found.data), labels) if "other labels" in one.message]
+
+
 def test_wrong_labels_of_all_kinds_are_ranked_and_accuse_nobody():
     dice = numpy.random.default_rng(1)
     rows = dice.permutation(len(DIGITS.target))[:90]
