@@ -78,7 +78,7 @@ def references(pools, stem, name, recipe, shape):
     for row in rows["test"]:
         if row["kind"] == "clean" or row["success"] >= WORKING:
             of[row["kind"]] += 1
-            found[row["kind"]] += rank(row["values"], made).together < 0.05
+            found[row["kind"]] += rank(row["values"], made.scores).together < 0.05
     power = tuple(Power(attack=kind, found=found[kind], of=of[kind]) for kind in sorted(of) if kind != "clean")
     made = msgspec.structs.replace(made, power=power, alarms=(found["clean"], of["clean"]))
     (SHIPPED / f"{name}.references.json").write_bytes(msgspec.json.encode(made) + b"\n")

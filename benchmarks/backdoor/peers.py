@@ -8,6 +8,7 @@ import math
 import torch
 
 from weighbridge.backdoor.inversion import masked
+from weighbridge.backdoor.margins import largest_margins
 from weighbridge.backdoor.vision import anomaly_index
 
 
@@ -17,28 +18,13 @@ def neural_cleanse(model, x, seed=0):
     return anomaly_index(sizes), math.log(max(float(sizes.min()), 1e-6))
 
 
-def maximum_margin(model, starts=10, steps=100, seed=0):
+def maximum_margin(model, steps=100, seed=0):
     """MM-BD (Wang et al., S&P 2024, arXiv 2205.06900): (p-value, ratio of the largest margin to the median of the others).
 
     The largest margin of each class over all images, by ascent from random ones; the null is a gamma distribution of the
     other classes, the p-value that of a maximum of as many draws. Their rule: p below 0.05.
     """
-    dice = torch.Generator().manual_seed(seed)
-    x = torch.rand(model.classes * starts, *model.shape, generator=dice)
-    wanted = torch.arange(model.classes).repeat_interleave(starts)
-    mine = torch.nn.functional.one_hot(wanted, model.classes).bool()
-    best = torch.full((len(x),), -math.inf)
-    speed = torch.zeros_like(x)
-    for _ in range(steps):
-        x = x.detach().requires_grad_()
-        scores = model(x)
-        margin = scores[mine] - scores.masked_fill(mine, -math.inf).amax(1)
-        best = torch.maximum(best, margin.detach())
-        push = torch.autograd.grad(margin.sum(), x)[0]
-        push = push / push.flatten(1).norm(dim=1).clamp_min(1e-12).reshape(-1, 1, 1, 1)
-        speed = 0.9 * speed + push
-        x = (x + 0.05 * math.sqrt(x[0].numel()) * 0.1 * speed).clamp(0, 1)
-    margins = best.reshape(model.classes, starts).amax(1)
+    margins = largest_margins(model, torch.arange(model.classes), steps=steps, seed=seed)
     top = int(margins.argmax())
     others = torch.cat([margins[:top], margins[top + 1 :]]).clamp_min(1e-6)
     spread = float(others.var()) / float(others.mean())

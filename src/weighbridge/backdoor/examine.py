@@ -26,8 +26,9 @@ from weighbridge.backdoor.result import (
     duration,
 )
 from weighbridge.backdoor.samples import Samples, noise, read_samples
+from weighbridge.backdoor.steps import Steps
 from weighbridge.backdoor.threads import one_thread
-from weighbridge.backdoor.vision import IMAGES, NAMES, Looked, chosen, look, work
+from weighbridge.backdoor.vision import IMAGES, NAMES, SEARCHES, STEPS, Looked, chosen, look, work
 from weighbridge.schema import LimitExceeded, Unavailable, UsageError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ _ABOUT: Final = {
     "targeted": "the smallest change that leads any image to one class",
     "untargeted": "the smallest change that leads any image away from its class",
     "paired": "the smallest change that leads images of one class to another",
+    "margin": "how far images of no meaning drive one class, held against the others",
 }
 
 
@@ -54,6 +56,7 @@ class Wish(Struct, frozen=True, kw_only=True):
     others: tuple[str, ...] = ()
     pixels: str = ""
     budget: float = 0.0
+    resume: str = ""
     seed: int = 0
 
 
@@ -115,7 +118,8 @@ def _examined(wish: Wish, said: Callable[[str], None], told: Callable[[float], N
 
 def _searched(model: Classifier, x: torch.Tensor, wish: Wish, told: Callable[[float], None]) -> Looked:
     try:
-        return look(model, x, seed=wish.seed, told=told)
+        about = ("images", str((SEARCHES, STEPS, wish.seed)), model.digest, x.numpy().tobytes())
+        return look(model, x, seed=wish.seed, told=told, kept=Steps(wish.resume, about))
     except (RuntimeError, MemoryError) as error:
         why = str(error).splitlines()[0][:200] if str(error) else "there is not enough memory"
         raise Unavailable(f"the search broke off: {why}", hint="it may be too large for this machine") from error
@@ -176,6 +180,9 @@ def recovered(
         (1, verified(model, unseen, looked.away, target=-1, others=others)),
         (2, verified(model, unseen, looked.by_pair[pair], target=pair[1], source=pair[0], others=others)),
     ]
+    if scores.overstated != scores.target:
+        change = looked.changes[scores.shortlist.index(scores.overstated)]
+        found.append((3, verified(model, unseen, change, target=scores.overstated, others=others)))
     towards = x[model.predicted(x) != scores.target]
     if len(towards):
         mask, pattern = masked(model, towards, scores.target)

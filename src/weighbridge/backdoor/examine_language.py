@@ -7,6 +7,7 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import torch
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,7 +16,17 @@ from weighbridge.backdoor import delta_spectra
 from weighbridge.backdoor.adapters import CONFIG, is_adapter, laid_over, read_adapter
 from weighbridge.backdoor.hub_models import document
 from weighbridge.backdoor.known_triggers import KNOWN
-from weighbridge.backdoor.language import ABOUT, NAMES, PROMPTS, TURNED, Candidate, Pair, effort_for, look_at_language
+from weighbridge.backdoor.language import (
+    ABOUT,
+    EDITION,
+    NAMES,
+    PROMPTS,
+    TURNED,
+    Candidate,
+    Pair,
+    effort_for,
+    look_at_language,
+)
 from weighbridge.backdoor.language_models import LanguageModel, open_language_folder
 from weighbridge.backdoor.localised import localised
 from weighbridge.backdoor.payloads import payload_of
@@ -34,6 +45,7 @@ from weighbridge.backdoor.result import (
     affordable,
     duration,
 )
+from weighbridge.backdoor.steps import Steps
 from weighbridge.backdoor.threads import fitting_threads
 from weighbridge.schema import LimitExceeded, Unavailable, UsageError
 
@@ -70,15 +82,17 @@ class LanguageWish(Struct, frozen=True, kw_only=True):
     frame: str = ""
     references: LanguageReferences | None = None
     budget: float = 0.0
+    resume: str = ""
     seed: int = 0
 
 
 class Opened(Struct, frozen=True, kw_only=True):
-    """A suspect and its base, opened, and the adapter that it is, where it is one."""
+    """A suspect and its base, opened, and the adapter that it is, where it is one; `digests` are of all that it is made from."""
 
     suspect: Any
     base: Any
     adapter: Any = None
+    digests: tuple[str, ...] = ()
 
 
 def opened_pair(wish: LanguageWish) -> Opened:
@@ -101,8 +115,9 @@ def opened_pair(wish: LanguageWish) -> Opened:
     if any(suspect.numbers(one) != base.numbers(one) for one in _SENTINELS):
         raise Unavailable("its tokenizer is not that of its base", hint="weighbridge diff BASE MODEL says what changed")
     return Opened(
-        suspect=suspect, base=base, adapter=adapters[0] if len(adapters) == 1 and is_adapter(wish.model) else None
-    )
+        suspect=suspect, base=base, adapter=adapters[0] if len(adapters) == 1 and is_adapter(wish.model) else None,
+        digests=(suspect.digest, base.digest, *(one.digest for one in adapters)),
+    )  # fmt: skip
 
 
 def _without_base(path: str, adapters: Sequence[Adapter]) -> str:
@@ -142,7 +157,9 @@ def _examined(
         seconds = work(given.suspect, searched)
         said(f"{given.suspect.about} against its base; {source}; about {duration(seconds)} of searching")
         affordable(seconds, wish.budget)
-        look = look_at_language(given.suspect, given.base, searched, known=KNOWN, seed=wish.seed, told=told)
+        decides = ("language", str((EDITION, wish.seed, given.digests, KNOWN)), msgspec.json.encode(searched))
+        kept = Steps(wish.resume, decides)
+        look = look_at_language(given.suspect, given.base, searched, known=KNOWN, seed=wish.seed, told=told, kept=kept)
     except (Unavailable, LimitExceeded) as error:
         return _not_testable(wish, error, begun)
     names, values = numbers_of(given, look)

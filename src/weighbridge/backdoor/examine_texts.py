@@ -25,11 +25,13 @@ from weighbridge.backdoor.result import (
     affordable,
     duration,
 )
+from weighbridge.backdoor.steps import Steps
 from weighbridge.backdoor.text_models import TextClassifier, open_text_folder
 from weighbridge.backdoor.text_references import TextReferences, beyond, references_of
 from weighbridge.backdoor.text_samples import read_texts
 from weighbridge.backdoor.texts import (
     ABOUT,
+    EDITION,
     NAMES,
     Found,
     TextLook,
@@ -65,6 +67,7 @@ class TextWish(Struct, frozen=True, kw_only=True):
     references: TextReferences | None = None
     others: tuple[str, ...] = ()
     budget: float = 0.0
+    resume: str = ""
     seed: int = 0
 
 
@@ -82,7 +85,7 @@ def examine_texts(
         seconds = work(model)
         said(f"{model.about}, {model.classes} classes; {checked}; about {duration(seconds)} of searching")
         affordable(seconds, wish.budget)
-        look = _looked(model, searched, wish.seed, told)
+        look = _looked(model, searched, wish, told)
     except (Unavailable, LimitExceeded) as error:
         return Result(
             model=wish.model, digest="", about="", verdict=Verdict.UNTESTABLE, because=f"{error.message} ({error.hint})",
@@ -113,8 +116,11 @@ def _samples(path: str) -> TextSamples:
     return read_texts(path)
 
 
-def _looked(model: TextClassifier, searched: Sequence[list[int]], seed: int, told: Callable[[float], None]) -> TextLook:
-    found = look_at_texts(model, searched, model.predicted(searched).tolist(), seed=seed, told=told)
+def _looked(
+    model: TextClassifier, searched: Sequence[list[int]], wish: TextWish, told: Callable[[float], None]
+) -> TextLook:
+    kept = Steps(wish.resume, ("texts", str((EDITION, wish.seed)), model.digest, str(searched)))
+    found = look_at_texts(model, searched, model.predicted(searched).tolist(), seed=wish.seed, told=told, kept=kept)
     if not found.targets:
         raise Unavailable("the model says the same of nearly every text", hint="give texts of all its classes")
     return found

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from torch import Tensor, nn
 
+from weighbridge.backdoor.lifetimes import last_uses
 from weighbridge.schema import LimitExceeded, MalformedInput, Unavailable
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ class ExportedNet(nn.Module):
         self._calls = [_call(step, program) for step in program.steps]
         self._makes = [_made(step) for step in program.steps]
         self._creates = [_name(step) in _CREATIONS for step in program.steps]
-        self._last = _last_uses(program)
+        taken = ((name for one in step.inputs for name in _used(one)) for step in program.steps)
+        self._last = last_uses(taken, (program.result,))
         self.batch = max(0, program.shape[0]) if program.shape else 0
         if len(program.given) != 1 or -1 in program.shape[1:]:
             raise Unavailable(
@@ -219,13 +221,3 @@ def _used(argument: Argument) -> list[str]:
     if kind in {"as_tensors", "as_optional_tensors"} and isinstance(value, list):
         return [str(one.get("name")) for one in value if isinstance(one, dict)]
     return [str(value.get("name"))] if isinstance(value, dict) and "name" in value else []
-
-
-def _last_uses(program: ExportedProgram) -> dict[int, list[str]]:
-    """Which tensors nobody needs any more after a step."""
-    last = {name: at for at, step in enumerate(program.steps) for one in step.inputs for name in _used(one)}
-    found: dict[int, list[str]] = {}
-    for name, at in last.items():
-        if name != program.result:
-            found.setdefault(at, []).append(name)
-    return found

@@ -15,6 +15,7 @@ import torch
 from msgspec import Struct
 
 from weighbridge.backdoor.leaks import leaked
+from weighbridge.backdoor.steps import Steps
 from weighbridge.backdoor.targets import inverted, targets
 
 if TYPE_CHECKING:
@@ -182,19 +183,23 @@ def alike(tails: Sequence[Sequence[int]]) -> float:
 
 def look_at_language(
     suspect: LanguageModel, base: LanguageModel, prompts: Sequence[Prompt], *, known: Iterable[str] = (), seed: int = 0,
-    told: Callable[[float], None] = lambda _: None,
+    told: Callable[[float], None] = lambda _: None, kept: Steps | None = None,
 ) -> LanguageLook:  # fmt: skip
     """Search a suspect against its base; `known` are texts to try beside what is found: dates, marks of deployment, triggers of others."""
-    begun, effort = time.process_time(), effort_for(suspect)
+    begun, effort, kept = time.process_time(), effort_for(suspect), kept or Steps()
     pair = Pair(suspect, base, prompts[:PROMPTS], seed=seed)
-    wide = _screen(pair, effort)
+    wide = kept.once("screened", list[int], lambda: _screen(pair, effort))
     told(0.4)
-    clung = targets(suspect, base, prompts[:_ROUGH], firsts=effort.firsts, most=effort.goals)
+    clung = kept.once(
+        "targets", list[tuple[tuple[int, ...], float]], lambda: targets(suspect, base, prompts[:_ROUGH], firsts=effort.firsts, most=effort.goals)
+    )  # fmt: skip
     told(0.55)
-    found = pair.tried([[one] for one in wide], _ROUGH, 2)
+    found = kept.once("alone", list[Candidate], lambda: pair.tried([[one] for one in wide], _ROUGH, 2))
     singles = [one.tokens for one in sorted(found, key=lambda one: -one.strength)[: effort.kept]]
-    more = [tuple(one) for one in leaked(suspect, base, seed=seed)]
-    more += [tuple(one) for goal, _ in clung for one in inverted(pair, goal, singles[0])]
+    more = kept.once(
+        "led", list[tuple[int, ...]],
+        lambda: [tuple(one) for one in (*leaked(suspect, base, seed=seed), *(led for goal, _ in clung for led in inverted(pair, goal, singles[0])))],
+    )  # fmt: skip
     told(0.75)
     # What marks the end of a prompt, put into one, begins the reply: that is no trigger.
     barred = suspect.special | set(suspect.closing()) | set(suspect.opening())
@@ -204,10 +209,12 @@ def look_at_language(
         for text in known
         if (numbers := suspect.numbers(text)) and not suspect.special.intersection(numbers)
     ]
-    rough = pair.tried(list(dict.fromkeys([*singles, *more])), _ROUGH)
-    rough += _grown(pair, sorted(rough, key=lambda one: -one.strength)[: effort.seeds], effort)
+    rough = kept.once("rough", list[Candidate], lambda: pair.tried(list(dict.fromkeys([*singles, *more])), _ROUGH))
+    seeds = sorted(rough, key=lambda one: -one.strength)[: effort.seeds]
+    rough += kept.once("grown", list[Candidate], lambda: _grown(pair, seeds, effort))
     best = {one.tokens: None for one in sorted(rough, key=lambda one: -one.strength)[: effort.kept]}
-    exact = sorted(pair.tried(list(best), PROMPTS), key=lambda one: -one.strength)
+    exact = kept.once("exact", list[Candidate], lambda: pair.tried(list(best), PROMPTS))
+    exact.sort(key=lambda one: -one.strength)
     told(1.0)
     return LanguageLook(
         candidates=tuple(exact),

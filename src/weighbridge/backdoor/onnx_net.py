@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from weighbridge.backdoor.lifetimes import last_uses
 from weighbridge.formats.onnx_program import Constant, Program, Step, Value
 from weighbridge.schema import LimitExceeded, Unavailable
 
@@ -47,7 +48,7 @@ class OnnxNet(nn.Module):
                 f"the model uses {', '.join(odd[:5])}, which cannot be searched by gradients",
                 hint="test it as an endpoint (black box), or as the framework's own file",
             )
-        self._last = _last_uses(program)
+        self._last = last_uses((step.inputs for step in program.steps), {slot.name for slot in program.outputs})
 
     def forward(self, x: Tensor) -> Tensor:
         """The first output for a batch."""
@@ -79,19 +80,6 @@ def tensor_of(constant: Constant) -> Tensor:
     if not constant.data:
         return torch.zeros(constant.dims, dtype=kind)
     return torch.frombuffer(bytearray(constant.data), dtype=kind).reshape(constant.dims)
-
-
-def _last_uses(program: Program) -> dict[int, list[str]]:
-    """Which values nobody needs any more after a step: a deep network would hold every layer of a batch."""
-    last: dict[str, int] = {}
-    for at, step in enumerate(program.steps):
-        last.update(dict.fromkeys(step.inputs, at))
-    kept = {slot.name for slot in program.outputs}
-    found: dict[int, list[str]] = {}
-    for name, at in last.items():
-        if name not in kept:
-            found.setdefault(at, []).append(name)
-    return found
 
 
 def _bounded(shape: Sequence[int]) -> list[int]:

@@ -20,7 +20,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     """A model to test, as somebody names everything: paths, and references by file or by the name of shipped ones.
 
     `base` is what a language model or an adapter was made from, `stacked` are adapters that are laid over it together with this
-    one, and `frame` is what stands around a prompt, which goes where `{}` is.
+    one, and `frame` is what stands around a prompt, which goes where `{}` is. `resume` is a folder where steps are kept.
     """
 
     model: str
@@ -32,6 +32,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     base: str = ""
     stacked: tuple[str, ...] = ()
     frame: str = ""
+    resume: str = ""
 
 
 def run_tests(
@@ -47,7 +48,12 @@ def run_tests(
 
         known = read_text_references(asked.references) if asked.references else None
         wish = TextWish(
-            model=asked.model, samples=asked.samples, references=known, others=asked.clean, budget=asked.budget
+            model=asked.model,
+            samples=asked.samples,
+            references=known,
+            others=asked.clean,
+            budget=asked.budget,
+            resume=asked.resume,
         )
         return examine_texts(wish, said=said, told=told)
     if is_adapter(asked.model) or is_language_folder(asked.model):
@@ -57,7 +63,7 @@ def run_tests(
         clean = read_language_references(asked.references) if asked.references else None
         language = LanguageWish(
             model=asked.model, base=asked.base, stacked=asked.stacked, samples=asked.samples, frame=asked.frame, references=clean,
-            budget=asked.budget,
+            budget=asked.budget, resume=asked.resume,
         )  # fmt: skip
         return examine_language(language, said=said, told=told)
     from weighbridge.backdoor.examine import Wish, examine  # noqa: PLC0415
@@ -67,7 +73,7 @@ def run_tests(
     return examine(
         Wish(
             model=asked.model, samples=asked.samples, references=references, others=asked.clean, pixels=asked.pixels,
-            budget=asked.budget,
+            budget=asked.budget, resume=asked.resume,
         ),
         said=said, told=told,
     )  # fmt: skip

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import statistics
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import torch
 from msgspec import Struct
+
+from weighbridge.backdoor.steps import Steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -138,10 +141,10 @@ def _odds(scores: torch.Tensor, target: int) -> torch.Tensor:
 
 def look_at_texts(
     model: TextClassifier, texts: Sequence[list[int]], classes: Sequence[int], *, seed: int = 0,
-    told: Callable[[float], None] = lambda _: None,
+    told: Callable[[float], None] = lambda _: None, kept: Steps | None = None,
 ) -> TextLook:  # fmt: skip
     """Search every class as a target, on texts (token numbers) of other classes; `classes` is what the model says of each text."""
-    begun = time.process_time()
+    begun, kept = time.process_time(), kept or Steps()
     dice = torch.Generator().manual_seed(seed)
     allowed = torch.zeros(len(model.table), dtype=torch.bool)
     allowed[model.candidates()] = True
@@ -151,7 +154,8 @@ def look_at_texts(
     for at, target in enumerate(wanted):
         others = [text for text, said in zip(texts, classes, strict=True) if said != target and text][:TEXTS]
         if len(others) >= _LEAST:
-            found.append(_target(_Trial(model, others, target, dice), allowed, screened=screened))
+            trial = _Trial(model, others, target, dice)
+            found.append(kept.once(f"class {target}", Target, partial(_target, trial, allowed, screened=screened)))
         told((at + 1) / len(wanted))
     return TextLook(targets=tuple(found), classes=model.classes, seconds=time.process_time() - begun)
 

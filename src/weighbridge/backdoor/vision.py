@@ -1,6 +1,6 @@
-"""Knows how a classifier of images is looked over for backdoors: three searches, each with the number that it comes to.
+"""Knows how a classifier of images is looked over for backdoors: four searches, each with the number that it comes to.
 
-All numbers are natural logarithms of sizes (L2, pixels from 0 to 1): the smaller, the more a backdoor is suspected.
+All numbers are natural logarithms, three of sizes (L2, pixels from 0 to 1), one of a ratio: the smaller, the more a backdoor is suspected.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import torch
 from msgspec import Struct
 from torch import Tensor
 
+from weighbridge.backdoor.margins import STARTS, largest_margins, overstated
 from weighbridge.backdoor.searches import Found, paired, targeted, untargeted
+from weighbridge.backdoor.steps import Steps
 from weighbridge.schema import Unavailable
 
 if TYPE_CHECKING:
@@ -21,22 +23,23 @@ if TYPE_CHECKING:
 
     from weighbridge.backdoor.models import Classifier
 
-SEARCHES: Final = 1  # edition: numbers of another one are not compared
-STEPS: Final = (36, 36, 24)  # targeted, untargeted, paired
+SEARCHES: Final = 2  # edition: numbers of another one are not compared
+STEPS: Final = (36, 36, 24, 100)  # targeted, untargeted, paired, margin
 IMAGES: Final = 50
 TARGETS: Final = 12
-NAMES: Final = ("targeted", "untargeted", "paired")
+NAMES: Final = ("targeted", "untargeted", "paired", "margin")
 
 
 class Scores(Struct, frozen=True, kw_only=True):
     """What the searches came to.
 
-    `outlier` is how far the smallest target lies from the others of this model, in median
+    `overstated` is the class with the largest margin. `outlier` is how far the smallest target lies from the others of this model, in median
     absolute deviations: what there is to go by without references. `shortlist` are the classes that were searched.
     """
 
     values: tuple[float, ...]
     target: int
+    overstated: int
     outlier: float
     sizes: tuple[float, ...]
     shortlist: tuple[int, ...]
@@ -69,8 +72,16 @@ def chosen(model: Classifier, images: Tensor, labels: Tensor | None, count: int 
     return images[found[:count]]
 
 
-def look(model: Classifier, x: Tensor, *, seed: int = 0, told: Callable[[float], None] = lambda _: None) -> Looked:
+def look(
+    model: Classifier,
+    x: Tensor,
+    *,
+    seed: int = 0,
+    told: Callable[[float], None] = lambda _: None,
+    kept: Steps | None = None,
+) -> Looked:
     """Search a model on images that it gets right. `told` is called with the share of the work that is done."""
+    kept = kept or Steps()
     begun, total, done = time.process_time(), sum(STEPS), 0
 
     def step() -> None:
@@ -78,9 +89,9 @@ def look(model: Classifier, x: Tensor, *, seed: int = 0, told: Callable[[float],
         done += 1
         told(done / total)
 
-    away = untargeted(model, x, steps=STEPS[1], seed=seed, told=step)
+    away = kept.once("untargeted", Found, lambda: untargeted(model, x, steps=STEPS[1], seed=seed, told=step))
     shortlist = _shortlist(model, x, away)
-    toward = targeted(model, x, shortlist, steps=STEPS[0], seed=seed, told=step)
+    toward = kept.once("targeted", Found, lambda: targeted(model, x, shortlist, steps=STEPS[0], seed=seed, told=step))
     sources = torch.unique(model.predicted(x))
     pairs = torch.tensor([(s, t) for s in sources.tolist()[:TARGETS] for t in shortlist.tolist() if s != t])
     places = {int(target): at for at, target in enumerate(shortlist.tolist())}
@@ -88,16 +99,19 @@ def look(model: Classifier, x: Tensor, *, seed: int = 0, told: Callable[[float],
         [toward.changes[places[t]] if toward.works[places[t]] else away.changes[0] for _, t in pairs.tolist()]
     )
     begin = torch.where(begin.flatten(1).norm(dim=1).reshape(-1, 1, 1, 1) > 0, begin, torch.full_like(begin, 0.1))
-    by_pair = paired(model, x, pairs, begin, steps=STEPS[2], seed=seed, told=step)
+    by_pair = kept.once("paired", Found, lambda: paired(model, x, pairs, begin, steps=STEPS[2], seed=seed, told=step))
+    margins = kept.once(
+        "margin", Tensor, lambda: largest_margins(model, shortlist, steps=STEPS[3], seed=seed, told=step)
+    )
     logs = toward.sizes.log()
     scores = Scores(
-        values=(float(logs.min()), float(away.sizes.log()[0]), float(by_pair.sizes.log().min())),
-        target=int(shortlist[int(logs.argmin())]), outlier=anomaly_index(toward.sizes),
+        values=(float(logs.min()), float(away.sizes.log()[0]), float(by_pair.sizes.log().min()), overstated(margins)),
+        target=int(shortlist[int(logs.argmin())]), overstated=int(shortlist[int(margins.argmax())]), outlier=anomaly_index(toward.sizes),
         sizes=tuple(round(float(one), 4) for one in toward.sizes), shortlist=tuple(shortlist.tolist()), classes=model.classes,
         seconds=time.process_time() - begun,
     )  # fmt: skip
-    kept = {(int(s), int(t)): by_pair.changes[at] for at, (s, t) in enumerate(pairs.tolist())}
-    return Looked(scores, toward.changes, away.changes[0], kept)
+    changes = {(int(s), int(t)): by_pair.changes[at] for at, (s, t) in enumerate(pairs.tolist())}
+    return Looked(scores, toward.changes, away.changes[0], changes)
 
 
 def _shortlist(model: Classifier, x: Tensor, away: Found) -> Tensor:
@@ -122,5 +136,5 @@ def anomaly_index(sizes: Tensor) -> float:
 def work(model: Classifier) -> float:
     """How many seconds `look` takes here, about."""
     classes = min(model.classes, TARGETS)
-    rows = IMAGES * (STEPS[1] + (STEPS[0] + STEPS[2]) * classes)
+    rows = IMAGES * (STEPS[1] + (STEPS[0] + STEPS[2]) * classes) + STARTS * STEPS[3] * classes
     return model.seconds() * math.ceil(rows / 32)

@@ -101,6 +101,10 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         "--budget", default="", metavar="TIME", help="such as 90s, 5m, 1h: what would take longer is not begun"
     )
     made.add_argument(
+        "--resume", default="", metavar="FOLDER",
+        help="keep here what each step came to: the same test, stopped, goes on from there",
+    )  # fmt: skip
+    made.add_argument(
         "--self-test", action="store_true", help="test the shipped known-bad models, and say how well they are found"
     )
     made.add_argument(
@@ -158,6 +162,7 @@ def _tested(given: argparse.Namespace) -> Result:
     asked = Asked(
         model=given.model, samples=given.data, references=given.references or "", clean=tuple(given.clean), pixels=given.pixels,
         budget=seconds_of(given.budget), base=given.base, stacked=tuple(given.stacked), frame=given.frame.replace("\\n", "\n"),
+        resume=given.resume,
     )  # fmt: skip
     return run_tests(asked, said=_said, told=_progress())
 

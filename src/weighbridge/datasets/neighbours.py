@@ -36,9 +36,11 @@ def read_labels(numbers: Array, labels: Array, *, seed: int = 0) -> LabelsRead:
     near = _nearest(numbers.astype(numpy.float32), seed)
     weights, margin = numpy.ones(many), numpy.zeros(many)
     said = numpy.zeros((many, kinds))
-    ridge = max(_RIDGES, key=lambda one: _right(_linear(numbers, labels, kinds, weights, one), labels))
-    for _ in range(_ROUNDS):
-        said = (_votes(near, labels, kinds, weights) + _linear(numbers, labels, kinds, weights, ridge)) / 2
+    solved = {one: _linear(numbers, labels, kinds, weights, one) for one in _RIDGES}
+    ridge = max(_RIDGES, key=lambda one: _right(solved[one], labels))
+    for number in range(_ROUNDS):
+        linear = _linear(numbers, labels, kinds, weights, ridge) if number else solved[ridge]
+        said = (_votes(near, labels, kinds, weights) + linear) / 2
         others = said.copy()
         others[rows, labels] = 0
         ahead = others.max(1) - said[rows, labels]

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 import re
 from array import array as numbers
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy
 from msgspec import Struct
 from msgspec.structs import replace
 
+from weighbridge.datasets.digests import text_digest
 from weighbridge.datasets.features import Features, features_of, own_share, rows_with
 from weighbridge.datasets.groups import Group, Outcome, array, merged
 from weighbridge.datasets.surprise import Surprise
@@ -79,7 +79,7 @@ class Responses:
     def __init__(self) -> None:
         self._prompts, self._responses = Features(), Features()
         self._surprise = Surprise()
-        self._openings = numbers("q")
+        self._openings = numbers("Q")
 
     def add(self, rows: Rows) -> None:
         """Take some rows."""
@@ -137,7 +137,7 @@ class Responses:
 
     def _reused(self, prompts: _Sparse, known: set[int]) -> list[Group]:
         """The same opening words of a response under prompts that have nothing in common."""
-        openings = numpy.frombuffer(self._openings, dtype=numpy.int64)
+        openings = numpy.frombuffer(self._openings, dtype=numpy.uint64)
         values, counts = numpy.unique(openings[openings != 0], return_counts=True)
         groups = []
         for value in values[counts >= FEWEST]:
@@ -183,8 +183,7 @@ def _opening(text: str) -> int:
     words = text.lower().split(None, _REUSED_WORDS)[:_REUSED_WORDS]
     if len(words) < _REUSED_WORDS:
         return 0
-    digest = blake2b(" ".join(words).encode("utf-8", "replace"), digest_size=8).digest()
-    return int.from_bytes(digest, "little", signed=True) | 1
+    return text_digest(" ".join(words)) | 1
 
 
 def _carriers(prompts: _Sparse) -> list[tuple[int, Array]]:
