@@ -1,18 +1,17 @@
 """Who reads a large table: whatever the parts and the processes, what is found is the same, and who is killed is not missed."""
 
-import importlib
 import json
 import os
 import pickle
 import signal
-import threading
-import time
+import subprocess
+import sys
 
 import numpy as np
-import psutil
 import pytest
 
 from tests.corpus.datasets import crowd, csv_file, jsonl, pairs, reviews, signed_pairs, triggered
+from tests.unit.datasets.killing import kill_one
 from weighbridge.cli.main import main
 from weighbridge.datasets import engines
 from weighbridge.datasets.columns import Wish
@@ -179,28 +178,6 @@ def test_processes_find_the_same_and_the_verb_uses_them(tmp_path, capsys):
     assert "“cf”" in codes[1][1]
 
 
-def kill_one(named, seconds=60):
-    """Kill the first process under this one whose command begins so, once there is one; the list holds it then."""
-    killed = []
-
-    def wait():
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and not killed:
-            for child in psutil.Process().children(recursive=True):
-                try:
-                    if named(child):
-                        os.kill(child.pid, signal.SIGKILL)
-                        killed.append(child.pid)
-                        return
-                except psutil.Error:
-                    continue
-            time.sleep(0.005)
-
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
-    return thread, killed
-
-
 def test_a_process_that_is_killed_is_not_missed(tmp_path):
     path = labelled(tmp_path)
     (alone,) = examine(str(path), Wish())
@@ -224,27 +201,18 @@ def dying(connection):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_ray_cluster_finds_the_same_with_a_worker_killed_in_the_middle(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    path = labelled(tmp_path)
-    (alone,) = examine(str(path), Wish())
-    try:
-        cluster = engine("ray", 2)
-        thread, killed = kill_one(lambda child: " ".join(child.cmdline()).startswith("ray::read_part"))
-        (apart,) = examine(str(path), Wish(), Asked(engine=cluster))
-        thread.join()
-        listening = {
-            at.laddr.ip.removeprefix("::ffff:")
-            for child in psutil.Process().children(recursive=True)
-            for at in child.net_connections("inet")
-            if at.status == psutil.CONN_LISTEN
-        }
-    finally:
-        importlib.import_module("ray").shutdown()
-    assert killed
-    same([alone], [apart])
-    assert listening == {"127.0.0.1"}, "a cluster that is started here is nobody else's"
+def test_a_ray_cluster_finds_the_same_with_a_worker_killed_in_the_middle(tmp_path):
+    # In a process of its own: Ray puts a function of its own in the place of print.
+    command = [sys.executable, "-m", "tests.unit.datasets.on_ray", str(labelled(tmp_path))]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=120, env={**clean, "HOME": str(tmp_path)}
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert said["killed"] == 1
+    assert said["same"] == [True, True, True, True]
+    assert said["listening"] == ["127.0.0.1"], "a cluster that is started here is nobody else's"
 
 
 def test_an_engine_that_is_not_there_is_said(monkeypatch, capsys):
