@@ -16,6 +16,7 @@ import msgspec
 import torch
 
 from weighbridge.schema import UsageError
+from weighbridge.source.whole import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,9 +52,7 @@ class Steps:
         came = make()
         try:
             os.makedirs(self._folder, exist_ok=True)
-            with open(f"{path}.part", "wb") as file:
-                file.write(msgspec.json.encode(came, enc_hook=_said))
-            os.replace(f"{path}.part", path)
+            write_whole(path, msgspec.json.encode(came, enc_hook=_said))
         except OSError as error:
             raise UsageError(
                 f"--resume {self._folder}: {(error.strerror or str(error)).lower()}",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
 Array = Any
 
@@ -34,6 +34,10 @@ class Coded:
 
     def __len__(self) -> int:
         return len(self._numbers)
+
+    def among(self, names: Container[str]) -> Array:
+        """Whether each entry is one of some names."""
+        return numpy.array([name in names for name in self._known], dtype=bool)[self.numbers]
 
     @property
     def names(self) -> list[str]:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from weighbridge.datasets.groups import Group, Outcome, array
+from weighbridge.datasets.groups import Group, Outcome, array, follow
 from weighbridge.schema import Severity, UsageError
 from weighbridge.schema.text import plural
 
@@ -123,7 +123,7 @@ class Domains:
         self._unknown += other._unknown
         self._many += other._many
         for kind, rows in self._rows.items():
-            rows.extend(first + row for row in other._rows[kind][: _KEPT - len(rows)])
+            follow(rows, other._rows[kind], first, _KEPT)
             self._domains[kind] += other._domains[kind]
 
     def __getstate__(self) -> dict[str, Any]:

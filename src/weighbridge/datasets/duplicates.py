@@ -10,6 +10,7 @@ import numpy
 from weighbridge.datasets.coded import Coded
 from weighbridge.datasets.digests import text_digest
 from weighbridge.datasets.groups import Group, Outcome, array
+from weighbridge.datasets.table import HELD_OUT
 from weighbridge.schema import Severity
 from weighbridge.schema.text import plural
 
@@ -20,7 +21,6 @@ Array = Any
 _FLOOD: Final = 20
 _LEAKED: Final = 0.01
 _LEAST_WORDS: Final = 4  # shorter texts ("yes", "Thank you!") repeat in any data
-_HELD_OUT: Final = frozenset({"test", "validation", "valid", "dev", "eval", "evaluation", "heldout"})
 
 
 class Duplicates:
@@ -76,11 +76,9 @@ class Duplicates:
         )
 
     def _leaks(self, again: list[Array]) -> tuple[Group, ...]:
-        names = self._splits.names
-        held_out = [number for number, name in enumerate(names) if name in _HELD_OUT]
-        if not held_out or len(names) < 2:
+        inside = self._splits.among(HELD_OUT)
+        if inside.all() or not inside.any():
             return ()
-        inside = numpy.isin(self._splits.numbers, held_out)
         leaked = [rows for rows in again if inside[rows].any() and not inside[rows].all()]
         if not leaked:
             return ()

@@ -69,9 +69,9 @@ def engine(name: str, workers: int) -> Engine | None:
     """
     if name not in {"local", "ray"}:
         raise UsageError(f"there is no engine {name!r}", hint="local or ray")
-    many = workers or os.cpu_count() or 1
     if name == "ray":
         return Ray(workers)
+    many = workers or os.cpu_count() or 1
     return Processes(many, 0 if workers else _LEAST) if many > 1 else None
 
 
@@ -174,11 +174,13 @@ class _Worker:
             self.connection.send((plan, part))
 
     def take(self) -> PartRead | None:
-        """What it read; None where it was killed."""
+        """What it read; None where it was killed. Raises what it could not help."""
         try:
-            found: PartRead = self.connection.recv()
+            found: PartRead | Exception = self.connection.recv()
         except (EOFError, OSError):
             return None
+        if isinstance(found, Exception):
+            raise found
         return found
 
     def end(self) -> None:
@@ -191,7 +193,14 @@ class _Worker:
 def _serve(connection: Any) -> None:
     with suppress(EOFError, OSError, KeyboardInterrupt):
         while True:
-            connection.send(read_part(*connection.recv()))
+            connection.send(_attempted(*connection.recv()))
+
+
+def _attempted(plan: Plan, part: Part) -> PartRead | Exception:
+    try:
+        return read_part(plan, part)
+    except Exception as error:  # noqa: BLE001  # who joins the parts raises it, as if it had read them
+        return error
 
 
 class Ray:
@@ -237,6 +246,8 @@ class Ray:
     def _taken(self, part: Part, reference: Any) -> PartRead:
         try:
             found: PartRead = self._ray.get(reference)
+        except self._ray.exceptions.RayTaskError as error:
+            raise error.cause from error
         except self._ray.exceptions.RayError as error:
             raise _killed(part.path, _FALLS + 1) from error
         return found

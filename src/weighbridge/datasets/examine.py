@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy
@@ -36,14 +37,14 @@ from weighbridge.schema import Column, LimitExceeded, Profile, UsageError, Weigh
 from weighbridge.schema.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from weighbridge.datasets.columns import Roles, Wish
     from weighbridge.datasets.engines import Engine
     from weighbridge.datasets.groups import Group
     from weighbridge.datasets.table import Row
     from weighbridge.datasets.view import Rows
-    from weighbridge.formats.rows import Batch
+    from weighbridge.formats.rows import Batch, RowsFile
 
 Array = Any
 _READ_AGAIN: Final = 60
@@ -204,16 +205,17 @@ def _table(name: str, table: Table, wish: Wish, asked: Asked, history: Contribut
     failed: list[tuple[str, WeighbridgeError]] = []
     sketch = None
     columns: tuple[Column, ...] = ()
+    batches = table.batches()
     try:
-        first = next((batch for _, _, batch in table.batches()), None)
+        first = next(batches, None)
     except WeighbridgeError as error:
         first = None
         failed.append((name, error))
     if first is not None:
-        wanted = plan(first, wish, asked.against)
-        sketch, columns = Sketch(wanted, tests_of(wanted)), _columns(wanted.roles, first)
+        wanted = plan(first[2], wish, asked.against)
+        sketch, columns = Sketch(wanted, tests_of(wanted)), _columns(wanted.roles, first[2])
         try:
-            _read(table, sketch, authors, asked)
+            _read(table, chain([first], batches), sketch, authors, asked)
         except WeighbridgeError as error:
             failed.append((name, error))
     roles = sketch.plan.roles if sketch else None
@@ -248,14 +250,20 @@ def _table(name: str, table: Table, wish: Wish, asked: Asked, history: Contribut
     )
 
 
-def _read(table: Table, sketch: Sketch, authors: Attribution | None, asked: Asked) -> None:
-    """Read a table into a sketch: part by part where somebody else reads them and it is large enough.
+def _read(
+    table: Table,
+    batches: Iterable[tuple[RowsFile, int, Batch]],
+    sketch: Sketch,
+    authors: Attribution | None,
+    asked: Asked,
+) -> None:
+    """Read a table into a sketch: part by part where somebody else reads them and it is large enough, else from its `batches`.
 
     Raises what reading its files does; the rows before are in the sketch then.
     """
     engine = asked.engine if authors is None else None
     if engine is None or table.size < engine.least:
-        for file, _, batch in table.batches():
+        for file, _, batch in batches:
             seen = sketch.add(batch, file.path)
             if authors is not None:
                 authors.add(seen.texts)

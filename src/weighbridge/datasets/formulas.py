@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from weighbridge.datasets.groups import Group, Outcome, array
+from weighbridge.datasets.groups import Group, Outcome, array, follow
 from weighbridge.schema.text import plural
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Formulas:
 
     def join(self, other: Formulas, first: int) -> None:
         """Take the sketch of the rows that follow; the first of them has the number `first`."""
-        self._rows.extend(first + row for row in other._rows[: _KEPT - len(self._rows)])
+        follow(self._rows, other._rows, first, _KEPT)
         self._said.extend(other._said[: 3 - len(self._said)])
 
     def finish(self) -> Outcome:

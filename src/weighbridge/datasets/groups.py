@@ -8,7 +8,7 @@ import numpy
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from weighbridge.schema import Picture, Severity
 
@@ -46,6 +46,11 @@ class Outcome(Struct, frozen=True, kw_only=True):
 def array(values: Array) -> tuple[int, ...]:
     """Row numbers as a group holds them."""
     return tuple(int(value) for value in values)
+
+
+def follow(rows: list[int], following: Sequence[int], first: int, most: int) -> None:
+    """Put rows of the part that follows behind those so far, while there are fewer than `most`; its first row has the number `first`."""
+    rows.extend(first + row for row in following[: most - len(rows)])
 
 
 class WithRows(Protocol):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from weighbridge.datasets.groups import Group, Outcome, array
+from weighbridge.datasets.groups import Group, Outcome, array, follow
 from weighbridge.schema import Severity
 from weighbridge.schema.text import plural
 
@@ -75,7 +75,7 @@ class HiddenText:
     def join(self, other: HiddenText, first: int) -> None:
         """Take the sketch of the rows that follow; the first of them has the number `first`."""
         for kind, rows in self._rows.items():
-            rows.extend(first + row for row in other._rows[kind][: _KEPT - len(rows)])
+            follow(rows, other._rows[kind], first, _KEPT)
             self._said[kind].extend(other._said[kind][: 3 - len(self._said[kind])])
 
     def finish(self) -> Outcome:

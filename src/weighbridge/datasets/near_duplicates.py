@@ -13,6 +13,7 @@ import numpy
 
 from weighbridge.datasets.coded import Coded
 from weighbridge.datasets.groups import Group, Outcome, array
+from weighbridge.datasets.table import HELD_OUT
 from weighbridge.datasets.tokens import Digests
 from weighbridge.schema import Severity
 from weighbridge.schema.text import plural
@@ -33,7 +34,6 @@ _CHUNK: Final = 1 << 16
 _SHARE: Final = 0.005
 _LEAKED: Final = 0.05
 _SHOWN: Final = 5
-_HELD_OUT: Final = frozenset({"test", "validation", "valid", "dev", "eval", "evaluation", "heldout"})
 
 
 class NearDuplicates:
@@ -116,11 +116,9 @@ class NearDuplicates:
         )  # fmt: skip
 
     def _leaks(self, several: list[Array], rows: Array) -> tuple[Group, ...]:
-        names = self._splits.names
-        held_out = [number for number, name in enumerate(names) if name in _HELD_OUT]
-        if not held_out or len(names) < 2 or not several:
+        inside = self._splits.among(HELD_OUT)
+        if inside.all() or not inside.any() or not several:
             return ()
-        inside = numpy.isin(self._splits.numbers, held_out)
         leaked = [one for one in several if inside[one].any() and not inside[one].all()]
         if not leaked:
             return ()

@@ -17,7 +17,7 @@ from weighbridge.datasets.groups import Group
 from weighbridge.schema.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from weighbridge.formats.page_history import Page
 
@@ -71,7 +71,11 @@ def look_at_edits(pages: Iterable[Page], snapshots: Sequence[date]) -> Seen:
     if not versions:
         return Seen(pages=many, versions=0, edits=0, first=0.0, last=0.0, groups=())
     days = _days(first, last)
-    held = {day: [one for one in edits if _covers(one, day)] for day in days}
+    held: dict[date, list[Edit]] = {day: [] for day in days}
+    for one in edits:
+        for day in _covered(one):
+            if day in held:
+                held[day].append(one)
     tried = [day for day in days if day in snapshots] if snapshots else [day for day in days if day.day in _DUMPED]
     groups = []
     for day in tried:
@@ -113,10 +117,13 @@ def _days(first: float, last: float) -> list[date]:
     return [begin + timedelta(days=at) for at in range(min((end - begin).days + 1, 40_000))]
 
 
-def _covers(edit: Edit, day: date) -> bool:
-    """Whether a version was put there shortly before a day began, and taken back shortly after that."""
-    moment = datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
-    return moment - _BEFORE * _DAY <= edit.since <= moment < edit.until <= moment + _AFTER * _DAY
+def _covered(edit: Edit) -> Iterator[date]:
+    """The days shortly before whose beginning a version was put there, and shortly after it taken back."""
+    moment = math.ceil(edit.since / _DAY) * _DAY
+    while moment - _BEFORE * _DAY <= edit.since and moment < edit.until:
+        if edit.until <= moment + _AFTER * _DAY:
+            yield datetime.fromtimestamp(moment, UTC).date()
+        moment += _DAY
 
 
 def _at_least(count: int, usual: float) -> float:

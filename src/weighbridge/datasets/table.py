@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from copy import copy
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _SPLITS: Final = re.compile(
     r"(?:^|[^a-z])(train(?:ing)?|test|valid(?:ation)?|dev|eval(?:uation)?|held[-_]?out)(?:[^a-z]|$)", re.IGNORECASE
 )
+HELD_OUT: Final = frozenset({"test", "validation", "valid", "dev", "eval", "evaluation", "heldout"})
 _NOT_DATA: Final = re.compile(
     r"(?:^|/)(?:dataset_infos?|dataset_dict|state|config|package(?:-lock)?|croissant|metadata|tokenizer\w*|requirements\w*|readme|licen[cs]e)\.(?:json|txt)\Z",
     re.IGNORECASE,
@@ -57,7 +59,7 @@ class Table:
         """Some rows, read again from the beginning; what was rejected in a whole pass stays told."""
         left = sorted(set(wanted), reverse=True)
         found: dict[int, Row] = {}
-        for file, first, batch in Table([open_file(file.path) for file in self.files]).batches() if left else ():
+        for file, first, batch in Table([copy(file) for file in self.files]).batches() if left else ():
             while left and left[-1] < first + len(batch):
                 number = left.pop()
                 at = number - first

@@ -11,7 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from weighbridge.datasets.groups import Group, Outcome, array
+from weighbridge.datasets.groups import Group, Outcome, array, follow
 from weighbridge.schema import Severity
 from weighbridge.schema.text import plural
 
@@ -100,8 +100,8 @@ class UrlList:
             if len(self._hosts) < _HOSTS or host in self._hosts:
                 self._hosts[host] += count
         for reason, rows in self._odd.items():
-            rows.extend(first + row for row in other._odd[reason][: _KEPT - len(rows)])
-        self._bad_digests.extend(first + row for row in other._bad_digests[: _KEPT - len(self._bad_digests)])
+            follow(rows, other._odd[reason], first, _KEPT)
+        follow(self._bad_digests, other._bad_digests, first, _KEPT)
 
     def finish(self) -> Outcome:
         """What is missing, what is odd, and where most addresses lead."""

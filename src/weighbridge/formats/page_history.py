@@ -7,7 +7,6 @@ A page at a time, so that memory does not grow with the dump. Sources: MediaWiki
 from __future__ import annotations
 
 import bz2
-import gzip
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 from xml.parsers import expat
@@ -15,7 +14,7 @@ from xml.parsers import expat
 import msgspec
 from msgspec import Struct
 
-from weighbridge.formats.rows import Rejected, byte_lines
+from weighbridge.formats.rows import Rejected, byte_lines, open_bytes, unpacked
 from weighbridge.schema import LimitExceeded, MalformedInput, SourceError
 
 if TYPE_CHECKING:
@@ -55,8 +54,8 @@ def is_history(path: str) -> bool:
         return False
     try:
         with _opened(path) as file:
-            return b"<mediawiki" in file.read(_HEAD)
-    except (OSError, EOFError, SourceError):  # what cannot be read is told where its bytes are inspected
+            return b"<mediawiki" in unpacked(file, _HEAD, path)
+    except (MalformedInput, SourceError):  # what cannot be read is told where its bytes are inspected
         return False
 
 
@@ -71,14 +70,9 @@ def read_pages(path: str, rejected: Rejected) -> Iterator[Page]:
 
 
 def _opened(path: str) -> IO[bytes]:
-    try:
-        with open(path, "rb") as file:
-            head = file.read(3)
-    except OSError as error:
-        raise SourceError(f"{path}: {(error.strerror or str(error)).lower()}", hint="check the path") from error
-    if head[:2] == b"\x1f\x8b":
-        return cast("IO[bytes]", gzip.open(path, "rb"))
-    return cast("IO[bytes]", bz2.open(path, "rb")) if head == b"BZh" else open(path, "rb")
+    with open_bytes(path) as file:
+        packed = unpacked(file, 3, path) == b"BZh"
+    return cast("IO[bytes]", bz2.open(path, "rb")) if packed else open_bytes(path)
 
 
 class _Export:
@@ -148,10 +142,7 @@ def _edited(path: str, rejected: Rejected) -> Iterator[Page]:
     read = 0
     with _opened(path) as file:
         while True:
-            try:
-                piece = file.read(_CHUNK)
-            except (OSError, EOFError) as error:
-                raise MalformedInput(f"{path}: it cannot be unpacked ({str(error)[:100]})") from error
+            piece = unpacked(file, _CHUNK, path)
             read += len(piece)
             if read > _UNPACKED:
                 raise LimitExceeded(f"{path}: more than {_UNPACKED >> 40} TiB", limit="bytes")

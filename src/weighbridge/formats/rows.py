@@ -52,11 +52,15 @@ class Batch(Struct, frozen=True):
 
 
 class Span(Struct, frozen=True):
-    """A part of a file that is read by itself: its bytes (of Parquet: its row groups) from `start` to `end`, `line` the number of its first."""
+    """A part of a file that is read by itself: its bytes (of Parquet: its row groups) from `start` to `end`, `line` the number of its first.
+
+    `encoding` is that of the whole file, where it is text.
+    """
 
     start: int
     end: int
     line: int
+    encoding: str = ""
 
 
 class Rejected(Struct):
@@ -111,19 +115,21 @@ def spans(path: str, size: int) -> tuple[Span, ...]:
 
     Raises SourceError.
     """
-    if path.lower().endswith(".gz") or open_rows(path).format not in {"jsonl", "text"}:
+    file = None if path.lower().endswith(".gz") else open_rows(path)
+    if not isinstance(file, TextRows) and (file is None or file.format != "jsonl"):
         return ()
+    encoding = file.encoding if isinstance(file, TextRows) else ""
     with open_bytes(path) as opened:
         found, start, line, read, lines = [], 0, 1, 0, 0
         for window in _windows(opened, path):
             at = 0
             while cut := window.find(b"\n", max(at, start + size - 1 - read)) + 1:
-                found.append(Span(start, read + cut, line))
+                found.append(Span(start, read + cut, line, encoding))
                 line, lines = line + lines + window.count(b"\n", at, cut), 0
                 start, at = read + cut, cut
             lines += window.count(b"\n", at)
             read += len(window)
-    return (*found, Span(start, read, line)) if read > start else tuple(found)
+    return (*found, Span(start, read, line, encoding)) if read > start else tuple(found)
 
 
 def open_bytes(path: str) -> IO[bytes]:
@@ -175,7 +181,7 @@ class JsonRows:
 
     def _array(self) -> Iterator[tuple[int, dict[str, Any], int]]:
         with open_bytes(self.path) as file:
-            data = _unpacked(file, _WHOLE + 1, self.path)
+            data = unpacked(file, _WHOLE + 1, self.path)
         if len(data) > _WHOLE:
             raise LimitExceeded(
                 f"{self.path}: one JSON document of more than {_WHOLE >> 30} GiB", limit="size",
@@ -223,7 +229,7 @@ class CsvRows:
         self.path, self.format = path, "csv"
         self.rejected, self.notes = Rejected(), list[str]()
         with open_bytes(path) as file:
-            start = _unpacked(file, _SNIFFED, path)
+            start = unpacked(file, _SNIFFED, path)
         self.encoding = _encoding(path, start)
         text = start.decode(self.encoding, "replace")
         self.separator = _separator(text)
@@ -266,13 +272,15 @@ class TextRows:
     def __init__(self, path: str, span: Span | None = None) -> None:
         self.path, self.format, self._span = path, "text", span
         self.rejected, self.notes = Rejected(), list[str]()
-        with open_bytes(path) as file:
-            self._encoding = _encoding(path, _unpacked(file, _SNIFFED, path))
+        self.encoding = span.encoding if span else ""
+        if not self.encoding:
+            with open_bytes(path) as file:
+                self.encoding = _encoding(path, unpacked(file, _SNIFFED, path))
 
     def batches(self) -> Iterator[Batch]:
         """See `RowsFile.batches`."""
         self.rejected = Rejected()
-        lines = ((n, {"text": line.decode(self._encoding, "replace").rstrip()}, len(line))
+        lines = ((n, {"text": line.decode(self.encoding, "replace").rstrip()}, len(line))
                  for n, line in byte_lines(self.path, self.rejected, self._span))  # fmt: skip
         return _gathered(entry for entry in lines if entry[1]["text"])
 
@@ -323,14 +331,15 @@ def text_lines(path: str, encoding: str, rejected: Rejected) -> Iterator[str]:
 def _windows(file: IO[bytes], path: str, most: int | None = None) -> Iterator[bytes]:
     """The bytes of a file, or the next `most` of them."""
     total = 0
-    while window := _unpacked(file, _WINDOW if most is None else min(_WINDOW, most - total), path):
+    while window := unpacked(file, _WINDOW if most is None else min(_WINDOW, most - total), path):
         total += len(window)
         if total > _UNPACKED:
             raise LimitExceeded(f"{path}: more than {_UNPACKED >> 30} GiB", limit="size", hint="inspect it in shards")
         yield window
 
 
-def _unpacked(file: IO[bytes], most: int, path: str) -> bytes:
+def unpacked(file: IO[bytes], most: int, path: str) -> bytes:
+    """The next bytes of a file, packed or not. Raises MalformedInput where it is cut off or damaged."""
     try:
         return file.read(most)
     except (OSError, EOFError, zlib.error) as error:
@@ -415,12 +424,12 @@ def _unique(names: list[str]) -> list[str]:
 
 def _first(path: str) -> bytes:
     with open_bytes(path) as file:
-        return _unpacked(file, 256, path).removeprefix(codecs.BOM_UTF8).lstrip()[:1]
+        return unpacked(file, 256, path).removeprefix(codecs.BOM_UTF8).lstrip()[:1]
 
 
 def _many_lines(path: str) -> bool:
     """Whether the second line begins an object as well."""
     with open_bytes(path) as file:
-        start = _unpacked(file, _SNIFFED, path)
+        start = unpacked(file, _SNIFFED, path)
     lines = [line.strip() for line in start.split(b"\n") if line.strip()][:2]
     return len(lines) == 2 and all(line[:1] == b"{" for line in lines) and lines[0][-1:] == b"}"

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from weighbridge.schema import Finding
 
 _LARGEST: Final = 16 << 20
-_PIECE: Final = 1 << 20
 _SHOWN: Final = 5
 _DIGESTS: Final = ("sha256", "md5")
 # What the Hub calls a split by its name (huggingface.co/docs/hub/datasets-file-names-and-splits).
@@ -114,14 +113,11 @@ def _inside(folder: str, address: str) -> str:
 
 
 def _digest(path: str, kind: str) -> str:
-    made = hashlib.new(kind, usedforsecurity=False)
     try:
         with open(path, "rb") as file:
-            while piece := file.read(_PIECE):
-                made.update(piece)
+            return hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
     except OSError:
         return ""
-    return made.hexdigest()
 
 
 def _described(folder: str) -> Described | None:

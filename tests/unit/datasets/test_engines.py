@@ -196,6 +196,17 @@ def test_a_part_that_kills_whoever_reads_it_is_a_gap(tmp_path, monkeypatch):
     assert "was killed 4 times" in error.message
 
 
+def test_what_is_no_error_of_the_data_is_raised_as_if_it_was_read_here(tmp_path, monkeypatch):
+    monkeypatch.setattr(engines, "_serve", refusing)
+    with pytest.raises(ZeroDivisionError):
+        list(examine(str(labelled(tmp_path)), Wish(), Asked(engine=Processes(2, 0))))
+
+
+def refusing(connection):
+    engines.read_part = lambda _plan, _part: 1 / 0
+    engines._serve(connection)
+
+
 def dying(connection):
     connection.recv()
     os.kill(os.getpid(), signal.SIGKILL)

@@ -33,16 +33,20 @@ def test_colluders_are_named_and_nobody_else(seed):
     assert named(crowd(seed=seed)) == set()
 
 
+def honest(truth, dice, many):
+    """Answers of annotators who are right in six of seven, as `many` of them as an item has."""
+    return [
+        (f"i{i}", f"w{w}", str(t if dice.random() < 0.85 else dice.randrange(3)))
+        for i, t in enumerate(truth)
+        for w in range(many(i))
+    ]
+
+
 def sleepers(targets, members=4, items=120, seed=5):
     """Honest annotators, and a clique who answers like them but says one wrong thing about some items."""
     dice = random.Random(seed)
     truth = [dice.randrange(3) for _ in range(items)]
-    made = [
-        (f"i{i}", f"w{w}", str(t if dice.random() < 0.85 else dice.randrange(3)))
-        for i, t in enumerate(truth)
-        for w in range(7)
-        if i not in targets or w < 3
-    ]
+    made = honest(truth, dice, lambda item: 3 if item in targets else 7)
     for member in range(members):
         made += [
             (
@@ -84,11 +88,7 @@ def sleeper(start, *, items=200, seed=3):
     """Honest answers, and one annotator who answers against the truth from some item on."""
     dice = random.Random(seed)
     truth = [dice.randrange(3) for _ in range(items)]
-    made = [
-        (f"i{i}", f"w{w}", str(t if dice.random() < 0.85 else dice.randrange(3)))
-        for i, t in enumerate(truth)
-        for w in range(6)
-    ]
+    made = honest(truth, dice, lambda _: 6)
     return made + [
         (f"i{i}", "sleeper", str(t if i < start and dice.random() < 0.95 else (t + 1) % 3)) for i, t in enumerate(truth)
     ]

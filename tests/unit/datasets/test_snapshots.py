@@ -5,6 +5,7 @@ import gzip
 import json
 import random
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -122,15 +123,27 @@ def test_entities_and_broken_dumps_are_refused(tmp_path):
             list(read_pages(str(tmp_path / name), Rejected()))
 
 
+@pytest.mark.parametrize("at", [12, 14, 40, -6])
+def test_a_damaged_packed_dump_is_refused_in_words(tmp_path, at):
+    packed = bytearray(gzip.compress(export(history(pages=30)).encode()))
+    packed[at] ^= 0xFF
+    packed[at + 1] ^= 0x55
+    (tmp_path / "d.xml.gz").write_bytes(packed)
+    with pytest.raises(MalformedInput):
+        list(read_pages(str(tmp_path / "d.xml.gz"), Rejected()))
+    assert is_history(str(tmp_path / "d.xml.gz")) in {True, False}
+
+
 @given(st.binary(max_size=300))
 def test_hostile_bytes_are_read_or_refused(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("pages")
     for name, head in (("d.xml", b"<mediawiki>"), ("d.cdxj", b"a) 20260101000000 ")):
         (folder / name).write_bytes(head + data)
         try:
-            list(read_pages(str(folder / name), Rejected()))
+            pages = list(read_pages(str(folder / name), Rejected()))
         except WeighbridgeError:
             continue
+        assert all(one.time <= other.time for page in pages for one, other in pairwise(page.versions))
 
 
 def index(site, months, *, changed=""):

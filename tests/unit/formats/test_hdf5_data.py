@@ -115,7 +115,8 @@ def test_hostile_bytes_are_read_or_refused(small, changes):
         facts = read_hdf5(blob)
         for one in facts.datasets:
             array = Hdf5Array(blob, facts, one)
-            array.rows(0, min(len(array), 1000))
+            asked = min(len(array), 1000)
+            assert len(array.rows(0, asked)) in {asked, 1}
     except WeighbridgeError:
         return
 
