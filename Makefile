@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help:
 	@echo "make demo    build benign and malicious samples, scan them, write the HTML report"
-	@echo "make test    run the tests: the pickle machine uncompiled, then everything"
+	@echo "make test    run the tests: what is compiled uncompiled, then everything"
 	@echo "make check   lint, types, layers, sizes, catalogue, links"
 	@echo "make fuzz    long differential and mutation runs (CASES=$(CASES), EACH=$(EACH) for each reader, SEED=$(SEED))"
 	@echo "make clients run the hub tests with older and newer clients (VERSIONS=0.36.2 1.0.0 1.33.0 2.4.0)"
@@ -28,13 +28,13 @@ help:
 	@echo "make bench-backdoor DATA=folder   train pools of backdoored models and count what is found; hours, resumable (images/mnist.npz, text/sst2)"
 	@echo "make docs    build the documentation into site/"
 
-$(STAMP): requirements/dev.txt requirements/no-deps.txt pyproject.toml setup.py $(wildcard src/weighbridge/formats/pickle/*.py)
+$(STAMP): requirements/dev.txt requirements/no-deps.txt pyproject.toml setup.py $(wildcard src/weighbridge/formats/pickle/*.py) src/weighbridge/formats/python_reader.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --no-deps torch==2.13.0
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/no-deps.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
-	rm -rf build src/*.so src/weighbridge/formats/pickle/*.so
+	rm -rf build src/*.so src/weighbridge/formats/*.so src/weighbridge/formats/pickle/*.so
 	-$(BIN)/python setup.py --quiet build_ext --inplace
 	$(BIN)/python -m compileall -q src
 	touch $(STAMP)
@@ -43,7 +43,7 @@ demo: $(STAMP)
 	$(BIN)/python scripts/demo.py
 
 test: $(STAMP)
-	$(BIN)/python scripts/pure.py -m pytest tests/unit/formats/pickle tests/property
+	$(BIN)/python scripts/pure.py -m pytest tests/unit/formats/pickle tests/unit/formats/test_text_readers.py tests/property
 	$(BIN)/python -m pytest -n auto --dist loadscope tests
 
 check: $(STAMP)

@@ -1,11 +1,12 @@
-"""Builds the pickle machine with mypyc; without a compiler the same source runs uncompiled."""
+"""Builds what sees every opcode or every node with mypyc; without a compiler the same source runs uncompiled."""
 
 import os
 import sys
 
 from setuptools import setup
 
-SOURCES = ["opcodes", "arrays", "memo", "window", "store", "machine"]
+MACHINE = ("opcodes", "arrays", "memo", "window", "store", "machine")
+SOURCES = [*(f"pickle/{name}" for name in MACHINE), "python_reader"]
 EDITABLE = "editable_wheel" in sys.argv or "develop" in sys.argv
 
 extensions = []
@@ -13,7 +14,11 @@ if os.environ.get("WEIGHBRIDGE_PURE") != "1" and (not EDITABLE or os.environ.get
     from mypyc.build import mypycify
 
     extensions = mypycify(
-        ["--ignore-missing-imports", "--follow-imports=silent", *(f"src/weighbridge/formats/pickle/{name}.py" for name in SOURCES)],
+        [
+            "--ignore-missing-imports",
+            "--follow-imports=silent",
+            *(f"src/weighbridge/formats/{name}.py" for name in SOURCES),
+        ],
         opt_level="3",
     )
     for extension in extensions:

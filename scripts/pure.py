@@ -1,4 +1,4 @@
-"""Runs a command on the uncompiled pickle machine: a copy of the sources without extensions.
+"""Runs a command on the uncompiled sources: a copy of the sources without extensions.
 
 Usage: python scripts/pure.py -m pytest tests/unit/formats/pickle
 """

@@ -10,6 +10,7 @@ from weighbridge.detect.tok import NESTED
 from weighbridge.formats.document import walk
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
+from weighbridge.schema.patterns import lazy
 from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
@@ -60,12 +61,12 @@ _TYPES: Final = frozenset(
         "UNILORA",
     ]
 )
-_OUTSIDE: Final = re.compile(r"(?:\\\\|[A-Za-z]:[\\/]|[a-z][a-z0-9+.-]{1,12}://)")
-_ADAPTER_TENSOR: Final = re.compile(
+_OUTSIDE: Final = lazy(r"(?:\\\\|[A-Za-z]:[\\/]|[a-z][a-z0-9+.-]{1,12}://)")
+_ADAPTER_TENSOR: Final = lazy(
     r"lora_|lokr_|loha_|hada_|ia3_|prompt|adapter|oft_|boft_|vera_|fourierft|hra_|bone_|miss_|shira|c3a|road_|randlora|modules_to_save|internal_xlora|poly_|ln_tuning|trainable_tokens|token_adapter|prefix|\.alpha\Z|\.scale\Z|magnitude_vector"
 )
-_WEIGHTS: Final = re.compile(r"(?:^|/)adapter_model\.(?:bin|pt|pth|ckpt)\Z")
-_PINNED: Final = re.compile(r"@[0-9a-f]{40}\b")
+_WEIGHTS: Final = lazy(r"(?:^|/)adapter_model\.(?:bin|pt|pth|ckpt)\Z")
+_PINNED: Final = lazy(r"@[0-9a-f]{40}\b")
 
 
 def detect_adapter(subject: DocumentSubject) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from weighbridge.formats.document import walk
 from weighbridge.formats.template import invisible
 from weighbridge.identify.roles import SERVER_TABLES
 from weighbridge.schema import Severity
+from weighbridge.schema.patterns import lazy
 from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
@@ -22,32 +23,32 @@ if TYPE_CHECKING:
     from weighbridge.detect.subjects import DocumentSubject, LinesSubject
     from weighbridge.schema import Finding
 
-_RULES_FILE: Final = re.compile(
+_RULES_FILE: Final = lazy(
     r"(?:^|/)(?:\.cursorrules|\.windsurfrules|\.clinerules|\.goosehints|AGENTS?\.md|CLAUDE(?:\.local)?\.md|GEMINI\.md|copilot-instructions\.md|CONVENTIONS\.md|SKILL\.md|skill\.md|llms(?:-full)?\.txt|\.cursor/rules/[^/]+|\.github/instructions/[^/]+|\.claude/(?:commands|agents|skills)/.+|\.windsurf/rules/[^/]+|[^/]+\.mdc|[^/]+\.prompt\.md)\Z"
 )
-_SKILL: Final = re.compile(r"(?:^|/)(?:SKILL|skill)\.md\Z")
+_SKILL: Final = lazy(r"(?:^|/)(?:SKILL|skill)\.md\Z")
 _RUNNERS: Final = frozenset({"npx", "uvx", "pipx", "bunx", "pnpm", "yarn", "bun", "uv", "docker", "podman"})
 _SHELLS: Final = frozenset({"sh", "bash", "zsh", "cmd", "cmd.exe", "powershell", "pwsh"})
-_VERSIONED: Final = re.compile(r"(?:@|==)v?\d[\w.+-]*\Z|@sha256:[0-9a-f]{64}\Z|@[0-9a-f]{40}\Z|\A(?:\./|/|\.\./|file:)")
-_SECRET_NAME: Final = re.compile(r"(?:TOKEN|SECRET|PASSWORD|API_?KEY|ACCESS_KEY)", re.IGNORECASE)
-_PLACEHOLDER: Final = re.compile(r"\$|<|\A\s*\Z|your|xxx|example|placeholder|\*\*|\{\{|env:|input:", re.IGNORECASE)
-_SENSITIVE: Final = re.compile(
+_VERSIONED: Final = lazy(r"(?:@|==)v?\d[\w.+-]*\Z|@sha256:[0-9a-f]{64}\Z|@[0-9a-f]{40}\Z|\A(?:\./|/|\.\./|file:)")
+_SECRET_NAME: Final = lazy(r"(?:TOKEN|SECRET|PASSWORD|API_?KEY|ACCESS_KEY)", re.IGNORECASE)
+_PLACEHOLDER: Final = lazy(r"\$|<|\A\s*\Z|your|xxx|example|placeholder|\*\*|\{\{|env:|input:", re.IGNORECASE)
+_SENSITIVE: Final = lazy(
     r"~?/?\.ssh\b|id_rsa|\.aws/credentials|\.env\b|\.netrc|/etc/passwd|/etc/shadow|\.kube/config|\bkeychain\b|\.cursor/mcp\.json|\.claude\.json|\bAPI keys?\b|\bprivate keys?\b|\bcredentials\b|\bpasswords?\b|\baccess tokens?\b|environment variables",
     re.IGNORECASE,
 )
-_SECRECY: Final = re.compile(
+_SECRECY: Final = lazy(
     r"do(?: not|n't) (?:tell|mention|inform|notify|reveal|show|disclose|let)\b[^.\n]{0,60}(?:user|human|this|that)|without (?:telling|informing|notifying|mentioning|asking)\b|keep (?:this|it) (?:secret|hidden|confidential)|never (?:mention|reveal|tell)\b[^.\n]{0,40}(?:user|this|that)|\bsecretly\b|\bsilently\b[^.\n]{0,40}(?:send|upload|include|pass|read)",
     re.IGNORECASE,
 )
-_COMMANDING: Final = re.compile(
+_COMMANDING: Final = lazy(
     r"<(?:IMPORTANT|SYSTEM|CRITICAL|INSTRUCTIONS?|HIDDEN)>|before (?:using|calling|running) (?:this|any other) tool[^.\n]{0,80}(?:must|read|first)|ignore (?:all |any )?(?:previous|prior|other) (?:instructions|tools|rules)|you must (?:always |first )?(?:read|call|send|include|pass|run)\b|always (?:call|use) this tool (?:first|before)|(?:bcc|forward|copy) (?:all|every|each)[^.\n]{0,40}(?:to|@)",
     re.IGNORECASE,
 )
-_SENDS: Final = re.compile(
+_SENDS: Final = lazy(
     r"\b(?:send|post|upload|exfiltrate|forward|transmit|report|submit|curl|webhook|POST)\b[^.\n]{0,120}(?:https?://|webhook|@[\w.-]+\.\w{2,}|to (?:the )?(?:server|endpoint|url))",
     re.IGNORECASE,
 )
-_READS: Final = re.compile(r"\b(?:read|collect|gather|cat|copy|extract|find|list|get|dump|include)\b", re.IGNORECASE)
+_READS: Final = lazy(r"\b(?:read|collect|gather|cat|copy|extract|find|list|get|dump|include)\b", re.IGNORECASE)
 _DESCRIPTIONS: Final = frozenset({"description", "instructions", "prompt", "summary", "title", "text"})
 _HOOKS: Final = frozenset(
     {
@@ -60,8 +61,8 @@ _HOOKS: Final = frozenset(
     }
 )
 _BUILD_PATHS: Final = frozenset({"dockerfile", "context", "buildPath", "build_path", "dockerfilePath", "entrypoint"})
-_METACHARACTERS: Final = re.compile(r"[`$|;&<>\n]|\$\(")
-_URL_KEYS: Final = re.compile(r"_(?:endpoint|uri|url)\Z|\Aissuer\Z|\Aauthorization_servers\Z")
+_METACHARACTERS: Final = lazy(r"[`$|;&<>\n]|\$\(")
+_URL_KEYS: Final = lazy(r"_(?:endpoint|uri|url)\Z|\Aissuer\Z|\Aauthorization_servers\Z")
 
 
 def detect_servers(subject: DocumentSubject) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from weighbridge.detect.place import in_text
 from weighbridge.formats.trees import read_lightgbm, xgboost_problems
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
+from weighbridge.schema.patterns import lazy
 from weighbridge.schema.text import printable
 from weighbridge.source import Kind
 
@@ -20,21 +21,21 @@ if TYPE_CHECKING:
     from weighbridge.detect.subjects import DocumentSubject, FactsSubject, LinesSubject, TreeSubject
     from weighbridge.schema import Finding
 
-_SAFE_JAVA: Final = re.compile(
+_SAFE_JAVA: Final = lazy(
     r"(?:\[+[BCDFIJSZ]\Z|\[*L?(?:java\.(?:lang\.(?:Number|Integer|Long|Double|Float|Boolean|String|Object|Character|Short|Byte|Enum|Math)|util\.(?:Abstract\w+|Array\w*|Hash\w+|Linked\w+|Tree\w+|Vector|Random|BitSet|Date|Locale|Properties|Stack|Collections\$(?:Empty|Unmodifiable|Synchronized|Singleton)\w+|concurrent\.\w+(?:\.\w+)*)|math\.\w+|io\.File|text\.\w+)|weka\.|hex\.|water\.|org\.(?:nd4j|deeplearning4j|apache\.spark\.(?:ml|mllib)|tribuo|jpmml|dmg\.pmml)|ml\.dmlc\.xgboost4j|scala\.(?:collection|Tuple|Some|None|Option)|moa\.|meka\.))"
 )
-_GADGETS: Final = re.compile(
+_GADGETS: Final = lazy(
     r"org\.apache\.commons\.collections4?\.(?:functors|keyvalue|map\.LazyMap)|InvokerTransformer|InstantiateTransformer|TemplatesImpl|org\.codehaus\.groovy\.runtime|com\.sun\.rowset\.JdbcRowSetImpl|org\.springframework\.(?:beans|aop|core)|java\.lang\.(?:Runtime|ProcessBuilder|reflect\.Proxy)|javax\.management\.BadAttributeValueExpException|sun\.reflect\.annotation|java\.rmi\.|javax\.naming\.|com\.mchange\.v2|org\.python\.core|bsh\.|clojure\.|rome\.feed|org\.hibernate|AnnotationInvocationHandler|SignedObject|java\.net\.URL\b"
 )
 _SCRIPTS: Final = frozenset({"script", "scriptblock", "javascript"})
-_MOJO: Final = re.compile(
+_MOJO: Final = lazy(
     r"(?:model\.ini|experimental/.*|domains/.*|trees/.*|[\w/.-]+\.(?:txt|bin|ini|json|data|csv|zip)|feature_map|boosterBytes)\Z"
 )
-_DOTNET: Final = re.compile(
+_DOTNET: Final = lazy(
     r"(?:System\.(?:Diagnostics|Data|Windows|Configuration\.Install|Management|Security|Collections\.Generic\.(?:SortedSet|ComparisonComparer))|Microsoft\.VisualStudio|ObjectDataProvider|TypeConfuseDelegate)"
 )
-_SPACY: Final = re.compile(r"@(\w+)\s*=\s*\"([^\"]+)\"")
-_SPACY_OWN: Final = re.compile(
+_SPACY: Final = lazy(r"@(\w+)\s*=\s*\"([^\"]+)\"")
+_SPACY_OWN: Final = lazy(
     r"(?:spacy|spacy-[\w-]+|thinc|Adam|RAdam|SGD|[\w-]*\.v\d+|warmup_linear|constant|compounding|decaying|linear|slanted_triangular|cyclic_triangular|Adam\.v1)\b"
 )
 _DATA_FRAMES: Final = frozenset({"closure", "environment", "call", "expression"})

@@ -10,6 +10,7 @@ from weighbridge.formats.gguf import Array
 from weighbridge.formats.template import invisible
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
+from weighbridge.schema.patterns import lazy
 from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _RULES: Final = {
     "duplicate": "GGF-008", "version": "GGF-013",
 }  # fmt: skip
 _SHOWN: Final = 5
-_SPECIAL: Final = re.compile(r"tokenizer\.ggml\.\w+_token_id\Z")
+_SPECIAL: Final = lazy(r"tokenizer\.ggml\.\w+_token_id\Z")
 _PROVENANCE: Final = (
     "general.license",
     "general.name",
@@ -39,9 +40,9 @@ _PROVENANCE: Final = (
     "general.author",
     "general.organization",
 )
-_SPLIT: Final = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf\Z")
-_REMOTE: Final = re.compile(r"(?:https?://|hf\.co/|huggingface\.co/|[\w.-]+\.[a-z]{2,}/)")
-_COVERT: Final = re.compile(
+_SPLIT: Final = lazy(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf\Z")
+_REMOTE: Final = lazy(r"(?:https?://|hf\.co/|huggingface\.co/|[\w.-]+\.[a-z]{2,}/)")
+_COVERT: Final = lazy(
     r"https?://|ignore (?:all|previous)|do not tell|without telling|always (?:include|recommend|add)|secretly",
     re.IGNORECASE,
 )

@@ -12,6 +12,7 @@ from weighbridge.formats.document import walk
 from weighbridge.formats.template import invisible
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
+from weighbridge.schema.patterns import lazy
 from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
@@ -21,16 +22,16 @@ if TYPE_CHECKING:
     from weighbridge.formats.document import Path
     from weighbridge.schema import Finding
 
-_IMPLEMENTATION: Final = re.compile(r"_?\w*implementation(?:_internal)?\Z")
-_OUTSIDE: Final = re.compile(r"(?:/|\\\\|[A-Za-z]:[\\/]|[a-z][a-z0-9+.-]{1,12}://|~/)")
-_PATH_KEYS: Final = re.compile(
+_IMPLEMENTATION: Final = lazy(r"_?\w*implementation(?:_internal)?\Z")
+_OUTSIDE: Final = lazy(r"(?:/|\\\\|[A-Za-z]:[\\/]|[a-z][a-z0-9+.-]{1,12}://|~/)")
+_PATH_KEYS: Final = lazy(
     r"(?:_name_or_path|name_or_path|backbone|text_encoder|image_encoder|vision_tower|mm_vision_tower|\w+_file|\w+_path|checkpoint|pretrained_model|resume_from_checkpoint|vocab_file|merges_file)\Z"
 )
 _HARMLESS_KEYS: Final = frozenset({"_name_or_path", "name_or_path"})
 _NAMED: Final = frozenset(
     {"hidden_act", "hidden_activation", "activation_function", "activation", "torch_dtype", "dtype"}
 )
-_PLAIN: Final = re.compile(r"[\w.\-+/ ]*\Z")
+_PLAIN: Final = lazy(r"[\w.\-+/ ]*\Z")
 _LIBRARIES: Final = frozenset(
     {
         "diffusers",
@@ -48,12 +49,12 @@ _PIPELINE_PARTS: Final = frozenset(
     {"stable_diffusion", "deepfloyd_if", "kandinsky", "paint_by_example", "pag", "animatediff", "audioldm2", "wuerstchen",
      "stable_cascade", "shap_e", "unidiffuser", "blip_diffusion", "stable_video_diffusion", "onnx_stable_diffusion"}
 )  # fmt: skip
-_ACTIVE: Final = re.compile(
+_ACTIVE: Final = lazy(
     r"<script\b|<iframe\b|<object\b|<embed\b|\bon(?:error|load|click|mouseover)\s*=\s*[\"']|javascript:\s*\S|<meta[^>]{1,400}http-equiv=[\"']?refresh|<img[^>]{1,400}(?:width|height)=[\"']?[01](?:px)?[\"'\s>]",
     re.IGNORECASE,
 )
-_FENCE: Final = re.compile(r"(?:```|~~~).*?(?:```|~~~|\Z)|`[^`\n]*`", re.DOTALL)
-_REQUIREMENT: Final = re.compile(
+_FENCE: Final = lazy(r"(?:```|~~~).*?(?:```|~~~|\Z)|`[^`\n]*`", re.DOTALL)
+_REQUIREMENT: Final = lazy(
     r"^\s*(?:(?:-e|--editable)\s+|[\w.\[\],-]+\s*@\s*)?((?:git|hg|svn|bzr)\+\S+|https?://\S+|file:\S+)", re.MULTILINE
 )
 

@@ -12,6 +12,7 @@ from weighbridge.detect.place import in_text
 from weighbridge.formats.python_source import COMPUTED, reachable
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
+from weighbridge.schema.patterns import lazy
 from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
@@ -32,21 +33,21 @@ _RUNS: Final = frozenset(
         "types.FunctionType",
     }
 )
-_COMMANDS: Final = re.compile(
+_COMMANDS: Final = lazy(
     r"(?:os\.(?:system|popen|exec\w+|spawn\w+|startfile)|subprocess\.\w+|pty\.spawn|commands\.getoutput|asyncio\.create_subprocess_\w+)\Z"
 )
-_DECODES: Final = re.compile(
+_DECODES: Final = lazy(
     r"(?:base64\.\w*decode\w*|codecs\.decode|zlib\.decompress|lzma\.decompress|bz2\.decompress|bytes\.fromhex|binascii\.(?:unhexlify|a2b_\w+)|marshal\.loads|\.fromhex)\Z"
 )
-_FETCHES: Final = re.compile(
+_FETCHES: Final = lazy(
     r"(?:urllib\.request\.(?:urlopen|urlretrieve|Request)|urllib2\.urlopen|requests\.(?:get|post|request)|requests\.Session|httpx\.\w+|http\.client\.HTTPS?Connection|aiohttp\.\w+|wget\.download)(?:\(\))?"
 )
-_SOCKET: Final = re.compile(r"socket\.(?:socket|create_connection)(?:\(\))?")
-_ENVIRONMENT: Final = re.compile(r"os\.(?:environ|getenv)\b")
-_SECRET_FILES: Final = re.compile(
+_SOCKET: Final = lazy(r"socket\.(?:socket|create_connection)(?:\(\))?")
+_ENVIRONMENT: Final = lazy(r"os\.(?:environ|getenv)\b")
+_SECRET_FILES: Final = lazy(
     r"(?:\.ssh/|id_rsa|\.aws/credentials|\.netrc|\.docker/config|\.kube/config|Login Data|wallet\.dat|\.gnupg|huggingface/token|/etc/shadow)"
 )
-_ENDPOINTS: Final = re.compile(r"(?:^|/)(?:handler|inference|app|server|predict|serve)\.py\Z")
+_ENDPOINTS: Final = lazy(r"(?:^|/)(?:handler|inference|app|server|predict|serve)\.py\Z")
 _SETUP: Final = frozenset({"setup.py", "conftest.py"})
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 from weighbridge.detect.place import in_document
 from weighbridge.formats.document import walk
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
+from weighbridge.schema.patterns import lazy
 from weighbridge.schema.text import printable
 from weighbridge.source import Kind, Oddity
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _LAMBDAS: Final = frozenset({"Lambda", "__lambda__"})
 _FOREIGN: Final = frozenset({"TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "TFSMLayerWrapper"})
-_KERAS: Final = re.compile(
+_KERAS: Final = lazy(
     r"(?:tensorflow\.)?(?:python\.)?(?:keras|keras_core|tf_keras|keras_nlp|keras_hub|keras_cv|keras_tuner)(?:\.[\w.]+)?\Z"
 )
 _BUILTIN: Final = frozenset(
@@ -74,19 +74,19 @@ _GADGETS: Final = frozenset(
         "set_backend",
     ]
 )
-_FUNCTION_HOMES: Final = re.compile(
+_FUNCTION_HOMES: Final = lazy(
     r"keras(?:\.src)?\.(?:activations|initializers|losses|metrics|ops|regularizers|constraints|layers|optimizers|backend|random|quantizers|dtype_policies|utils\.numerical_utils)\b"
 )
 _LOOKUPS: Final = frozenset(
     {"StringLookup", "IntegerLookup", "IndexLookup", "TextVectorization", "Hashing", "VocabularyLayer"}
 )
 _PATH_KEYS: Final = frozenset({"vocabulary", "filepath", "file_path", "asset_path", "saved_model_path", "idf_weights"})
-_OUTSIDE: Final = re.compile(r"/|\\\\|\.\.|[A-Za-z]:[\\/]|[a-z][a-z0-9+.-]{1,12}://|~")
+_OUTSIDE: Final = lazy(r"/|\\\\|\.\.|[A-Za-z]:[\\/]|[a-z][a-z0-9+.-]{1,12}://|~")
 _FILTERS: Final = frozenset({1, 2, 3, 4, 5, 6, 32000})
-_MEMBERS: Final = re.compile(
+_MEMBERS: Final = lazy(
     r"(?:metadata\.json|config\.json|model\.weights\.(?:h5|npz|json)|model_\d+\.weights\.h5|model\.weights[\w.-]*|assets/.*|variables\.h5|_self_saveable_object_graph/.*|[^/]+\.weights\.h5)\Z"
 )
-_CODE: Final = re.compile(r"\.(?:py|pyc|so|dll|sh|bat|exe|pkl|pickle|pt|pth)\Z")
+_CODE: Final = lazy(r"\.(?:py|pyc|so|dll|sh|bat|exe|pkl|pickle|pt|pth)\Z")
 _BOMB: Final = 1 << 43
 _DENSE: Final = 1 << 30
 

@@ -11,6 +11,7 @@ from weighbridge.formats.commands import commands
 from weighbridge.formats.document import walk
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
+from weighbridge.schema.patterns import lazy
 from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
@@ -20,41 +21,41 @@ if TYPE_CHECKING:
     from weighbridge.formats.document import Path
     from weighbridge.schema import Finding
 
-_OUTSIDE: Final = re.compile(
+_OUTSIDE: Final = lazy(
     r"/|\\\\|[A-Za-z]:[\\/]|(?!runs:|models:|mlflow-artifacts:|s3:|gs:|dbfs:|wasbs:|abfss:|hdfs:|azureml:)[a-z][a-z0-9+.-]+:"
 )
-_DIGEST: Final = re.compile(r"@sha256:[0-9a-f]{64}\Z")
-_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
-_MOVING: Final = re.compile(r"\bmodels:/[^/\s@\"']+(?:@\w+|/(?:latest|[A-Z]\w+))\b")
-_SERVICES: Final = re.compile(
+_DIGEST: Final = lazy(r"@sha256:[0-9a-f]{64}\Z")
+_COMMIT: Final = lazy(r"[0-9a-f]{40}")
+_MOVING: Final = lazy(r"\bmodels:/[^/\s@\"']+(?:@\w+|/(?:latest|[A-Z]\w+))\b")
+_SERVICES: Final = lazy(
     r"\b(?:mlflow (?:server|ui)|ray start|jupyter[\w -]*|ollama serve|vllm(?: serve|\.entrypoints)|tensorboard|tritonserver|label-studio|airflow|prefect server|zenml|minio|torchserve|text-generation-launcher|sglang)\b",
     re.IGNORECASE,
 )
-_IMAGES: Final = re.compile(
+_IMAGES: Final = lazy(
     r"(?:^|/)(?:mlflow|ray|jupyter|ollama|vllm|label-studio|airflow|minio|tritonserver|text-generation-inference|sglang|qdrant|chroma|redis|mongo|elasticsearch)\b",
     re.IGNORECASE,
 )
-_AUTHENTICATED: Final = re.compile(
+_AUTHENTICATED: Final = lazy(
     r"--(?:basic-auth|app-name[= ]basic-auth|api-key|ServerApp\.password|redis-password|auth)\b|VLLM_API_KEY|OLLAMA_API_KEY|IdentityProvider",
     re.IGNORECASE,
 )
-_NO_TOKEN: Final = re.compile(
+_NO_TOKEN: Final = lazy(
     r"(?:NotebookApp|ServerApp|IdentityProvider)\.(?:token|password)=(?:['\"]{2}|\s|$)|--disable-auth|AUTH_ENABLED=false",
     re.IGNORECASE,
 )
 _DEFAULT_LOGIN: Final = frozenset(
     {"minioadmin", "admin", "password", "changeme", "airflow", "postgres", "root", "guest", "mlflow"}
 )
-_METADATA_SERVICE: Final = re.compile(r"169\.254\.169\.254|metadata\.google\.internal|100\.100\.100\.200|fd00:ec2::254")
-_CONVERTS: Final = re.compile(
+_METADATA_SERVICE: Final = lazy(r"169\.254\.169\.254|metadata\.google\.internal|100\.100\.100\.200|fd00:ec2::254")
+_CONVERTS: Final = lazy(
     r"\b(?:convert\w*|quantize\w*|llama-quantize|mergekit[\w-]*|optimum-cli|export_onnx|onnxruntime\.quantization|convert_hf_to_gguf)\b",
     re.IGNORECASE,
 )
 _PATHS: Final = frozenset({"artifact_path", "path", "uri", "source", "model_path", "data", "pickled_model"})
-_TRACKING: Final = re.compile(
+_TRACKING: Final = lazy(
     r"(?:webhook|callback|tracking|telemetry|report|notify|registry)_?(?:uri|url|endpoint|host)?\Z", re.IGNORECASE
 )
-_MODEL_MOUNT: Final = re.compile(r"model|checkpoint|\bhf\b|huggingface|weights|\.cache", re.IGNORECASE)
+_MODEL_MOUNT: Final = lazy(r"model|checkpoint|\bhf\b|huggingface|weights|\.cache", re.IGNORECASE)
 
 
 def detect_mlmodel(subject: DocumentSubject) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from weighbridge.formats.document import walk
 from weighbridge.formats.pickle.values import Name
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
+from weighbridge.schema.patterns import lazy
 from weighbridge.schema.text import printable
 from weighbridge.source import Oddity
 
@@ -70,21 +71,21 @@ _LIBRARIES: Final = frozenset(
     ]
 )
 _CLASS_KEYS: Final = frozenset({"class_path", "import_path", "__import__", "python_module", "callable", "_class_"})
-_SECRET: Final = re.compile(
+_SECRET: Final = lazy(
     r"\$\{\s*(?:oc\.)?env[:.]\s*\w*(?:TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_KEY|CREDENTIAL)\w*", re.IGNORECASE
 )
-_EVALUATES: Final = re.compile(r"\$\{\s*(?:eval|exec|python|py|import|shell|cmd|system|call)\s*[:.]", re.IGNORECASE)
-_CALLS: Final = re.compile(
+_EVALUATES: Final = lazy(r"\$\{\s*(?:eval|exec|python|py|import|shell|cmd|system|call)\s*[:.]", re.IGNORECASE)
+_CALLS: Final = lazy(
     r"__\w+__|\b(?:eval|exec|compile|open|getattr|import_module)\s*\(|\bos\.\w+\(|\bsubprocess\b|\blambda\b"
 )
-_DOTTED: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\Z")
+_DOTTED: Final = lazy(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\Z")
 _COMMANDS: Final = frozenset(
     {"pre_script", "post_script", "setup_script", "init_command", "pre_command", "post_command"}
 )
-_PYTHON_TAG: Final = re.compile(r"!!?python/|tag:yaml\.org,2002:python/")
+_PYTHON_TAG: Final = lazy(r"!!?python/|tag:yaml\.org,2002:python/")
 _CARRIERS: Final = frozenset({"pickle", "hdf5", "gguf"})
 # The key, whatever a pickle or JSON text puts between a key and its value, and a dotted name.
-_STORED: Final = re.compile(
+_STORED: Final = lazy(
     rb"_target_\"?\s*:?\s*\"?(?:q.|r.{4}|\x94)?(?:\x8c.|X.{4}|U.|\x8d.{8})?([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+)", re.DOTALL
 )
 _BOMB: Final = 1_000_000

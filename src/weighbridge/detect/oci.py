@@ -11,6 +11,7 @@ from weighbridge.formats.commands import Command, commands
 from weighbridge.formats.document import walk
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
+from weighbridge.schema.patterns import lazy
 from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
@@ -20,22 +21,22 @@ if TYPE_CHECKING:
     from weighbridge.formats.document import Path
     from weighbridge.schema import Finding
 
-_DIGEST: Final = re.compile(r"@sha256:[0-9a-f]{64}\Z")
-_SECRET_NAME: Final = re.compile(
+_DIGEST: Final = lazy(r"@sha256:[0-9a-f]{64}\Z")
+_SECRET_NAME: Final = lazy(
     r"(?:PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS?)\Z", re.IGNORECASE
 )
-_REFERENCE: Final = re.compile(r"\$|\A\s*\Z|\A(?:changeme|xxx+|<.*>|your[-_].*|none|null|\*+)\Z", re.IGNORECASE)
-_STARTUP: Final = re.compile(r"\b(?:LD_PRELOAD|LD_AUDIT|PYTHONSTARTUP|PYTHONINSPECT|BASH_ENV|PYTHONBREAKPOINT)\b")
-_STARTUP_FILE: Final = re.compile(
+_REFERENCE: Final = lazy(r"\$|\A\s*\Z|\A(?:changeme|xxx+|<.*>|your[-_].*|none|null|\*+)\Z", re.IGNORECASE)
+_STARTUP: Final = lazy(r"\b(?:LD_PRELOAD|LD_AUDIT|PYTHONSTARTUP|PYTHONINSPECT|BASH_ENV|PYTHONBREAKPOINT)\b")
+_STARTUP_FILE: Final = lazy(
     r"(?:^|/)(?:sitecustomize|usercustomize)\.py\Z|site-packages/[^/]+\.pth\Z|(?:^|/)etc/ld\.so\.preload\Z"
 )
-_SHA256: Final = re.compile(r"sha256:[0-9a-f]{64}\Z|sha512:[0-9a-f]{128}\Z")
-_MODEL_TYPES: Final = re.compile(
+_SHA256: Final = lazy(r"sha256:[0-9a-f]{64}\Z|sha512:[0-9a-f]{128}\Z")
+_MODEL_TYPES: Final = lazy(
     r"application/vnd\.(?:oci|docker|ollama|kitops|cncf|cncf\.model|huggingface|modelpack)[\w.+-]*|application/(?:json|octet-stream|x-tar|gzip)\b|text/\w+"
 )
-_MODEL_MANIFEST: Final = re.compile(r"ollama|kitops|cncf\.model|modelpack|application/vnd\.ai", re.IGNORECASE)
-_MODEL_FILES: Final = re.compile(r"\.(?:pkl|pickle|joblib|pt|pth|ckpt|bin|h5|keras|pb|npy|dill|skops|mar)\Z")
-_HEREDOC: Final = re.compile(r"<<-?[\"']?(\w+)[\"']?")
+_MODEL_MANIFEST: Final = lazy(r"ollama|kitops|cncf\.model|modelpack|application/vnd\.ai", re.IGNORECASE)
+_MODEL_FILES: Final = lazy(r"\.(?:pkl|pickle|joblib|pt|pth|ckpt|bin|h5|keras|pb|npy|dill|skops|mar)\Z")
+_HEREDOC: Final = lazy(r"<<-?[\"']?(\w+)[\"']?")
 _BUILD_LIMIT: Final = 2000
 
 

@@ -12,6 +12,7 @@ from weighbridge.detect.branches import drawn, hidden_branches
 from weighbridge.detect.place import leaves
 from weighbridge.formats.onnx import BITS, DEPTH, STRING
 from weighbridge.rules.finding import finding
+from weighbridge.schema.patterns import lazy
 from weighbridge.schema.text import printable
 from weighbridge.source import Oddity
 
@@ -29,14 +30,14 @@ _DOMAINS: Final = frozenset(
 )  # fmt: skip
 _PYTHON: Final = frozenset({"PythonOp", "PythonOpGrad", "PyOp", "PyCustomOp"})
 _KEYS: Final = frozenset({"location", "offset", "length", "checksum", "basepath"})
-_OVERWRITES: Final = re.compile(
+_OVERWRITES: Final = lazy(
     r"(?:\.(?:py|sh|json|onnx|txt|md|cfg|toml|yaml|yml|so|dll|exe|bashrc|profile|pth)|(?:^|/)\.[\w-]+)\Z", re.IGNORECASE
 )
-_CODE: Final = re.compile(
+_CODE: Final = lazy(
     r"_target_|__import__|\b(?:exec|eval)\s*\(|os\.system|subprocess|powershell|<script|curl\s+\S*https?://|\.so\b.*(?:load|dlopen)",
     re.IGNORECASE,
 )
-_BASE64: Final = re.compile(r"[A-Za-z0-9+/]{1024,}={0,2}")
+_BASE64: Final = lazy(r"[A-Za-z0-9+/]{1024,}={0,2}")
 _TRIPS: Final = 1 << 40
 _ELEMENTS: Final = 1 << 48
 _SHOWN: Final = 5

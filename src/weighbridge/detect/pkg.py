@@ -28,6 +28,7 @@ from weighbridge.detect.package_places import START_FILES, is_aside
 from weighbridge.formats.python_source import MODULE
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Evidence, Location, Severity
+from weighbridge.schema.patterns import lazy
 from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
@@ -65,16 +66,16 @@ _COMMANDS: Final = frozenset(
     }
 )
 _METHODS: Final = ("run", "__init__", "initialize_options", "finalize_options")
-_HIDDEN: Final = re.compile(r"exec|eval|import|os\.|subprocess|requests|base64|;")
-_FETCHES: Final = re.compile(
+_HIDDEN: Final = lazy(r"exec|eval|import|os\.|subprocess|requests|base64|;")
+_FETCHES: Final = lazy(
     r"(?:curl|wget|invoke-webrequest|iwr|start-bitstransfer|aria2c)\b[^\n]{0,400}(?:https?:|\$|\{\}|ftp:)",
     re.IGNORECASE,
 )
-_RUNS_IT: Final = re.compile(
+_RUNS_IT: Final = lazy(
     r"(?:&&|;|\||\n)\s*(?:sudo\s+|nohup\s+|setsid\s+)*(?:chmod|(?:ba|z)?sh|python[\d.]*|node|bun|deno|perl|ruby|start|\./|/tmp/)",
     re.IGNORECASE,
 )
-_FROM_FILES: Final = re.compile(r"open|read|compile\Z|getsource|Path|load|get_data|<parameter>|format\Z|join\Z|dedent")
+_FROM_FILES: Final = lazy(r"open|read|compile\Z|getsource|Path|load|get_data|<parameter>|format\Z|join\Z|dedent")
 _SHOWN: Final = 6
 
 

@@ -10,6 +10,7 @@ from weighbridge.detect.knowledge.behaviour import HIDDEN_COMMAND, sinks
 from weighbridge.detect.package_places import START_FILES, is_aside
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Evidence, Location, Severity
+from weighbridge.schema.patterns import lazy
 from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
@@ -18,14 +19,12 @@ if TYPE_CHECKING:
     from weighbridge.detect.subjects import PackageSubject
     from weighbridge.schema import Finding
 
-_LAUNCHERS: Final = re.compile(
-    r"(?:^|/)(?:[tw](?:32|64|64-arm)|(?:cli|gui)(?:-?\w+)?|simple_launcher\S*|launcher\S*)\.exe\Z"
-)
-_LIBRARIES: Final = re.compile(
+_LAUNCHERS: Final = lazy(r"(?:^|/)(?:[tw](?:32|64|64-arm)|(?:cli|gui)(?:-?\w+)?|simple_launcher\S*|launcher\S*)\.exe\Z")
+_LIBRARIES: Final = lazy(
     r"\.(?:so(?:\.\d+)*|pyd|dll|dylib|a|lib|o|node|bundle|metallib|cubin|fatbin)\Z|\.so\.[\w.]+\Z|(?:^|/)lib[\w.+-]+\.so|\.cpython-|\.abi3"
 )
-_EXTENSION: Final = re.compile(r"\.cpython-\d+[\w-]*\.so\Z|\.cp\d+-win\w+\.pyd\Z")
-_PTH_KNOWN: Final = re.compile(
+_EXTENSION: Final = lazy(r"\.cpython-\d+[\w-]*\.so\Z|\.cp\d+-win\w+\.pyd\Z")
+_PTH_KNOWN: Final = lazy(
     r"import _virtualenv\b|import sys, types, os;\s*has_mfs|import sys;\s*sys\.__plen|import os;\s*var = 'SETUPTOOLS_USE_DISTUTILS'|import __editable___\w+_finder;|import coloredlogs|import pywin32_bootstrap|import a1_coverage|import os, sys;exec\('try: import google\.cloud|import distutils-precedence|import _distutils_hack|import matplotlib;?$|import [\w.]*(?:pytest_cov|coverage)[\w.]*"
 )
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from weighbridge.rules.finding import finding
+from weighbridge.schema.patterns import lazy
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterator
 
     from weighbridge.detect.subjects import TextSubject
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 # Prefix that `bytes.find` looks for, name, and the whole pattern.
 _TOKENS: Final[tuple[tuple[bytes, str, re.Pattern[bytes]], ...]] = tuple(
-    (prefix, name, re.compile(rb"(?<![A-Za-z0-9_])" + pattern + rb"(?![A-Za-z0-9_])"))
+    (prefix, name, lazy(rb"(?<![A-Za-z0-9_])" + pattern + rb"(?![A-Za-z0-9_])"))
     for prefix, name, pattern in (
         (b"hf_", "Hugging Face token", rb"hf_[A-Za-z]{34}"),
         (b"AKIA", "AWS access key", rb"AKIA[0-9A-Z]{16}"),
@@ -35,10 +36,10 @@ _TOKENS: Final[tuple[tuple[bytes, str, re.Pattern[bytes]], ...]] = tuple(
         (b"npm_", "npm token", rb"npm_[A-Za-z0-9]{36}"),
     )
 )
-_PRIVATE: Final = re.compile(
+_PRIVATE: Final = lazy(
     rb"-----BEGIN (?:RSA |EC |DSA |OPENSSH |ENCRYPTED |PGP )?PRIVATE KEY(?: BLOCK)?-----\s*\n?[A-Za-z0-9+/=\s:,-]{64}"
 )
-_AWS_FILE: Final = re.compile(rb"aws_secret_access_key\s*=\s*[A-Za-z0-9/+]{40}")
+_AWS_FILE: Final = lazy(rb"aws_secret_access_key\s*=\s*[A-Za-z0-9/+]{40}")
 _SELF_TEST: Final = b"WEIGHBRIDGE-SELF-TEST-7d1f0b1e"
 _ENTROPY: Final = 3.0
 _SHOWN: Final = 6

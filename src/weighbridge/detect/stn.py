@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Location, Severity
+from weighbridge.schema.patterns import lazy
 from weighbridge.schema.text import printable
 from weighbridge.source import Kind
 
@@ -23,11 +24,11 @@ _RULES: Final = {
     "grammar": "STN-002", "duplicate": "STN-003", "overlap": "STN-004", "hole": "STN-005", "tail": "STN-005",
     "size": "STN-006", "dtype": "STN-007", "metadata": "STN-008",
 }  # fmt: skip
-_CODE: Final = re.compile(
+_CODE: Final = lazy(
     r"_target_|__import__|\bexec\s*\(|\beval\s*\(|\bos\.system|subprocess|\{\{.*?(?:__|cycler|lipsum).*?\}\}|!!python/|<script|powershell|\bcurl\s+\S*https?://",
     re.IGNORECASE | re.DOTALL,
 )
-_BASE64: Final = re.compile(r"[A-Za-z0-9+/]{512,}={0,2}")
+_BASE64: Final = lazy(r"[A-Za-z0-9+/]{512,}={0,2}")
 _LONG: Final = 1 << 20
 _SHOWN: Final = 20
 _PICKLES: Final = frozenset({"pkl", "pickle", "joblib"})
@@ -48,14 +49,12 @@ _SIDE_PICKLES: Final = frozenset(
 )
 _LAYERS: Final = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _HIDDEN: Final = ("hidden_size", "n_embd", "d_model", "dim")
-_LAYER: Final = re.compile(r"(?:^|\.)(?:layers|layer|h|blocks?)\.(\d{1,5})\.")
+_LAYER: Final = lazy(r"(?:^|\.)(?:layers|layer|h|blocks?)\.(\d{1,5})\.")
 # Multi-token prediction adds a layer or two of its own; encoders and vision towers count for themselves.
 _SPARE_LAYERS: Final = 4
-_OTHER_STACK: Final = re.compile(
-    r"vision|visual|audio|encoder|decoder|image|speech|mtp|draft|talker|tower", re.IGNORECASE
-)
-_EMBEDDING: Final = re.compile(r"(?:^|\.)(?:embed_tokens|wte)\.weight\Z")
-_SHARD: Final = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<ending>\.(?:safetensors|bin))\Z")
+_OTHER_STACK: Final = lazy(r"vision|visual|audio|encoder|decoder|image|speech|mtp|draft|talker|tower", re.IGNORECASE)
+_EMBEDDING: Final = lazy(r"(?:^|\.)(?:embed_tokens|wte)\.weight\Z")
+_SHARD: Final = lazy(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<ending>\.(?:safetensors|bin))\Z")
 
 
 def detect_safetensors(subject: SafetensorsSubject) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from weighbridge.rules.finding import finding
+from weighbridge.schema.patterns import lazy
 from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
@@ -14,13 +15,13 @@ if TYPE_CHECKING:
     from weighbridge.detect.subjects import FactsSubject, RepositorySubject, TokenizerSubject
     from weighbridge.schema import Finding
 
-_WORD: Final = re.compile(r"[A-Za-z]{3,}|https?:|www\.|\d{1,3}(?:\.\d{1,3}){3}")
-_ADDRESS: Final = re.compile(r"(?:https?|ftp)://|\bwww\.\w")
+_WORD: Final = lazy(r"[A-Za-z]{3,}|https?:|www\.|\d{1,3}(?:\.\d{1,3}){3}")
+_ADDRESS: Final = lazy(r"(?:https?|ftp)://|\bwww\.\w")
 _SENTENCE: Final = 5
-_EMBEDDINGS: Final = re.compile(r"(?:^|\.)(?:embed_tokens|wte|word_embeddings|tok_embeddings|shared)\.weight\Z")
+_EMBEDDINGS: Final = lazy(r"(?:^|\.)(?:embed_tokens|wte|word_embeddings|tok_embeddings|shared)\.weight\Z")
 _SPECIAL: Final = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
-NESTED: Final = re.compile(r"\((?:[^()\\]|\\.)*[+*](?:[^()\\]|\\.)*\)[+*]")
-_PICKLES: Final = re.compile(
+NESTED: Final = lazy(r"\((?:[^()\\]|\\.)*[+*](?:[^()\\]|\\.)*\)[+*]")
+_PICKLES: Final = lazy(
     r"(?:^|/)(?:tokenizer|vocab|vocabulary|feature_extractor|processor|preprocessor|merges|label_?encoder)[\w.-]*\.(?:pkl|pickle|joblib|dill)\Z"
 )
 

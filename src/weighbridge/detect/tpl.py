@@ -10,6 +10,7 @@ from weighbridge.formats.document import walk
 from weighbridge.formats.template import invisible
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Severity
+from weighbridge.schema.patterns import lazy
 from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from weighbridge.formats.template import Branch, TemplateFacts
     from weighbridge.schema import Finding
 
-_DUNDER: Final = re.compile(
+_DUNDER: Final = lazy(
     r"__(?:class|globals|mro|bases?|subclasses|builtins|init|import|dict|code|getattribute|self|func|closure|reduce(?:_ex)?|loader|spec)__"
 )
 _INTERNAL: Final = frozenset(
@@ -41,8 +42,8 @@ _INTERNAL: Final = frozenset(
 _GADGETS: Final = frozenset(
     {"cycler", "lipsum", "joiner", "self", "url_for", "get_flashed_messages", "request", "config"}
 )
-_SHELLS: Final = re.compile(r"\b(?:os\.popen|os\.system|subprocess|popen)\b|__import__")
-_COVERT: Final = re.compile(
+_SHELLS: Final = lazy(r"\b(?:os\.popen|os\.system|subprocess|popen)\b|__import__")
+_COVERT: Final = lazy(
     r"ignore (?:all|any|the|your)?\s*(?:previous|prior|above|earlier|other) (?:instructions|messages|rules)"
     r"|do(?: not|n't) (?:tell|inform|reveal to|mention (?:this|it) to|let) the user"
     r"|without (?:telling|informing|alerting|notifying) the user|\bsecretly\b|\bcovertly\b|\bsilently (?:include|add|insert|send|append)"
@@ -51,12 +52,12 @@ _COVERT: Final = re.compile(
     r"|<script\b|(?:exfiltrat|backdoor)|(?:curl|wget)\s+(?:-\w+\s+)*https?://",
     re.IGNORECASE,
 )
-_ADDRESS: Final = re.compile(
+_ADDRESS: Final = lazy(
     r"(?:https?|ftp)://(?!(?:www\.)?(?:json-schema\.org|schema\.org|example\.(?:com|org)|www\.w3\.org)\b)[\w.-]+",
     re.IGNORECASE,
 )
-_WORDS: Final = re.compile(r"[A-Za-z]{2,}")
-_MARKUP: Final = re.compile(r"[<>\[\]{}|/\\#*_`]")
+_WORDS: Final = lazy(r"[A-Za-z]{2,}")
+_MARKUP: Final = lazy(r"[<>\[\]{}|/\\#*_`]")
 _HUGE: Final = 100_000
 _SENTENCE: Final = 4
 

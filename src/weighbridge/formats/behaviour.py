@@ -30,7 +30,7 @@ class Behaviour(Struct, frozen=True, kw_only=True):
     """One file. `hot` are lines with code behind many blanks, `junk` and `escapes` shares (0 to 1) of identifiers and text.
 
     `longest` is the length of the longest line in characters, `shown` holds the lines of calls and texts, cut.
-    `mark` is the first line that a pattern of the caller's matched, 0 where there is none.
+    `mark` is the first line with a mark that the caller knows, 0 where there is none.
     """
 
     calls: tuple[Call, ...]
@@ -53,7 +53,7 @@ def behaviour(
     source: str,
     matters: Callable[[str], bool],
     telling: Callable[[Sequence[Text]], list[Text]],
-    marked: re.Pattern[str],
+    marked: Callable[[str], re.Match[str] | None],
 ) -> Behaviour:
     """What is kept of a file: calls whose name or arguments' origins matter, and the texts that `telling` picks."""
     known: dict[str, bool] = {}
@@ -79,7 +79,7 @@ def behaviour(
         else []
     )
     runs = "exec" in source or "eval" in source
-    mark = marked.search(source) if runs else None
+    mark = marked(source) if runs else None
     first = source.count("\n", 0, mark.start()) + 1 if mark else 0
     return Behaviour(
         mark=first,
@@ -94,9 +94,7 @@ def behaviour(
         junk=_junk(source) if runs else 0.0,
         escapes=4 * len(_ESCAPE.findall(source[: 1 << 18])) / max(1, min(len(source), 1 << 18)) if runs else 0.0,
         hot=tuple(hot[:4]),
-        shown=_shown(
-            source.split("\n"), {call.line for call in calls} | {text.line for text in texts} | {*hot[:4], first}
-        ),
+        shown=_shown(lines, {call.line for call in calls} | {text.line for text in texts} | {*hot[:4], first}),
     )
 
 

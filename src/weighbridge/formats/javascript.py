@@ -8,9 +8,9 @@ from typing import Final
 from msgspec import Struct
 
 _MARKS: Final = {
-    "process": re.compile(r"child_process|\bexecSync\(|\bspawnSync?\(|Bun\.spawn|Deno\.run|process\.binding"),
+    "process": re.compile(r"child_process|\bexecSync\(|\bspawnSync\(|Bun\.spawn|Deno\.run|process\.binding"),
     "network": re.compile(r"\bhttps?\.(?:get|request)\(|\bfetch\(|\baxios\b|node-fetch|XMLHttpRequest|\bnet\.connect|dns\.(?:lookup|resolve)|\bgot\("),
-    "environment": re.compile(r"JSON\.stringify\(\s*process\.env\b|Object\.(?:keys|entries|values|assign)\([^)]*process\.env\b|\.\.\.process\.env\b|body\s*:\s*process\.env|querystring\.stringify\(process\.env"),
+    "environment": re.compile(r"JSON\.stringify\(\s*process\.env\b|Object\.(?:keys|entries|values|assign)\([^)]{0,400}process\.env\b|\.\.\.process\.env\b|body\s*:\s*process\.env|querystring\.stringify\(process\.env"),
     "identity": re.compile(r"os\.(?:hostname|userInfo|homedir|networkInterfaces)\(\)|__dirname"),
     "decodes": re.compile(r"\batob\(|Buffer\.from\([^)]{0,200}['\"](?:base64|hex)['\"]|String\.fromCharCode\(|unescape\(|decodeURIComponent\(escape"),
     "runs": re.compile(r"\beval\(|new Function\(|vm\.runIn\w+\(|setTimeout\(\s*['\"]|\[['\"]constructor['\"]\]\("),
@@ -19,22 +19,30 @@ _MARKS: Final = {
     "runtime": re.compile(r"bun\.sh/install|oven-sh/bun|setup_bun|install\.deno\.land|nodejs\.org/dist"),
     "wallets": re.compile(r"window\.ethereum|eth_sendTransaction|['\"]0x[0-9a-fA-F]{40}['\"]|['\"](?:bc1|[13])[a-km-zA-HJ-NP-Z1-9]{25,34}['\"]"),
 }  # fmt: skip
-# Literals of which every text that a mark matches holds one: to look for them is cheap, and most scripts hold few.
+# Literals of which every text that a mark matches holds one: a script is searched around them only.
 _TOKENS: Final = {
-    "process": ("child_process", "execSync(", "spawn", "Deno.run", "process.binding"),
-    "network": (".get(", ".request(", "fetch(", "axios", "XMLHttpRequest", "net.connect", "dns.", "got("),
+    "process": ("child_process", "execSync(", "spawnSync(", "Bun.spawn", "Deno.run", "process.binding"),
+    "network": (
+        "http.get(", "https.get(", "http.request(", "https.request(", "fetch(", "axios", "node-fetch", "XMLHttpRequest", "net.connect", "dns.lookup",
+        "dns.resolve", "got(",
+    ),
     "environment": ("process.env",),
-    "identity": ("os.", "__dirname"),
-    "decodes": ("atob(", "Buffer.from(", "String.fromCharCode(", "unescape("),
-    "runs": ("eval(", "new Function(", "vm.runIn", "setTimeout(", "constructor"),
+    "identity": ("os.hostname(", "os.userInfo(", "os.homedir(", "os.networkInterfaces(", "__dirname"),
+    "decodes": ("atob(", "Buffer.from(", "String.fromCharCode(", "unescape(", "decodeURIComponent(escape"),
+    "runs": ("eval(", "new Function(", "vm.runIn", "setTimeout(", "constructor']", 'constructor"]'),
     "secrets": (
         ".npmrc", ".ssh", ".aws", "GITHUB_TOKEN", "NPM_TOKEN", "AWS_SECRET", "id_rsa", "trufflehog", ".git-credentials", "gh auth token", "wallet.dat",
         "leveldb", "Login Data",
     ),
     "publishes": ("npm publish", "registry.npmjs.org", "/-/npm/", ".github/workflows"),
     "runtime": ("bun.sh", "oven-sh", "setup_bun", "install.deno.land", "nodejs.org/dist"),
-    "wallets": ("window.ethereum", "eth_sendTransaction", "0x", "bc1", "'1", "'3", '"1', '"3'),
+    "wallets": (
+        "window.ethereum", "eth_sendTransaction", "'0x", '"0x', "'bc1", '"bc1', "'1", "'3", '"1', '"3',
+    ),
 }  # fmt: skip
+# How far the text of a mark reaches on both sides of its literal, in characters.
+_AROUND: Final = 600
+_OCCURRENCES: Final = 2_000
 _OBFUSCATED: Final = re.compile(r"\b_0x[0-9a-f]{3,6}\b|\b[a-z]0_0x[0-9a-f]+\b")
 _MOST: Final = 4 << 20
 
@@ -51,14 +59,28 @@ class Script(Struct, frozen=True, kw_only=True):
 def read_javascript(text: str) -> Script:
     """The marks of a script, from its first four megabytes."""
     text = text[:_MOST]
-    found = {
-        name: match.start()
-        for name, pattern in _MARKS.items()
-        if any(token in text for token in _TOKENS[name]) and (match := pattern.search(text))
-    }
+    found = {name: at for name, pattern in _MARKS.items() if (at := _first(pattern, _TOKENS[name], text)) >= 0}
     return Script(
         marks={name: text.count("\n", 0, at) + 1 for name, at in found.items()},
         obfuscation=1000 * len(_OBFUSCATED.findall(text)) / max(1, len(text)) if "0x" in text else 0.0,
         longest=max(map(len, text.split("\n")), default=0),
         size=len(text),
     )
+
+
+def _first(pattern: re.Pattern[str], tokens: tuple[str, ...], text: str) -> int:
+    """Where a mark begins first; -1 where it is not found. Scripts of megabytes are mostly one line."""
+    found = -1
+    for token in tokens:
+        at, count = text.find(token), 0
+        while at >= 0:
+            match = pattern.search(text, max(0, at - _AROUND), at + _AROUND)
+            if match:
+                found = match.start() if found < 0 else min(found, match.start())
+                break
+            count += 1
+            if count == _OCCURRENCES:
+                match = pattern.search(text)
+                return match.start() if match else -1
+            at = text.find(token, at + 1)
+    return found

@@ -13,14 +13,16 @@ from weighbridge.formats.behaviour import Behaviour
 from weighbridge.formats.python_source import MODULE
 
 _IMPORT: Final = re.compile(
-    r"^[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import[ \t]+(\([^)]{0,8000}\)|[^\n#;]{1,2000})|import[ \t]+([^\n#;]{1,500}))",
+    r"^[ \t]*+(?:from[ \t]+([.\w]+)[ \t]+import[ \t]+(\([^)]{0,8000}\)|[^\n#;]{1,2000})|import[ \t]+([^\n#;]{1,500}))",
     re.MULTILINE,
 )
-_DEFINED: Final = re.compile(r"^([ \t]*)(def|async[ \t]+def|class)[ \t]+(\w+)", re.MULTILINE)
-_CALLED: Final = re.compile(r"(?<![\w.])([A-Za-z_][\w.]*)[ \t]*\(")
+_DEFINED: Final = re.compile(r"^([ \t]*+)(def|async[ \t]+def|class)[ \t]+(\w+)", re.MULTILINE)
+_CALLED: Final = re.compile(r"(?<![\w.])([A-Za-z_][\w.]*+)[ \t]*+\(")
 _NAME: Final = re.compile(r"([\w.]+)(?:[ \t]+as[ \t]+(\w+))?")
 _MARGIN: Final = re.compile(r"^(?![ \t)\]}#@]|$)", re.MULTILINE)
-_TEXT: Final = re.compile(r"\"\"\".*?(?:\"\"\"|\Z)|'''.*?(?:'''|\Z)|#[^\n]*", re.DOTALL)
+_TEXT: Final = re.compile(
+    r"\"\"\"(?:[^\"]++|\"(?!\"\"))*+(?:\"\"\"|\Z)|'''(?:[^']++|'(?!''))*+(?:'''|\Z)|#[^\n]*+"
+)
 _KEYWORDS: Final = frozenset(
     {
         "if",

@@ -5,6 +5,7 @@ Source: Jinja 3.1 `jinja2.nodes`; transformers `utils/chat_template_utils.py` fo
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _LENGTH: Final = 1 << 20
 _NODES: Final = 200_000
 _FOLDED: Final = 1 << 14
+_HIDDEN: Final = re.compile(r"[\u180e\u200b\u2060-\u2064\u202a-\u202e\u2066-\u2069\ufeff\U000e0000-\U000e01ef]")
 
 
 class Access(Struct, frozen=True):
@@ -281,20 +283,11 @@ def invisible(text: str) -> Iterator[tuple[int, str]]:
     """
     if text.isascii():
         return
-    line = 1
-    for position, character in enumerate(text):
-        if character == "\n":
-            line += 1
+    line, counted = 1, 0
+    for match in _HIDDEN.finditer(text):
+        at, character = match.start(), match[0]
+        if character == "\ufeff" and not at:
             continue
-        code = ord(character)
-        if code < 0x200B:
-            continue
-        hidden = (
-            0xE0000 <= code <= 0xE01EF
-            or code in {0x200B, 0x2060, 0x2061, 0x2062, 0x2063, 0x2064, 0x180E}
-            or 0x202A <= code <= 0x202E
-            or 0x2066 <= code <= 0x2069
-            or (code == 0xFEFF and position > 0)
-        )
-        if hidden:
-            yield line, unicodedata.name(character, f"U+{code:04X}")
+        line += text.count("\n", counted, at)
+        counted = at
+        yield line, unicodedata.name(character, f"U+{ord(character):04X}")

@@ -20,6 +20,7 @@ from weighbridge.detect.subjects import PackageSubject
 from weighbridge.inspection.plan import Result
 from weighbridge.inspection.wheels import against_itself
 from weighbridge.schema import Coverage, Finding, Location, Reason, Severity, Status, WeighbridgeError
+from weighbridge.schema.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -27,21 +28,19 @@ if TYPE_CHECKING:
     from weighbridge.detect.subjects import Note
 
 Path = tuple[str, ...]
-_MARK: Final = re.compile(
+_MARK: Final = lazy(
     r"\A(?:(?P<wheel>)[^/]+\.dist-info/(?:WHEEL|METADATA)|(?P<sdist>[^/]+)/(?:PKG-INFO|setup\.py|pyproject\.toml)|(?P<npm>[^/]+)/package\.json|(?P<bare>)(?:setup\.py|PKG-INFO|package\.json))\Z"
 )
-_UNPACKED: Final = re.compile(r"(.+)/(?:[^/]+\.dist-info/(?:WHEEL|METADATA)|(PKG-INFO))\Z")
-_OWN: Final = re.compile(
-    r"(?:COD|HFR|NBK|OCI|CIC|AGT|MLO|TPL|TOK|IDN|NMO|NAT|JAX|CML|ADP)-|SCN-(?:001|008|009)|SEC-|PRV-014"
-)
-_LIBRARY: Final = re.compile(r"(?:^|/)(?:src|lib)/")
-_RECORD: Final = re.compile(r"\A[^/]+\.dist-info/RECORD\Z")
+_UNPACKED: Final = lazy(r"(.+)/(?:[^/]+\.dist-info/(?:WHEEL|METADATA)|(PKG-INFO))\Z")
+_OWN: Final = lazy(r"(?:COD|HFR|NBK|OCI|CIC|AGT|MLO|TPL|TOK|IDN|NMO|NAT|JAX|CML|ADP)-|SCN-(?:001|008|009)|SEC-|PRV-014")
+_LIBRARY: Final = lazy(r"(?:^|/)(?:src|lib)/")
+_RECORD: Final = lazy(r"\A[^/]+\.dist-info/RECORD\Z")
 _NATIVE: Final = frozenset({"elf", "pe", "mach-o"})
-_PICKLED: Final = re.compile(r"(?:PKL|TCH|JBL|NPY|KRS)-")
-_BACKEND: Final = re.compile(r"^build-backend\s*=\s*[\"']([\w.]+)", re.MULTILINE)
-_IN_TREE: Final = re.compile(r"^backend-path\s*=", re.MULTILINE)
-_IMPORT: Final = re.compile(r"^import[ \t]+([\w.]+)", re.MULTILINE)
-_SCRIPT: Final = re.compile(r"[\w./-]+\.(?:c|m)?js\b")
+_PICKLED: Final = lazy(r"(?:PKL|TCH|JBL|NPY|KRS)-")
+_BACKEND: Final = lazy(r"^build-backend\s*=\s*[\"']([\w.]+)", re.MULTILINE)
+_IN_TREE: Final = lazy(r"^backend-path\s*=", re.MULTILINE)
+_IMPORT: Final = lazy(r"^import[ \t]+([\w.]+)", re.MULTILINE)
+_SCRIPT: Final = lazy(r"[\w./-]+\.(?:c|m)?js\b")
 
 
 class Root(msgspec.Struct, frozen=True):

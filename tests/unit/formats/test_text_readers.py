@@ -181,6 +181,11 @@ def test_folding_is_bounded():
 
 def test_invisible_characters_are_named_and_emoji_are_not():
     assert [line for line, _ in invisible("a\n\U000e0041")] == [2]
+    assert list(invisible("\ufeffa\ufeff\n\n\u180eb\u202e")) == [
+        (1, "ZERO WIDTH NO-BREAK SPACE"),
+        (3, "MONGOLIAN VOWEL SEPARATOR"),
+        (3, "RIGHT-TO-LEFT OVERRIDE"),
+    ]
     assert list(invisible("👩‍💻 नमस्ते é 한국어")) == []
 
 

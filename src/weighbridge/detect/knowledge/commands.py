@@ -5,59 +5,57 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from weighbridge.schema.patterns import lazy
+
 if TYPE_CHECKING:
     from weighbridge.formats.commands import Command
 
 _SHELL: Final = r"(?:sudo\s+(?:-\w+\s+)*)?(?:/\S*/)?(?:ba|z|da|k|fi)?sh\b"
 _FETCH: Final = r"(?:curl|wget|fetch|aria2c|http|iwr|irm|invoke-webrequest|invoke-restmethod)\b"
-FETCH_AND_RUN: Final = re.compile(
+FETCH_AND_RUN: Final = lazy(
     rf"{_FETCH}[^\n|;]{{0,400}}\|\s*(?:[\w.]+\s*\|\s*)*(?:{_SHELL}|(?:sudo\s+)?(?:python[\d.]*|perl|ruby|node|iex)\b)"
     rf"|{_SHELL}\s+(?:-\w+\s+)*[\"']?(?:<\(|\$\(|`)\s*{_FETCH}"
     rf"|\biex\s*\(?\s*\(?\s*(?:{_FETCH}|new-object)|\|\s*iex\b|downloadstring\s*\("
     rf"|{_FETCH}[^\n]{{0,400}}?(?:-o|-O|>|--output)\s*\S+[^\n]{{0,400}}?(?:&&|;)\s*(?:sudo\s+)?(?:chmod\s+\S*[+7]\S*\s+\S+\s*(?:&&|;)\s*)?(?:{_SHELL}\s+|\./)\S+",
     re.IGNORECASE,
 )
-DECODE_AND_RUN: Final = re.compile(
+DECODE_AND_RUN: Final = lazy(
     rf"base64\s+(?:-d|-D|--decode)[^\n|]{{0,400}}\|\s*{_SHELL}|powershell[^\n]{{0,400}}\s-e(?:nc|ncodedcommand|c)?\s+[A-Za-z0-9+/=]{{16,}}"
     rf"|xxd\s+-r[^\n|]{{0,400}}\|\s*{_SHELL}|openssl\s+enc\s+-d[^\n|]{{0,400}}\|\s*{_SHELL}",
     re.IGNORECASE,
 )
-REVERSE_SHELL: Final = re.compile(
+REVERSE_SHELL: Final = lazy(
     r"/dev/(?:tcp|udp)/[\w.-]+/\d+|\bnc(?:at)?\s+(?:-\w+\s+)*-\w*[ec]\w*\s|\bsocat\s[^\n]{0,400}exec:|mkfifo\s[^\n]{0,400}\|\s*nc\b",
     re.IGNORECASE,
 )
-PASSWORD_ARCHIVE: Final = re.compile(
+PASSWORD_ARCHIVE: Final = lazy(
     r"(?:unzip\s+(?:-\w+\s+)*-P\s*\S+|7z[az]?\s+[ex]\s[^\n]{0,400}-p\S+|(?:password|passwort|pass|pwd)\s*(?:is|for the (?:archive|zip))?\s*[:=`'\"]+\s*\S+[^\n]{0,400}\.(?:zip|rar|7z)|\.(?:zip|rar|7z)\b[^\n]{0,60}\bpassword\b\s*(?:is|:|=)\s*\S+|(?:zip|rar|7z|archive) password\s*(?:is|:)\s*\S+)",
     re.IGNORECASE,
 )
-PROTECTION_OFF: Final = re.compile(
+PROTECTION_OFF: Final = lazy(
     r"(?:disable|turn off|switch off|deactivate|add an exclusion (?:in|to))\s+(?:\w+\s+){0,3}(?:windows )?(?:defender|anti-?virus|real-?time protection|smartscreen|gatekeeper|firewall)|set-mppreference\s|spctl\s+--master-disable|xattr\s+-\w*[cd]\w*\s+(?:com\.apple\.quarantine|\S)",
     re.IGNORECASE,
 )
-INDEX: Final = re.compile(
-    r"--(?:extra-)?index-url[= ]\s*(\S+)|--trusted-host[= ]\s*(\S+)|--find-links[= ]\s*(https?://\S+)"
-)
-OFFICIAL_INDEX: Final = re.compile(
+INDEX: Final = lazy(r"--(?:extra-)?index-url[= ]\s*(\S+)|--trusted-host[= ]\s*(\S+)|--find-links[= ]\s*(https?://\S+)")
+OFFICIAL_INDEX: Final = lazy(
     r"https://(?:pypi\.org|download\.pytorch\.org|pypi\.nvidia\.com|storage\.googleapis\.com/jax-releases)(?:/|$)"
 )
-_INSTALLERS: Final = re.compile(
+_INSTALLERS: Final = lazy(
     r"(?:^|[\s/])(?:pip3?(?:\.\d+)?|uv\s+pip|uv|pipx|conda|mamba)\s+(?:install|add|tool install)\b|-m\s+pip\s+install\b"
 )
-_FROM_ADDRESS: Final = re.compile(r"(?:git\+|https?://)\S+|\s(?:git|hg|svn)\+\S+")
-_COMMIT: Final = re.compile(r"@[0-9a-f]{40}\b|#sha256=|--hash")
-REMOTE_CODE: Final = re.compile(r"--?trust[-_]remote[-_]code\b(?!\s*(?:=|\s)\s*(?:false|0|no)\b)", re.IGNORECASE)
-AGENT_UNASKED: Final = re.compile(
+_FROM_ADDRESS: Final = lazy(r"(?:git\+|https?://)\S+|\s(?:git|hg|svn)\+\S+")
+_COMMIT: Final = lazy(r"@[0-9a-f]{40}\b|#sha256=|--hash")
+REMOTE_CODE: Final = lazy(r"--?trust[-_]remote[-_]code\b(?!\s*(?:=|\s)\s*(?:false|0|no)\b)", re.IGNORECASE)
+AGENT_UNASKED: Final = lazy(
     r"--dangerously-skip-permissions|--dangerously-bypass-approvals-and-sandbox|--yolo\b|--trust-all-tools|--full-auto\b|--auto-approve\b|--approval-mode[= ]yolo|--no-sandbox\s+.*\b(?:claude|codex|gemini|q chat)\b"
 )
-PUBLIC_BIND: Final = re.compile(
+PUBLIC_BIND: Final = lazy(
     r"(?:--(?:host|ip|listen|bind|server-name|dashboard-host)[= ]\s*[\"']?|(?:HOST|BIND)\s*=\s*[\"']?|OLLAMA_HOST[=:]\s*[\"']?)(?:0\.0\.0\.0|::|\*)"
 )
-_MODEL_FETCH: Final = re.compile(
+_MODEL_FETCH: Final = lazy(
     r"\b(?:hf|huggingface-cli)\s+download\s+\S+|git\s+(?:lfs\s+)?clone\s+\S*huggingface\.co/\S+|(?:curl|wget)\s[^\n]{0,400}(?:huggingface\.co|/resolve/(?:main|master)/|\.(?:safetensors|gguf|pt|pth|bin|onnx|pkl|ckpt|h5)\b)[^\n]{0,400}"
 )
-_PINNED: Final = re.compile(
-    r"--revision[= ]\s*[0-9a-f]{40}|/resolve/[0-9a-f]{40}/|sha256sum|sha512sum|shasum|--checksum"
-)
+_PINNED: Final = lazy(r"--revision[= ]\s*[0-9a-f]{40}|/resolve/[0-9a-f]{40}/|sha256sum|sha512sum|shasum|--checksum")
 
 
 def fetches_and_runs(text: str) -> str:

@@ -3,7 +3,11 @@
 
 rule risky_python {
     strings:
-        $import = /(^|[\s;(])(import|from)[ \t]+([\w.]+[ \t]*,[ \t]*)*(subprocess|socket|urllib|urllib2|urllib3|requests|httpx|aiohttp|http|ftplib|smtplib|paramiko|ctypes|winreg|marshal|base64|zlib|bz2|lzma|codecs|binascii|cryptography|Crypto\w*|pickle|cPickle|cloudpickle|dill|joblib|shelve|pty|runpy|wget|gdown|webbrowser|telebot|dhooks|discord_webhook|pexpect|win32\w+|builtins|code|imp|multiprocessing|asyncio|dns|cloudscraper|niquests|websocket|pyperclip|pynput|commands)\b/
+        $import = /(^|[\s;(])(import|from)[ \t]+([\w.]+[ \t]*,[ \t]*)*(subprocess|socket|urllib2|urllib3|requests|aiohttp|http|ftplib|smtplib|paramiko|ctypes|winreg|marshal|base64|zlib|bz2|lzma|codecs|binascii|cryptography|Crypto\w*|pickle|cPickle|cloudpickle|dill|joblib|shelve|pty|runpy|wget|gdown|webbrowser|telebot|dhooks|discord_webhook|pexpect|win32\w+|builtins|code|imp|dns|cloudscraper|niquests|websocket|pyperclip|pynput|commands)\b/
+        // Modules that most files take types and addresses from: what counts is anything else that is done with them.
+        $client = /\bhttpx([^\w.\r\n]|\.[^A-Z]|\.(Client|Async|HTTP|Base|Mount|Proxy|WSGI|ASGI)|[ \t]*\r?\n[ \t\r\n]*\.)/
+        $address = /\burllib([^\w.\r\n]|\.[^p]|\.p[^a]|[ \t]*\r?\n[ \t\r\n]*\.)/
+        $loop = /\basyncio([ \t]*[,);=\]\\]|[ \t]+(as|import)\b|\.[^\w]|[ \t]*\r?\n[ \t\r\n]*\.|\.(subprocess|create_subprocess|open_connection|open_unix))/
         $folded = /(^|[\s;(])(import|from)[ \t]*\\\r?\n/
         $runs = /(^|[^\w.])(exec|eval|compile|execfile|__import__|chr)[ \t]*\(/
         $names = /(^|[^\w.])(globals|locals|vars)[ \t]*\([^()\n]{0,80}\)[ \t]*(\.get|\[[ \t]*([^_nk \t]|n[^a]|k[^e\]]|_[^_]))/
@@ -51,5 +55,9 @@ rule risky_python {
         $t34 = "exec_module"
         $t35 = "spec_from"
         $t36 = "SourceFileLoader"
+        $t37 = "create_subprocess"
+        $t38 = "subprocess_"
+        $t39 = "open_connection"
+        $t40 = "create_connection"
     condition: any of them
 }

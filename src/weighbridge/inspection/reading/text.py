@@ -258,11 +258,11 @@ def _python(stages: Stages, member: Member, text: str) -> None:
         stages.subjects.append(SourceSubject(location=member.location, module=module, text=text))
         stages.note("python", member.location, module.outline)
     if packaged:
-        from weighbridge.detect.knowledge.behaviour import OBFUSCATORS  # noqa: PLC0415
+        from weighbridge.detect.knowledge.behaviour import obfuscator  # noqa: PLC0415
         from weighbridge.detect.pkg import matters, telling  # noqa: PLC0415
         from weighbridge.formats.behaviour import behaviour  # noqa: PLC0415
 
-        stages.note("code", member.location, behaviour(module, text, matters, telling, OBFUSCATORS))
+        stages.note("code", member.location, behaviour(module, text, matters, telling, obfuscator))
 
 
 def _tokenizer(stages: Stages, location: Location, root: dict[str, Any]) -> None:
