@@ -7,12 +7,13 @@ code runs: at the start of the interpreter, on installation, on import, or when 
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from weighbridge.detect.knowledge.behaviour import label, sinks
-from weighbridge.formats.python_source import MODULE, PARAMETER
+from weighbridge.formats.python_source import MODULE, PARAMETER, VALUE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -37,13 +38,14 @@ class Chain(Struct, frozen=True, kw_only=True):
 
 
 class Flow:
-    """A package's modules by dotted name (`package.__init__` for packages), linked."""
+    """A package's modules by dotted name (`package.__init__` for packages), linked.
+
+    `returns` are the labels of what functions give back and variables hold, `sinks` what functions do with their parameters.
+    """
 
     def __init__(self, modules: Mapping[str, Behaviour]) -> None:
         self.modules = modules
         self._resolved: dict[Place, Place | None] = {}
-        self._returns: dict[Place, frozenset[str]] = {}
-        self._sinks: dict[Place, frozenset[str]] = {}
         self._settle()
 
     def resolve(self, name: str, module: str, scope: str = MODULE) -> Place | None:
@@ -53,26 +55,61 @@ class Flow:
             self._resolved[key] = self._found(name, module, scope)
         return self._resolved[key]
 
+    def called(self, call: Call, module: str) -> Place | None:
+        """The function of the package that a call means, by its name or by the class of its value."""
+        place = self.resolve(call.name, module, call.scope)
+        if place is None and call.method:
+            return self.resolve(call.method, module, call.scope)
+        return place
+
     def _found(self, name: str, module: str, scope: str) -> Place | None:
         own = self.modules[module]
         if name.startswith("self."):
             method = f"{scope.rpartition('.')[0]}.{name[5:]}"
             return (module, method) if method in own.functions else None
-        for candidate in (name, f"{name}.__init__"):
+        plain = name.replace("()", "")
+        for candidate in (f"{plain}.__init__", plain):
             if candidate in own.functions and candidate != MODULE:
                 return module, candidate
         full = name
         if name.startswith("."):
             level = len(name) - len(name.lstrip("."))
             full = ".".join([*module.split(".")[:-level], name.lstrip(".")])
-        head, _, function = full.rpartition(".")
-        for place in (head, f"{head}.{_INIT}"):
-            if place in self.modules and place != module:
-                found = self.modules[place]
-                for candidate in (function, f"{function}.__init__"):
-                    if candidate in found.functions:
-                        return place, candidate
+        head, _, function = full.replace("()", "").rpartition(".")
+        # A function or class of a module, or a method of one of its classes.
+        for _ in range(2):
+            for place in (head, f"{head}.{_INIT}"):
+                if place in self.modules and place != module:
+                    found = self.modules[place]
+                    for candidate in (f"{function}.__init__", function):
+                        if candidate in found.functions or candidate in found.returns:
+                            return place, candidate
+            head, _, owner = head.rpartition(".")
+            function = f"{owner}.{function}"
         return None
+
+    def _method(self, name: str, module: str) -> Place | None:
+        """The method that a call of a value means, where the package has one of that name alone, in a module that this one knows."""
+        root, _, method = name.rpartition(".")
+        own = self.modules[module]
+        if not root or root.partition(".")[0] in {one.partition(".")[0] for one in own.imports if one[:1] != "."}:
+            return None
+        place = self._methods.get(method)
+        known = place is not None and (
+            place[0] == module or any(self.imported(one, module) == place[0] for one in own.imports)
+        )
+        return place if known else None
+
+    @cached_property
+    def _methods(self) -> dict[str, Place]:
+        """The methods of which the package has one by that name."""
+        found: dict[str, Place | None] = {}
+        for name, module in self.modules.items():
+            for scope in module.functions:
+                owner, _, method = scope.rpartition(".")
+                if owner in module.classes and not method.startswith(("__", "<")):
+                    found[method] = None if method in found else (name, scope)
+        return {method: place for method, place in found.items() if place is not None}
 
     def imported(self, name: str, module: str) -> str:
         """The module of the package that an import of another module names; empty where it is foreign."""
@@ -84,31 +121,21 @@ class Flow:
 
     def _settle(self) -> None:
         """Carry what functions give back and do with their parameters to a fixed point."""
-        for _ in range(_ROUNDS):
-            before = (self._returns, self._sinks)
-            self._returns = self._next_returns()
-            self._sinks = self._next_sinks()
-            if before == (self._returns, self._sinks):
-                return
+        gives = [
+            ((name, scope), frozenset("".join(label(one) for one in origins if not one.endswith(VALUE))),
+             self._places((one.removesuffix(VALUE) for one in origins if one != PARAMETER), name, scope))
+            for name, module in self.modules.items() for scope, origins in module.returns.items() if origins
+        ]  # fmt: skip
+        does = [
+            ((name, call.scope), frozenset(sinks(call.name)), [place] if (place := self.called(call, name)) else [])
+            for name, module in self.modules.items()
+            for call in module.calls
+            if call.scope and PARAMETER in call.origins
+        ]
+        self.returns, self.sinks = _settled(gives), _settled(does)
 
-    def _next_returns(self) -> dict[Place, frozenset[str]]:
-        made = {}
-        for name, module in self.modules.items():
-            for scope, origins in module.returns.items():
-                found = frozenset(self.labels(origins, name, scope))
-                if found:
-                    made[name, scope] = found
-        return made
-
-    def _next_sinks(self) -> dict[Place, frozenset[str]]:
-        made: dict[Place, set[str]] = {}
-        for name, module in self.modules.items():
-            for call in module.calls:
-                if call.scope and PARAMETER in call.origins:
-                    found = self.does(call, name)
-                    if found:
-                        made.setdefault((name, call.scope), set()).update(found)
-        return {place: frozenset(found) for place, found in made.items()}
+    def _places(self, names: Iterable[str], module: str, scope: str) -> list[Place]:
+        return [place for name in names if (place := self.resolve(name, module, scope)) is not None]
 
     def labels(self, origins: Iterable[str], module: str, scope: str) -> str:
         """The labels of data that is made of the results of these calls."""
@@ -116,22 +143,27 @@ class Flow:
         for origin in origins:
             if origin == PARAMETER:
                 continue
-            found.update(label(origin))
-            place = self.resolve(origin, module, scope)
+            name = origin.removesuffix(VALUE)
+            if name == origin:
+                found.update(label(origin))
+            place = self.resolve(name, module, scope)
             if place is not None:
-                found.update(self._returns.get(place, ()))
+                found.update(self.returns.get(place, ()))
         return "".join(sorted(found))
 
     def does(self, call: Call, module: str) -> str:
         """What a call does with its arguments: itself, or through the function of the package that it calls."""
         found = set(sinks(call.name))
-        place = self.resolve(call.name, module, call.scope)
+        place = self.called(call, module)
         if place is not None:
-            found.update(self._sinks.get(place, ()))
+            found.update(self.sinks.get(place, ()))
         return "".join(sorted(found))
 
-    def reach(self, starts: Iterable[Place]) -> set[Place]:
-        """Every scope that runs when these run, imports of the package's own modules included."""
+    def reach(self, starts: Iterable[Place], *, guess: bool = False) -> set[Place]:
+        """Every scope that runs when these run, imports of the package's own modules included.
+
+        With `guess`, methods of values are followed as well, where the package has one of that name alone.
+        """
         found: set[Place] = set()
         waiting = list(starts)
         while waiting:
@@ -144,7 +176,7 @@ class Flow:
                     (other, MODULE) for name in self.modules[module].imports if (other := self.imported(name, module))
                 ]
             for called in self.modules[module].functions[scope]:
-                place = self.resolve(called, module, scope)
+                place = self.resolve(called, module, scope) or (self._method(called, module) if guess else None)
                 if place is not None:
                     waiting.append(place)
                 if called.endswith(".<body>"):
@@ -157,7 +189,7 @@ class Flow:
         """Every call that hands labelled data to a sink."""
         for name, module in self.modules.items():
             for call in module.calls:
-                labels = self.labels(call.origins, name, call.scope)
+                labels = self.labels((*call.origins, *call.values), name, call.scope)
                 if not labels:
                     continue
                 context = contexts.get((name, call.scope), LAZY)
@@ -172,31 +204,76 @@ class Flow:
                         )
 
     def _steps(self, call: Call, module: str, source: str, sink: str) -> Iterator[tuple[str, int, str]]:
-        """Where labelled data begins and ends, as far as it can be shown."""
-        for origin in call.origins:
-            place = self.resolve(origin, module, call.scope)
-            if place is not None and source in self._returns.get(place, ()):
-                line = next(
-                    (c.line for c in self.modules[place[0]].calls if c.scope == place[1] and source in label(c.name)), 0
-                )
-                yield place[0], line, f"{origin} gives it back"
-            elif source in label(origin):
-                line = next((c.line for c in self.modules[module].calls if c.name == origin and c.line <= call.line), 0)
-                if line != call.line:
-                    yield module, line, origin
+        """Where labelled data begins, the functions of other files that it passes, and where it ends, as far as it can be shown."""
+        for origin in (*call.origins, *call.values):
+            found = self._beginning(origin, module, call.scope, source)
+            yield from (step for step in found if step[:2] != (module, call.line))
         yield module, call.line, call.name
-        place = self.resolve(call.name, module, call.scope)
-        if place is not None and sink not in sinks(call.name):
-            end = next((c for c in self.modules[place[0]].calls if c.scope == place[1] and sink in sinks(c.name)), None)
-            if end is not None:
-                yield place[0], end.line, end.name
+        yield from self._end(call, module, sink)
+
+    def _beginning(self, origin: str, module: str, scope: str, source: str) -> list[tuple[str, int, str]]:
+        """The way from the line that made data to the function or variable that gives it, that line first."""
+        steps: list[tuple[str, int, str]] = []
+        for _ in range(_ROUNDS):
+            name = origin.removesuffix(VALUE)
+            inside = {scope, MODULE} if steps == [] or name != origin else {scope}
+            if source in label(origin):
+                line = next((c.line for c in self.modules[module].calls if c.name == origin and c.scope in inside), 0)
+                return [(module, line, origin), *steps] if line else steps
+            place = self.resolve(name, module, scope)
+            if place is None or source not in self.returns.get(place, ()):
+                return steps
+            module, scope = place
+            steps.insert(0, (module, 0, f"{scope} {'holds it' if name != origin else 'gives it back'}"))
+            given = self.modules[module].returns.get(scope, ())
+            origin = next((one for one in given if source in self.labels([one], module, scope)), "")
+            if source in label(origin):
+                line = next(
+                    (c.line for c in self.modules[module].calls if c.name == origin and c.scope in {scope, MODULE}), 0
+                )
+                return [(module, line, origin), *steps[1:]] if line else steps
+        return steps
+
+    def _end(self, call: Call, module: str, sink: str) -> Iterator[tuple[str, int, str]]:
+        """The calls of other functions through which what was handed over reaches a sink."""
+        for _ in range(_ROUNDS):
+            place = self.called(call, module)
+            if place is None or sink in sinks(call.name):
+                return
+            module, scope = place
+            inside = [c for c in self.modules[module].calls if c.scope == scope and PARAMETER in c.origins]
+            found = next((c for c in inside if sink in self.does(c, module)), None)
+            if found is None:
+                return
+            call = found
+            yield module, call.line, call.name
+
+
+def _settled(facts: list[tuple[Place, frozenset[str], list[Place]]]) -> dict[Place, frozenset[str]]:
+    """What each place has: its own, and what the places that it depends on have, carried to a fixed point."""
+    made: dict[Place, frozenset[str]] = {}
+    for place, own, _ in facts:
+        if own:
+            made[place] = made.get(place, frozenset()) | own
+    linked = [(place, others) for place, _, others in facts if others]
+    for _ in range(_ROUNDS):
+        new = False
+        for place, others in linked:
+            have = made.get(place, frozenset())
+            found = have.union(*(made.get(other, frozenset()) for other in others))
+            if found != have:
+                made[place] = found
+                new = True
+        if not new:
+            break
+    return made
 
 
 def contexts_of(
-    flow: Flow, *, start: Iterable[Place], install: Iterable[Place], imports: Iterable[Place]
+    flow: Flow, *, start: Iterable[Place], install: Iterable[Place], imports: Iterable[Place], guess: bool = False
 ) -> dict[Place, str]:
-    """When each scope runs; the earliest where there are several."""
+    """When each scope runs; the earliest where there are several. `guess` as for `Flow.reach`."""
     found: dict[Place, str] = {}
     for context, starts in ((IMPORT, imports), (INSTALL, install), (START, start)):
-        found.update(dict.fromkeys(flow.reach(starts), context))
+        found.update(dict.fromkeys(flow.reach(starts, guess=guess), context))
     return found

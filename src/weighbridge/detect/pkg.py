@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from msgspec.structs import replace
+
 from weighbridge.detect.knowledge import commands as shell
 from weighbridge.detect.knowledge.behaviour import (
     BROWSERS,
@@ -44,7 +46,7 @@ _WHAT: Final = {
     "DX": "decoded data is run", "DP": "a decoded command is started", "NX": "what is downloaded is run",
     "NP": "what is downloaded is started", "NL": "what is downloaded is unpickled", "DL": "decoded data is unpickled",
     "MX": "what is hidden in a picture or a sound is run", "ML": "what is hidden in a picture or a sound is unpickled",
-    "ES": "the environment is sent away", "HS": "who and where the host is, is sent away",
+    "KS": "keys, wallets or a browser's secrets are sent away", "ES": "the environment is sent away", "HS": "who and where the host is, is sent away",
     "VS": "variables of the environment are sent away",
 }  # fmt: skip
 _COMMANDS: Final = frozenset(
@@ -76,12 +78,21 @@ _RUNS_IT: Final = lazy(
     re.IGNORECASE,
 )
 _FROM_FILES: Final = lazy(r"open|read|compile\Z|getsource|Path|load|get_data|<parameter>|format\Z|join\Z|dedent")
+# How grave a flow is where it happens by itself, and where it happens when it is called.
+_WEIGHTS: Final[dict[str, tuple[Severity, Severity | None]]] = {
+    "DX": (Severity.CRITICAL, Severity.MEDIUM), "DP": (Severity.CRITICAL, Severity.MEDIUM), "NX": (Severity.CRITICAL, Severity.MEDIUM),
+    "NP": (Severity.CRITICAL, Severity.LOW), "NL": (Severity.HIGH, Severity.LOW), "DL": (Severity.MEDIUM, None),
+    "MX": (Severity.CRITICAL, Severity.HIGH), "ML": (Severity.CRITICAL, Severity.MEDIUM),
+    "KS": (Severity.CRITICAL, Severity.HIGH), "ES": (Severity.CRITICAL, Severity.MEDIUM), "HS": (Severity.HIGH, None), "VS": (Severity.HIGH, None),
+}  # fmt: skip
+# Flows that are followed through every file.
+CRITICAL_FLOWS: Final = frozenset(flow for flow, (hot, _) in _WEIGHTS.items() if hot is Severity.CRITICAL)
 _SHOWN: Final = 6
 
 
 def detect_package(subject: PackageSubject) -> Iterator[Finding]:
     """Everything about one package, with the chains through its files."""
-    flow = Flow({name: code for name, (_, code) in subject.modules.items()})
+    flow = linked(subject)
     when = contexts(subject, flow)
     told: set[tuple[str, int]] = set()
     yield from _chains(subject, flow, when, told)
@@ -93,8 +104,16 @@ def detect_package(subject: PackageSubject) -> Iterator[Finding]:
         yield from _readability(subject, name, code, when)
 
 
-def contexts(subject: PackageSubject, flow: Flow) -> dict[tuple[str, str], str]:
-    """When each scope of a package runs: (module, scope) → start, install, import; what is absent runs when it is called."""
+def linked(subject: PackageSubject) -> Flow:
+    """The modules of a package, linked."""
+    return subject.flow or Flow({name: code for name, (_, code) in subject.modules.items()})
+
+
+def contexts(subject: PackageSubject, flow: Flow, *, guess: bool = False) -> dict[tuple[str, str], str]:
+    """When each scope of a package runs: (module, scope) → start, install, import; what is absent runs when it is called.
+
+    With `guess`, calls of methods are followed by their names alone.
+    """
     setup = [name for name in flow.modules if name == "setup" or name in subject.backends]
     install = [(name, MODULE) for name in setup]
     for name in setup:
@@ -107,7 +126,7 @@ def contexts(subject: PackageSubject, flow: Flow) -> dict[tuple[str, str], str]:
     start = [(name, MODULE) for name in flow.modules if START_FILES.search(f"{name.replace('.', '/')}.py")]
     start += [(name, MODULE) for name in subject.started if name in flow.modules]
     imports = [(name, MODULE) for name in flow.modules if name not in setup and not is_aside(name)]
-    return contexts_of(flow, start=start, install=install, imports=imports)
+    return contexts_of(flow, start=start, install=install, imports=imports, guess=guess)
 
 
 def _weight(context: str, hot: Severity, lazy: Severity | None) -> Severity | None:
@@ -115,18 +134,12 @@ def _weight(context: str, hot: Severity, lazy: Severity | None) -> Severity | No
 
 
 def _chains(
-    subject: PackageSubject, flow: Flow, contexts: dict[tuple[str, str], str], told: set[tuple[str, int]]
+    subject: PackageSubject, flow: Flow, sure: dict[tuple[str, str], str], told: set[tuple[str, int]]
 ) -> Iterator[Finding]:
-    weights: dict[str, tuple[Severity, Severity | None]] = {
-        "DX": (Severity.CRITICAL, Severity.MEDIUM), "DP": (Severity.CRITICAL, Severity.MEDIUM), "NX": (Severity.CRITICAL, Severity.MEDIUM),
-        "NP": (Severity.CRITICAL, Severity.LOW), "NL": (Severity.HIGH, Severity.LOW), "DL": (Severity.MEDIUM, None),
-        "MX": (Severity.CRITICAL, Severity.HIGH), "ML": (Severity.CRITICAL, Severity.MEDIUM),
-        "ES": (Severity.CRITICAL, Severity.MEDIUM), "HS": (Severity.HIGH, None), "VS": (Severity.HIGH, None),
-    }  # fmt: skip
-    for chain in flow.chains(contexts):
-        if chain.flow not in weights or (chain.module, chain.call.line) in told or _is_plain(chain):
+    for chain in _timed(subject, flow, sure):
+        if chain.flow not in _WEIGHTS or (chain.module, chain.call.line) in told or _is_plain(chain):
             continue
-        severity = _weight(chain.context, *weights[chain.flow])
+        severity = _weight(chain.context, *_WEIGHTS[chain.flow])
         if severity is None or (is_aside(chain.module) and chain.context == LAZY):
             continue
         told.add((chain.module, chain.call.line))
@@ -140,6 +153,18 @@ def _chains(
             severity,
             chain.steps,
         )
+
+
+def _timed(subject: PackageSubject, flow: Flow, sure: dict[tuple[str, str], str]) -> Iterator[Chain]:
+    """The chains of a package. Of a grave one, a guess is enough to say that nobody has to call it."""
+    guessed: dict[tuple[str, str], str] | None = None
+    for chain in flow.chains(sure):
+        if chain.context != LAZY or chain.flow not in CRITICAL_FLOWS:
+            yield chain
+            continue
+        if guessed is None:
+            guessed = contexts(subject, flow, guess=True)
+        yield replace(chain, context=guessed.get((chain.module, chain.call.scope), LAZY))
 
 
 def _is_plain(chain: Chain) -> bool:
@@ -452,7 +477,8 @@ def _at(
     evidence = []
     for module, number, what in steps:
         shown = subject.modules[module][1].shown.get(number, "") if module in subject.modules else ""
-        place = f"{subject.modules[module][0][-1]}:{number}" if module in subject.modules else module
+        place = subject.modules[module][0][-1] if module in subject.modules else module
+        place = f"{place}:{number}" if number else place
         evidence.append(
             Evidence(text=f"{place} | {printable(shown) or what}", culprit=(module, number) == (name, line))
         )

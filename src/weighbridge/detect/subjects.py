@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from weighbridge.detect.knowledge import Knowledge
+    from weighbridge.detect.package_flow import Flow
     from weighbridge.formats.behaviour import Behaviour
     from weighbridge.formats.document import Document
     from weighbridge.formats.javascript import Script
@@ -256,15 +257,16 @@ class RepositorySubject(Struct, frozen=True, kw_only=True):
 class PackageSubject(Struct, frozen=True, kw_only=True):
     """A package, unpacked or not: its `kind` (wheel, sdist, npm, environment), and what its members left.
 
-    `modules` maps dotted names (`package.__init__`) to the place and facts of a file; `paths` are .pth files by place,
-    `manifests` package.json files, `scripts` JavaScript files. `started` and `backends` name modules that .pth files and
-    in-tree build backends run. `hooked` are scripts that npm runs. `programs`, `bytecode` (without source),
+    `modules` maps dotted names (`package.__init__`) to the place and facts of a file, `flow` is those linked; `paths` are
+    .pth files by place, `manifests` package.json files, `scripts` JavaScript files. `started` and `backends` name modules
+    that .pth files and in-tree build backends run. `hooked` are scripts that npm runs. `programs`, `bytecode` (without source),
     `foreign` (bytecode of another source) and `pickles` are places; `natives` are the headers of native files.
     """
 
     location: Location
     kind: str
     modules: dict[str, tuple[tuple[str, ...], Behaviour]]
+    flow: Flow | None = None
     paths: dict[tuple[str, ...], str] = {}
     manifests: dict[tuple[str, ...], dict[str, Any]] = {}
     scripts: dict[tuple[str, ...], Script] = {}

@@ -30,6 +30,7 @@ class Behaviour(Struct, frozen=True, kw_only=True):
     """One file. `hot` are lines with code behind many blanks, `junk` and `escapes` shares (0 to 1) of identifiers and text.
 
     `longest` is the length of the longest line in characters, `shown` holds the lines of calls and texts, cut.
+    `packed` is the source, compressed, of a file that only its outline was read of, empty for all others.
     `mark` is the first line with a mark that the caller knows, 0 where there is none.
     """
 
@@ -46,16 +47,21 @@ class Behaviour(Struct, frozen=True, kw_only=True):
     hot: tuple[int, ...]
     shown: dict[int, str]
     mark: int = 0
+    packed: bytes = b""
 
 
 def behaviour(
     module: PythonModule,
     source: str,
+    home: frozenset[str],
     matters: Callable[[str], bool],
     telling: Callable[[Sequence[Text]], list[Text]],
     marked: Callable[[str], re.Match[str] | None],
 ) -> Behaviour:
-    """What is kept of a file: calls whose name or arguments' origins matter, and the texts that `telling` picks."""
+    """What is kept of a file: calls whose name or arguments' origins matter, and the texts that `telling` picks.
+
+    `home` are the folders that the file lies in: a call below one of them may be of the same package.
+    """
     known: dict[str, bool] = {}
 
     def cached(name: str) -> bool:
@@ -69,7 +75,13 @@ def behaviour(
         for call in module.calls
         if cached(call.name)
         or any(map(cached, call.origins))
-        or (call.origins and (call.name in defined or call.name.startswith((".", "self."))))
+        or (
+            (call.origins or call.values)
+            and any(
+                name in defined or name.startswith((".", "self.")) or name.partition(".")[0] in home
+                for name in (call.name, call.method)
+            )
+        )
     )
     texts = telling(module.texts)
     lines = source.split("\n")

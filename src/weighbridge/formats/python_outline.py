@@ -1,16 +1,17 @@
 """Knows the outline of a Python file that names nothing dangerous: what it imports, which functions call which names.
 
 Searched for line by line, not parsed: a large package is made of thousands of such files, and only the ways through
-them matter. A file with anything that could matter is read in full (`python_source`).
+them matter. The source is kept, compressed: where data turns out to flow through a file, it is read in full after all. A file with anything that could matter is read in full (`python_source`).
 """
 
 from __future__ import annotations
 
 import re
+import zlib
 from typing import Final
 
 from weighbridge.formats.behaviour import Behaviour
-from weighbridge.formats.python_source import MODULE
+from weighbridge.formats.python_source import CALL_BACK, MODULE
 
 _IMPORT: Final = re.compile(
     r"^[ \t]*+(?:from[ \t]+([.\w]+)[ \t]+import[ \t]+(\([^)]{0,8000}\)|[^\n#;]{1,2000})|import[ \t]+([^\n#;]{1,500}))",
@@ -18,11 +19,15 @@ _IMPORT: Final = re.compile(
 )
 _DEFINED: Final = re.compile(r"^([ \t]*+)(def|async[ \t]+def|class)[ \t]+(\w+)", re.MULTILINE)
 _CALLED: Final = re.compile(r"(?<![\w.])([A-Za-z_][\w.]*+)[ \t]*+\(")
+_CHAINED: Final = re.compile(r"\)\.([A-Za-z_]\w*+)[ \t]*+\(")
+# What is handed to a function that calls it, at once or soon.
+_HANDED: Final = re.compile(
+    r"\b(?:" + "|".join(sorted(CALL_BACK)) + r")[ \t]*+\(((?:[^()\n]|\n(?![ \t]*(?:def|class)\b)){1,200})"
+)
+_ARGUMENT: Final = re.compile(r"(?:\A|[,=\[(])\s*([A-Za-z_][\w.]*+)\s*(?=[,)\]]|\Z)")
 _NAME: Final = re.compile(r"([\w.]+)(?:[ \t]+as[ \t]+(\w+))?")
 _MARGIN: Final = re.compile(r"^(?![ \t)\]}#@]|$)", re.MULTILINE)
-_TEXT: Final = re.compile(
-    r"\"\"\"(?:[^\"]++|\"(?!\"\"))*+(?:\"\"\"|\Z)|'''(?:[^']++|'(?!''))*+(?:'''|\Z)|#[^\n]*+"
-)
+_TEXT: Final = re.compile(r"\"\"\"(?:[^\"]++|\"(?!\"\"))*+(?:\"\"\"|\Z)|'''(?:[^']++|'(?!''))*+(?:'''|\Z)|#[^\n]*+")
 _KEYWORDS: Final = frozenset(
     {
         "if",
@@ -50,6 +55,7 @@ _KEYWORDS: Final = frozenset(
 def read_outline(source: str) -> Behaviour:
     """Imports and call graph of a file: module level, functions, and methods under the name of their class."""
     lines = source.count("\n") + 1
+    packed = zlib.compress(source.encode("utf-8", "surrogatepass"), 1)
     # Examples in documentation are no calls.
     source = _TEXT.sub("''", source)
     names, imports = _imported(source)
@@ -87,6 +93,7 @@ def read_outline(source: str) -> Behaviour:
         escapes=0.0,
         hot=(),
         shown={},
+        packed=packed,
     )
 
 
@@ -109,7 +116,13 @@ def _imported(source: str) -> tuple[dict[str, str], list[str]]:
 
 def _calls(text: str, names: dict[str, str]) -> list[str]:
     found = []
-    for name in dict.fromkeys(_CALLED.findall(text)):
+    named = _CALLED.findall(text)
+    if ")." in text:
+        named += [f"?.{name}" for name in _CHAINED.findall(text)]
+    if not CALL_BACK.isdisjoint(name.rpartition(".")[2] for name in named):
+        for match in _HANDED.finditer(text):
+            named += _ARGUMENT.findall(match[1])
+    for name in dict.fromkeys(named):
         if name not in _KEYWORDS:
             root, dot, rest = name.partition(".")
             found.append(f"{names.get(root, root)}{dot}{rest}")

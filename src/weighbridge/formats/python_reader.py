@@ -9,7 +9,19 @@ import ast
 import re
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from weighbridge.formats.python_source import COMPUTED, MEDIA, MODULE, PARAMETER, Call, Keyword, PythonModule, Text
+from weighbridge.formats.python_source import (
+    CALL_BACK,
+    COMPUTED,
+    MEDIA,
+    MODULE,
+    PARAMETER,
+    SECRETS,
+    VALUE,
+    Call,
+    Keyword,
+    PythonModule,
+    Text,
+)
 from weighbridge.schema import LimitExceeded
 
 if TYPE_CHECKING:
@@ -21,28 +33,6 @@ _ORIGINS: Final = 16
 _DOTTED: Final = re.compile(r"[A-Za-z_][\w.]*\Z")
 _Parts: TypeAlias = list[tuple[ast.AST, str]] | None
 _SENSITIVE: Final = frozenset({"os", "builtins", "subprocess", "sys", "posix", "nt", "ctypes", "importlib", "pty"})
-# Functions that call what they are given, at once or soon.
-_CALL_BACK: Final = frozenset(
-    [
-        "Thread",
-        "Timer",
-        "Process",
-        "register",
-        "submit",
-        "start_new_thread",
-        "apply",
-        "map",
-        "filter",
-        "call_soon",
-        "create_task",
-        "run",
-        "ensure_future",
-        "run_until_complete",
-        "starmap",
-        "reduce",
-        "partial",
-    ]
-)
 _SILENT: Final[frozenset[type]] = frozenset(
     {
         str,
@@ -67,6 +57,10 @@ _ENVIRONMENT: Final = "os.environ"
 _MEDIA_NAME: Final = re.compile(
     r"\.(?:png|jpe?g|gif|bmp|webp|ico|svg|wav|mp3|ogg|flac|mp4|ttf|otf|woff2?)\Z", re.IGNORECASE
 )
+_SECRET_PATH: Final = re.compile(
+    r"\bid_(?:rsa|ed25519|ecdsa|dsa)\b(?!\.pub)|\.ssh[/\\]*\Z|wallet\.dat|[Ee]xodus[/\\.]|Login Data|\bkey4\.db|\blogins\.json"
+    r"|cookies\.sqlite|Local Storage[/\\]+leveldb|/etc/shadow|\.gnupg\b|\.(?:bash|zsh)_history|solana[/\\]id\.json"
+)
 _IMPORTERS: Final = frozenset({"__import__", "builtins.__import__", "importlib.import_module"})
 
 
@@ -75,6 +69,9 @@ class Reader:
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {"__builtins__": "builtins"}
+        self._imported: set[str] = set()
+        # (scope, name) of a variable, (class, attribute of self) of an object → what it was made of.
+        self._instances: dict[tuple[str, str], str] = {}
         self._made: dict[tuple[str, str], tuple[str, ...]] = {}
         self._values: dict[tuple[str, str], object] = {}
         self._imports: list[str] = []
@@ -158,6 +155,8 @@ class Reader:
         return None
 
     def _entered(self, node: ast.withitem, scope: str) -> _Parts:
+        if node.optional_vars is not None:
+            self._instance(node.optional_vars, node.context_expr, scope)
         if isinstance(node.optional_vars, ast.Name):
             self._made[scope, node.optional_vars.id] = self._origins(node.context_expr, scope)
         return None
@@ -200,11 +199,9 @@ class Reader:
         del scope
         for alias in node.names:
             self._imports.append(alias.name)
-            if alias.asname:
-                self._names[alias.asname] = alias.name
-            else:
-                root = alias.name.partition(".")[0]
-                self._names[root] = root
+            root = alias.name.partition(".")[0]
+            self._names[alias.asname or root] = alias.name if alias.asname else root
+            self._imported.add(alias.asname or root)
         return []
 
     def _import_from(self, node: ast.ImportFrom, scope: str) -> _Parts:
@@ -214,6 +211,7 @@ class Reader:
         joint = "" if module.endswith(".") else "."
         for alias in node.names:
             self._names[alias.asname or alias.name] = f"{module}{joint}{alias.name}"
+            self._imported.add(alias.asname or alias.name)
         return []
 
     def _assign(self, node: Any, scope: str) -> None:
@@ -229,6 +227,7 @@ class Reader:
                     self._functions.setdefault(target.id, []).extend(self._origins(value.body, inner))
         dotted, origins, constant = self.dotted(value), self._origins(value, scope), self.constant(value, scope)
         for target in targets:
+            self._instance(target, value, scope)
             if not isinstance(target, ast.Name):
                 continue
             if dotted and not isinstance(node, ast.AugAssign):
@@ -237,6 +236,28 @@ class Reader:
                 self._names.pop(target.id, None)
             self._made[scope, target.id] = origins
             self._values[scope, target.id] = constant
+            if not scope and origins:
+                self._returns.setdefault(target.id, {}).update(dict.fromkeys(origins))
+
+    def _instance(self, target: ast.AST, value: ast.AST, scope: str) -> None:
+        """Remember what a variable, or an attribute of self, was made of."""
+        key = _own_name(target)
+        if key:
+            made = self.dotted(value.func) if isinstance(value, ast.Call) else ""
+            self._instances[_home(key, scope), key] = f"{made}()" if made else ""
+
+    def _method(self, node: ast.AST, scope: str) -> str:
+        """The name of a method by the class of its value, where that is known."""
+        parts: list[str] = []
+        while isinstance(node, ast.Attribute):
+            parts.append(node.attr)
+            node = node.value
+            key = _own_name(node)
+            if key:
+                made = self._instances.get((_home(key, scope), key)) or self._instances.get((MODULE, key))
+                if made:
+                    return ".".join([made, *reversed(parts)])
+        return ""
 
     def _call(self, node: ast.Call, scope: str) -> None:
         name = self.dotted(node.func) or self._described(node.func)
@@ -244,7 +265,7 @@ class Reader:
         origins: dict[str, None] = {}
         for part in (*node.args, *(keyword.value for keyword in node.keywords)):
             origins.update(dict.fromkeys(self._origins(part, scope)))
-            if name.rpartition(".")[2] in _CALL_BACK and (given := self.dotted(part)):
+            if name.rpartition(".")[2] in CALL_BACK and (given := self.dotted(part)):
                 self._functions[scope].append(given)
         keywords = []
         for keyword in node.keywords:
@@ -258,8 +279,10 @@ class Reader:
                 scope=scope,
                 arguments=tuple(self.constant(argument, scope) for argument in node.args),
                 keywords=tuple(keywords),
-                origins=tuple(origins)[:_ORIGINS],
+                origins=tuple([name for name in origins if not name.endswith(VALUE)][:_ORIGINS]),
+                values=tuple([name for name in origins if name.endswith(VALUE)][:_ORIGINS]),
                 refers=tuple(self._handed_over(node.args)),
+                method=self._method(node.func, scope),
             )
         )
 
@@ -339,18 +362,25 @@ class Reader:
         """Calls whose results an expression is made of, directly or through variables."""
         found: dict[str, None] = {}
         waiting: list[ast.AST] = [node]
-        while waiting and len(found) < _ORIGINS:
+        while waiting and len(found) < 2 * _ORIGINS:
             current = waiting.pop()
             if isinstance(current, ast.Call):
                 name = self.dotted(current.func) or self._described(current.func)
                 found[MEDIA if _opens_media(name, current) else name] = None
+                method = self._method(current.func, scope)
+                if method:
+                    found[method] = None
                 if isinstance(current.func, ast.Attribute) and not self._is_environment(current.func):
                     waiting.append(current.func.value)
                 waiting += [*current.args, *(keyword.value for keyword in current.keywords)]
                 continue
             if isinstance(current, ast.Name):
                 made = self._made.get((scope, current.id)) or self._made.get((MODULE, current.id))
-                found.update(dict.fromkeys(made or ()))
+                found.update(dict.fromkeys(made or self._foreign(current)))
+                continue
+            if isinstance(current, ast.Constant):
+                if isinstance(current.value, str) and len(current.value) > 3 and _SECRET_PATH.search(current.value):
+                    found[SECRETS] = None
                 continue
             if isinstance(current, ast.Subscript) and self.dotted(current.value) == _ENVIRONMENT:
                 found[f"{_ENVIRONMENT}[]"] = None
@@ -358,8 +388,18 @@ class Reader:
             if isinstance(current, ast.Attribute) and self.dotted(current) == _ENVIRONMENT:
                 found[_ENVIRONMENT] = None
                 continue
+            if isinstance(current, ast.Attribute) and isinstance(current.value, ast.Name):
+                found.update(dict.fromkeys(self._foreign(current)))
             waiting += _children(current)
         return tuple(found)
+
+    def _foreign(self, node: ast.Name | ast.Attribute) -> tuple[str, ...]:
+        """The variable of another module that a name stands for, if it may be one."""
+        root = node.value if isinstance(node, ast.Attribute) else node
+        if not isinstance(root, ast.Name) or root.id not in self._imported:
+            return ()
+        name = self.dotted(node)
+        return (f"{name}{VALUE}",) if "." in name.lstrip(".") or name.startswith(".") else ()
 
     def _is_environment(self, node: ast.Attribute) -> bool:
         """A method that takes one variable, or says nothing about any: the environment itself goes nowhere by it."""
@@ -456,6 +496,20 @@ def _parts(kind: type[ast.AST]) -> tuple[str, ...]:
     """The fields of a kind of node that can hold nodes worth visiting."""
     _PARTS[kind] = tuple(name for name in kind._fields if name not in _PLAIN)
     return _PARTS[kind]
+
+
+def _own_name(node: ast.AST) -> str:
+    """The name of a variable, or of an attribute of self; empty for anything else."""
+    if isinstance(node, ast.Name):
+        return node.id if node.id != "self" else ""
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
+        return f"self.{node.attr}"
+    return ""
+
+
+def _home(key: str, scope: str) -> str:
+    """Where a name is remembered: a variable in its function, an attribute in its class."""
+    return scope.rpartition(".")[0] if key.startswith("self.") else scope
 
 
 def _opens_media(name: str, node: ast.Call) -> bool:

@@ -27,6 +27,15 @@ _RUNS: Final = re.compile(
     r"(?:exec|eval|builtins\.\w+|os\.(?:system|popen|exec\w+|spawn\w+|startfile)|subprocess\.\w+|pty\.spawn|types\.FunctionType)\Z"
 )
 PARAMETER: Final = "<parameter>"
+# Functions that call what they are given, at once or soon.
+CALL_BACK: Final = frozenset({
+    "Thread", "Timer", "Process", "register", "submit", "start_new_thread", "apply", "map", "filter", "call_soon", "create_task", "run",
+    "ensure_future", "run_until_complete", "starmap", "reduce", "partial",
+})  # fmt: skip
+# Behind the name of a variable of another module: what it holds, not what calling it gives.
+VALUE: Final = "<value>"
+# Stands for where private keys, wallets and the stores of browsers lie.
+SECRETS: Final = "<secrets>"
 # Stands for the content of a picture, a sound or a font.
 MEDIA: Final = "open(media)"
 
@@ -43,7 +52,9 @@ class Keyword(Struct, frozen=True):
 class Call(Struct, frozen=True, kw_only=True):
     """One call. `scope` is the function it stands in, empty for module level; `origins` are calls that made its arguments.
 
-    `arguments` are constant positional arguments (None where they are not constant), `refers` the names handed over.
+    `method` is the name by the class that the value was made of, where that is known: `.client.Client().fetch`.
+    `values` are variables of other modules among its arguments, `arguments` constant positional arguments (None where they
+    are not constant), `refers` the names handed over.
     """
 
     name: str
@@ -53,6 +64,8 @@ class Call(Struct, frozen=True, kw_only=True):
     keywords: tuple[Keyword, ...]
     origins: tuple[str, ...]
     refers: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    method: str = ""
 
     def keyword(self, name: str) -> Keyword | None:
         """The keyword argument of this name."""
@@ -69,7 +82,7 @@ class Text(Struct, frozen=True):
 class PythonModule(Struct, frozen=True, kw_only=True):
     """One file. `functions` maps a function or method to the names it calls, `classes` to their bases.
 
-    `returns` maps a function to the calls whose results it gives back.
+    `returns` maps a function, and a variable of the module, to the calls whose results it gives back, or holds.
     """
 
     imports: tuple[str, ...]

