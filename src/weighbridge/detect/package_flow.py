@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from weighbridge.detect.knowledge.behaviour import label, sinks
-from weighbridge.formats.python_source import MODULE, PARAMETER, VALUE
+from weighbridge.detect.knowledge.behaviour import WEAK, label, sinks
+from weighbridge.formats.python_source import MODULE, PARAMETER, PROPERTIES, VALUE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +25,9 @@ Place = tuple[str, str]
 START, INSTALL, IMPORT, LAZY = "start", "install", "import", "lazy"
 _ROUNDS: Final = 6
 _INIT: Final = "__init__"
+# What Python calls of an object that is made, or of a module that is asked for a name that it lacks.
+_IMPLIED: Final = ("__new__", "__post_init__", "__del__", "__enter__", PROPERTIES)
+_THREADS: Final = frozenset({"Thread", "Process", "Timer"})
 
 
 class Chain(Struct, frozen=True, kw_only=True):
@@ -46,10 +49,15 @@ class Flow:
     def __init__(self, modules: Mapping[str, Behaviour]) -> None:
         self.modules = modules
         self._resolved: dict[Place, Place | None] = {}
+        self._handed_on: dict[Place, Place | None] = {}
         self._settle()
 
     def resolve(self, name: str, module: str, scope: str = MODULE) -> Place | None:
         """The function of the package that a called name means; None for what is not of the package."""
+        if scope and "." not in name:
+            nested = self._nested(name, module, scope)
+            if nested is not None:
+                return nested
         key = (module, f"{scope.rpartition('.')[0]}|{name}" if name.startswith("self.") else name)
         if key not in self._resolved:
             self._resolved[key] = self._found(name, module, scope)
@@ -62,6 +70,15 @@ class Flow:
             return self.resolve(call.method, module, call.scope)
         return place
 
+    def _nested(self, name: str, module: str, scope: str) -> Place | None:
+        """A function that is defined in the function that calls it, or in one around it."""
+        own = self.modules[module]
+        while scope:
+            if scope not in own.classes and f"{scope}.{name}" in own.functions:
+                return module, f"{scope}.{name}"
+            scope = scope.rpartition(".")[0]
+        return None
+
     def _found(self, name: str, module: str, scope: str) -> Place | None:
         own = self.modules[module]
         if name.startswith("self."):
@@ -71,12 +88,15 @@ class Flow:
         for candidate in (f"{plain}.__init__", plain):
             if candidate in own.functions and candidate != MODULE:
                 return module, candidate
-        full = name
-        if name.startswith("."):
-            level = len(name) - len(name.lstrip("."))
-            full = ".".join([*module.split(".")[:-level], name.lstrip(".")])
-        head, _, function = full.replace("()", "").rpartition(".")
-        # A function or class of a module, or a method of one of its classes.
+        if "." not in plain:
+            everything = [one[:-1] for one in own.imports if one.endswith(".*")]
+            found = (self._elsewhere(f"{one}{plain}", module) for one in everything)
+            return next((place for place in found if place is not None), None)
+        return self._elsewhere(plain, module)
+
+    def _elsewhere(self, full: str, module: str) -> Place | None:
+        """The place of a full name in another module: of a function, a class, a variable, a method; also where it is imported there."""
+        head, _, function = self._absolute(full, module).rpartition(".")
         for _ in range(2):
             for place in (head, f"{head}.{_INIT}"):
                 if place in self.modules and place != module:
@@ -84,9 +104,37 @@ class Flow:
                     for candidate in (f"{function}.__init__", function):
                         if candidate in found.functions or candidate in found.returns:
                             return place, candidate
+                    forwarded = self._forwarded(function, place)
+                    if forwarded is not None:
+                        return forwarded
             head, _, owner = head.rpartition(".")
             function = f"{owner}.{function}"
         return None
+
+    def _forwarded(self, name: str, module: str) -> Place | None:
+        """The place of what a module imports and hands on under a name."""
+        key = (module, name)
+        if key in self._handed_on:
+            return self._handed_on[key]
+        # Modules that import from one another end here.
+        self._handed_on[key] = None
+        own = self.modules[module]
+        first, _, rest = name.partition(".")
+        everything = [f"{one[:-1]}{first}" for one in own.imports if one.endswith(".*")]
+        for full in [own.names[first]] if first in own.names else everything:
+            found = self._elsewhere(f"{full}.{rest}" if rest else full, module)
+            if found is not None:
+                self._handed_on[key] = found
+                return found
+        return None
+
+    @staticmethod
+    def _absolute(name: str, module: str) -> str:
+        """A dotted name without the dots that stand for the packages around a module."""
+        if not name.startswith("."):
+            return name
+        level = len(name) - len(name.lstrip("."))
+        return ".".join(filter(None, [*module.split(".")[:-level], name.lstrip(".")]))
 
     def _method(self, name: str, module: str) -> Place | None:
         """The method that a call of a value means, where the package has one of that name alone, in a module that this one knows."""
@@ -113,10 +161,7 @@ class Flow:
 
     def imported(self, name: str, module: str) -> str:
         """The module of the package that an import of another module names; empty where it is foreign."""
-        full = name
-        if name.startswith("."):
-            level = len(name) - len(name.lstrip("."))
-            full = ".".join(filter(None, [*module.split(".")[:-level], name.lstrip(".")]))
+        full = self._absolute(name, module)
         return next((place for place in (full, f"{full}.{_INIT}") if place in self.modules), "")
 
     def _settle(self) -> None:
@@ -162,7 +207,8 @@ class Flow:
     def reach(self, starts: Iterable[Place], *, guess: bool = False) -> set[Place]:
         """Every scope that runs when these run, imports of the package's own modules included.
 
-        With `guess`, methods of values are followed as well, where the package has one of that name alone.
+        With `guess`, methods of values are followed as well, where the package has one of that name alone, and what Python
+        calls of an object or a module without being told.
         """
         found: set[Place] = set()
         waiting = list(starts)
@@ -175,15 +221,27 @@ class Flow:
                 waiting += [
                     (other, MODULE) for name in self.modules[module].imports if (other := self.imported(name, module))
                 ]
+            if guess:
+                waiting += self._implied(module, scope)
             for called in self.modules[module].functions[scope]:
                 place = self.resolve(called, module, scope) or (self._method(called, module) if guess else None)
                 if place is not None:
                     waiting.append(place)
                 if called.endswith(".<body>"):
                     waiting.append((module, called))
-                if scope and f"{scope}.{called}" in self.modules[module].functions:
-                    waiting.append((module, f"{scope}.{called}"))
         return found
+
+    def _implied(self, module: str, scope: str) -> Iterator[Place]:
+        """What runs beside a scope that makes an object, or is a module."""
+        if scope == MODULE:
+            yield module, "__getattr__"
+            return
+        classes = self.modules[module].classes
+        made = scope.removesuffix(".__init__")
+        if made in classes:
+            yield from ((module, f"{made}.{method}") for method in _IMPLIED)
+            if any(base.rpartition(".")[2] in _THREADS for base in classes[made]):
+                yield module, f"{made}.run"
 
     def chains(self, contexts: Mapping[Place, str]) -> Iterator[Chain]:
         """Every call that hands labelled data to a sink."""
@@ -195,8 +253,10 @@ class Flow:
                 context = contexts.get((name, call.scope), LAZY)
                 for sink in self.does(call, name):
                     for source in labels:
+                        if source == WEAK and ("D" in labels or sink not in sinks(call.name)):
+                            continue
                         yield Chain(
-                            flow=source + sink,
+                            flow=("D" if source == WEAK else source) + sink,
                             module=name,
                             call=call,
                             context=context,
@@ -256,11 +316,12 @@ def _settled(facts: list[tuple[Place, frozenset[str], list[Place]]]) -> dict[Pla
         if own:
             made[place] = made.get(place, frozenset()) | own
     linked = [(place, others) for place, _, others in facts if others]
+    weak = frozenset(WEAK)
     for _ in range(_ROUNDS):
         new = False
         for place, others in linked:
             have = made.get(place, frozenset())
-            found = have.union(*(made.get(other, frozenset()) for other in others))
+            found = have.union(*(made.get(other, frozenset()) - weak for other in others))
             if found != have:
                 made[place] = found
                 new = True

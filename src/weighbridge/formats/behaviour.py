@@ -31,6 +31,7 @@ class Behaviour(Struct, frozen=True, kw_only=True):
 
     `longest` is the length of the longest line in characters, `shown` holds the lines of calls and texts, cut.
     `packed` is the source, compressed, of a file that only its outline was read of, empty for all others.
+    `names` maps what is imported from other modules, by the name it has here, to its full name.
     `mark` is the first line with a mark that the caller knows, 0 where there is none.
     """
 
@@ -48,6 +49,7 @@ class Behaviour(Struct, frozen=True, kw_only=True):
     shown: dict[int, str]
     mark: int = 0
     packed: bytes = b""
+    names: dict[str, str] = {}
 
 
 def behaviour(
@@ -100,6 +102,7 @@ def behaviour(
         classes=module.classes,
         returns=module.returns,
         imports=module.imports,
+        names={here: full for here, full in module.names.items() if "." in full},
         texts=tuple(type(text)(text.line, text.value[:_KEPT_TEXT]) for text in texts[:_TEXTS]),
         lines=module.lines,
         longest=max(map(len, lines), default=0),

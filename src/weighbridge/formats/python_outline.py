@@ -94,6 +94,7 @@ def read_outline(source: str) -> Behaviour:
         hot=(),
         shown={},
         packed=packed,
+        names={here: full for here, full in names.items() if "." in full},
     )
 
 
@@ -104,6 +105,8 @@ def _imported(source: str) -> tuple[dict[str, str], list[str]]:
         if match[1]:
             modules.append(match[1])
             joint = "" if match[1].endswith(".") else "."
+            if match[2].strip() == "*":
+                modules.append(f"{match[1]}{joint}*")
             for name, alias in _NAME.findall(match[2].strip("()")):
                 names[alias or name] = f"{match[1]}{joint}{name}"
                 modules.append(f"{match[1]}{joint}{name}")

@@ -9,12 +9,26 @@ import ast
 import re
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from weighbridge.formats.python_bindings import Bindings
+from weighbridge.formats.python_nodes import (
+    backwards,
+    children,
+    descend,
+    inside,
+    is_none,
+    is_numbers,
+    is_spelled,
+    main_guard,
+    opens_media,
+)
 from weighbridge.formats.python_source import (
     CALL_BACK,
     COMPUTED,
     MEDIA,
     MODULE,
+    NUMBERS,
     PARAMETER,
+    PROPERTIES,
     SECRETS,
     VALUE,
     Call,
@@ -33,34 +47,16 @@ _ORIGINS: Final = 16
 _DOTTED: Final = re.compile(r"[A-Za-z_][\w.]*\Z")
 _Parts: TypeAlias = list[tuple[ast.AST, str]] | None
 _SENSITIVE: Final = frozenset({"os", "builtins", "subprocess", "sys", "posix", "nt", "ctypes", "importlib", "pty"})
-_SILENT: Final[frozenset[type]] = frozenset(
-    {
-        str,
-        int,
-        type(None),
-        ast.Load,
-        ast.Store,
-        ast.Del,
-        ast.Add,
-        ast.Sub,
-        ast.Mult,
-        ast.Div,
-        ast.And,
-        ast.Or,
-        ast.Not,
-        ast.USub,
-        ast.Eq,
-    }
-)
-_UNTOLD: Final[frozenset[type]] = _SILENT | {ast.Name}
 _ENVIRONMENT: Final = "os.environ"
-_MEDIA_NAME: Final = re.compile(
-    r"\.(?:png|jpe?g|gif|bmp|webp|ico|svg|wav|mp3|ogg|flac|mp4|ttf|otf|woff2?)\Z", re.IGNORECASE
-)
 _SECRET_PATH: Final = re.compile(
     r"\bid_(?:rsa|ed25519|ecdsa|dsa)\b(?!\.pub)|\.ssh[/\\]*\Z|wallet\.dat|[Ee]xodus[/\\.]|Login Data|\bkey4\.db|\blogins\.json"
     r"|cookies\.sqlite|Local Storage[/\\]+leveldb|/etc/shadow|\.gnupg\b|\.(?:bash|zsh)_history|solana[/\\]id\.json"
 )
+_TEXT_RUNNERS: Final = frozenset({"exec", "eval", "builtins.exec", "builtins.eval"})
+_RUNNERS: Final = _TEXT_RUNNERS | {"os.system", "os.popen"}
+_PUT_TOGETHER: Final = (ast.BinOp, ast.GeneratorExp, ast.ListComp)
+_ADDERS: Final = frozenset({"append", "appendleft", "extend", "insert", "add", "update", "setdefault"})
+_CHOSEN_FROM: Final = 32
 _IMPORTERS: Final = frozenset({"__import__", "builtins.__import__", "importlib.import_module"})
 
 
@@ -70,9 +66,7 @@ class Reader:
     def __init__(self) -> None:
         self._names: dict[str, str] = {"__builtins__": "builtins"}
         self._imported: set[str] = set()
-        # (scope, name) of a variable, (class, attribute of self) of an object → what it was made of.
-        self._instances: dict[tuple[str, str], str] = {}
-        self._made: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._bindings = Bindings()
         self._values: dict[tuple[str, str], object] = {}
         self._imports: list[str] = []
         self._calls: list[Call] = []
@@ -85,7 +79,9 @@ class Reader:
             ast.Import: self._import, ast.ImportFrom: self._import_from, ast.FunctionDef: self._function, ast.AsyncFunctionDef: self._function,
             ast.ClassDef: self._class, ast.Return: self._return, ast.Yield: self._return, ast.Lambda: self._lambda, ast.Assign: self._assigned,
             ast.AnnAssign: self._assigned, ast.NamedExpr: self._assigned, ast.AugAssign: self._assigned, ast.withitem: self._entered,
-            ast.For: self._looped, ast.Call: self._called, ast.Constant: self._constant, ast.If: self._if,
+            ast.For: self._looped, ast.AsyncFor: self._looped, ast.ListComp: self._comprehended, ast.SetComp: self._comprehended,
+            ast.GeneratorExp: self._comprehended, ast.DictComp: self._comprehended, ast.Match: self._matched, ast.Global: self._shared,
+            ast.Call: self._called, ast.Constant: self._constant, ast.If: self._if,
         }  # fmt: skip
 
     def module(self, tree: ast.Module, lines: int) -> PythonModule:
@@ -101,11 +97,12 @@ class Reader:
             visit = self._visitors.get(type(node))
             parts = visit(node, scope) if visit is not None else None
             if parts is None:
-                _descend(node, scope, waiting)
+                descend(node, scope, waiting)
                 continue
             parts.reverse()
             waiting += [part for part in parts if type(part[0]) is not ast.Name]
         return PythonModule(
+            names={name: self._names[name] for name in self._imported if name in self._names},
             imports=tuple(dict.fromkeys(self._imports)),
             calls=tuple(self._calls),
             functions={name: tuple(dict.fromkeys(calls)) for name, calls in self._functions.items()},
@@ -118,13 +115,14 @@ class Reader:
     def _function(self, node: Any, scope: str) -> _Parts:
         inner = f"{scope}.{node.name}" if scope else node.name
         self._functions.setdefault(inner, [])
-        for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
-            if argument.arg not in {"self", "cls"}:
-                self._made[inner, argument.arg] = (PARAMETER,)
+        self._parameters(node.args, inner)
         # Decorators, defaults and annotations run where the function is defined.
         self._decorated(node.decorator_list, scope)
         outside = [*node.decorator_list, *node.args.defaults, *(d for d in node.args.kw_defaults if d)]
-        self._functions[scope] += [name for d in node.decorator_list if (name := self.dotted(d))]
+        names = [name for d in node.decorator_list if (name := self.dotted(d))]
+        self._functions[scope] += names
+        if any(name.endswith("property") for name in names):
+            self._functions.setdefault(f"{scope}.{PROPERTIES}", []).append(inner)
         return [*((part, scope) for part in outside), *((part, inner) for part in node.body)]
 
     def _class(self, node: ast.ClassDef, scope: str) -> _Parts:
@@ -134,6 +132,12 @@ class Reader:
         self._functions.setdefault(name, [])
         self._functions[scope].append(f"{name}.<body>")
         self._functions.setdefault(f"{name}.<body>", [])
+        # What bases and metaclasses do when a class is made of them.
+        for base in self._classes[name]:
+            self._functions[scope].append(f"{base}.__init_subclass__")
+        for keyword in node.keywords:
+            meta = self.dotted(keyword.value) if keyword.arg == "metaclass" else ""
+            self._functions[scope] += [f"{meta}.{method}" for method in ("__new__", "__init__", "__prepare__") if meta]
         parts: list[tuple[ast.AST, str]] = []
         for part in node.body:
             is_method = isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)
@@ -148,7 +152,12 @@ class Reader:
         return [(node.value, scope)]
 
     def _lambda(self, node: ast.Lambda, scope: str) -> _Parts:
-        return [(node.body, f"{scope}.<lambda>" if scope else "<lambda>")]
+        return [(node.body, inside(scope))]
+
+    def _parameters(self, arguments: ast.arguments, inner: str) -> None:
+        for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+            if argument.arg not in {"self", "cls"}:
+                self._bindings.bind_name(argument.arg, (PARAMETER,), inner)
 
     def _assigned(self, node: Any, scope: str) -> _Parts:
         self._assign(node, scope)
@@ -156,15 +165,32 @@ class Reader:
 
     def _entered(self, node: ast.withitem, scope: str) -> _Parts:
         if node.optional_vars is not None:
-            self._instance(node.optional_vars, node.context_expr, scope)
-        if isinstance(node.optional_vars, ast.Name):
-            self._made[scope, node.optional_vars.id] = self._origins(node.context_expr, scope)
+            self._object(node.optional_vars, node.context_expr, scope)
+            self._bindings.bind(node.optional_vars, self._origins(node.context_expr, scope), scope)
         return None
 
-    def _looped(self, node: ast.For, scope: str) -> _Parts:
-        if isinstance(node.target, ast.Name):
-            self._made[scope, node.target.id] = self._origins(node.iter, scope)
+    def _looped(self, node: ast.For | ast.AsyncFor, scope: str) -> _Parts:
+        self._bindings.bind(node.target, self._origins(node.iter, scope), scope)
         return None
+
+    def _comprehended(self, node: Any, scope: str) -> _Parts:
+        for part in node.generators:
+            self._bindings.bind(part.target, self._origins(part.iter, scope), scope)
+        return None
+
+    def _matched(self, node: ast.Match, scope: str) -> _Parts:
+        origins = self._origins(node.subject, scope)
+        for case in node.cases:
+            for part in ast.walk(case.pattern):
+                name = getattr(part, "name", None) or getattr(part, "rest", None)
+                if isinstance(name, str):
+                    self._bindings.bind_name(name, origins, scope)
+        return None
+
+    def _shared(self, node: ast.Global, scope: str) -> _Parts:
+        for name in node.names:
+            self._bindings.share(name, scope)
+        return []
 
     def _called(self, node: ast.Call, scope: str) -> _Parts:
         self._call(node, scope)
@@ -180,7 +206,7 @@ class Reader:
         return []
 
     def _if(self, node: ast.If, scope: str) -> _Parts:
-        if not _main_guard(node.test):
+        if not main_guard(node.test):
             return None
         self._functions.setdefault("<main>", [])
         return [*((part, "<main>") for part in node.body), *((part, scope) for part in node.orelse)]
@@ -209,6 +235,9 @@ class Reader:
         module = "." * node.level + (node.module or "")
         self._imports.append(module)
         joint = "" if module.endswith(".") else "."
+        if node.names[0].name == "*":
+            self._imports.append(f"{module}{joint}*")
+            return []
         for alias in node.names:
             self._names[alias.asname or alias.name] = f"{module}{joint}{alias.name}"
             self._imported.add(alias.asname or alias.name)
@@ -222,55 +251,64 @@ class Reader:
         if isinstance(value, ast.Lambda):
             for target in targets:
                 if isinstance(target, ast.Name):
-                    inner = f"{scope}.<lambda>" if scope else "<lambda>"
-                    self._returns.setdefault(target.id, {}).update(dict.fromkeys(self._origins(value.body, inner)))
-                    self._functions.setdefault(target.id, []).extend(self._origins(value.body, inner))
-        dotted, origins, constant = self.dotted(value), self._origins(value, scope), self.constant(value, scope)
+                    self._returns.setdefault(target.id, {}).update(
+                        dict.fromkeys(self._origins(value.body, inside(scope)))
+                    )
+                    self._functions.setdefault(target.id, []).extend(self._origins(value.body, inside(scope)))
+        dotted, origins = self.dotted(value) or self._runner(value), self._origins(value, scope)
+        if isinstance(node, ast.AugAssign) and is_spelled(value, 1):
+            origins = (*origins, "chr")
+        constant = self.constant(value, scope)
         for target in targets:
-            self._instance(target, value, scope)
+            self._object(target, value, scope)
+            self._bindings.bind(target, origins, scope, more=isinstance(node, ast.AugAssign))
             if not isinstance(target, ast.Name):
                 continue
             if dotted and not isinstance(node, ast.AugAssign):
                 self._names[target.id] = dotted
             else:
                 self._names.pop(target.id, None)
-            self._made[scope, target.id] = origins
             self._values[scope, target.id] = constant
             if not scope and origins:
                 self._returns.setdefault(target.id, {}).update(dict.fromkeys(origins))
 
-    def _instance(self, target: ast.AST, value: ast.AST, scope: str) -> None:
-        """Remember what a variable, or an attribute of self, was made of."""
-        key = _own_name(target)
-        if key:
-            made = self.dotted(value.func) if isinstance(value, ast.Call) else ""
-            self._instances[_home(key, scope), key] = f"{made}()" if made else ""
+    def _object(self, target: ast.AST, value: ast.AST, scope: str) -> None:
+        made = self.dotted(value.func) if isinstance(value, ast.Call) else ""
+        self._bindings.is_object(target, f"{made}()" if made else "", scope)
 
-    def _method(self, node: ast.AST, scope: str) -> str:
-        """The name of a method by the class of its value, where that is known."""
-        parts: list[str] = []
-        while isinstance(node, ast.Attribute):
-            parts.append(node.attr)
-            node = node.value
-            key = _own_name(node)
-            if key:
-                made = self._instances.get((_home(key, scope), key)) or self._instances.get((MODULE, key))
-                if made:
-                    return ".".join([made, *reversed(parts)])
+    def _runner(self, value: ast.AST) -> str:
+        """What runs text, where an expression chooses it from a list, a table or a condition."""
+        if not isinstance(value, ast.List | ast.Tuple | ast.Dict | ast.Subscript | ast.IfExp | ast.BoolOp):
+            return ""
+        waiting: list[ast.AST] = [value]
+        for _ in range(_CHOSEN_FROM):
+            if not waiting:
+                break
+            current = waiting.pop()
+            if isinstance(current, ast.Name | ast.Attribute):
+                name = self.dotted(current)
+                if name in _RUNNERS:
+                    return name
+            waiting += children(current)
         return ""
 
     def _call(self, node: ast.Call, scope: str) -> None:
         name = self.dotted(node.func) or self._described(node.func)
         self._functions.setdefault(scope, []).append(name)
         origins: dict[str, None] = {}
-        for part in (*node.args, *(keyword.value for keyword in node.keywords)):
+        called: list[str] = []
+        # Only the first argument of exec is run; the names that it is run with are not.
+        given_text = node.args[:1] if name in _TEXT_RUNNERS else node.args
+        for part in (*given_text, *(keyword.value for keyword in node.keywords)):
             origins.update(dict.fromkeys(self._origins(part, scope)))
             if name.rpartition(".")[2] in CALL_BACK and (given := self.dotted(part)):
-                self._functions[scope].append(given)
+                called.append(given)
+        self._functions[scope] += called
+        self._take(node, origins, scope)
         keywords = []
         for keyword in node.keywords:
             value = self.constant(keyword.value, scope)
-            known = value is not None or _is_none(keyword.value)
+            known = value is not None or is_none(keyword.value)
             keywords.append(Keyword(keyword.arg or "**", value, known, self.dotted(keyword.value)))
         self._calls.append(
             Call(
@@ -282,9 +320,30 @@ class Reader:
                 origins=tuple([name for name in origins if not name.endswith(VALUE)][:_ORIGINS]),
                 values=tuple([name for name in origins if name.endswith(VALUE)][:_ORIGINS]),
                 refers=tuple(self._handed_over(node.args)),
-                method=self._method(node.func, scope),
+                method=self._bindings.method(node.func, scope),
             )
         )
+        # Who is called back gets what else was handed over.
+        for given in called if origins else ():
+            self._calls.append(
+                Call(
+                    name=given, line=node.lineno, scope=scope, arguments=(None,), keywords=(),
+                    origins=tuple([one for one in origins if not one.endswith(VALUE)][:_ORIGINS]),
+                )
+            )  # fmt: skip
+
+    def _take(self, node: ast.Call, origins: dict[str, None], scope: str) -> None:
+        """What a call changes: a list that is added to, the parameters of a function that is called where it is written."""
+        function = node.func
+        if isinstance(function, ast.Lambda):
+            self._functions[scope].append(inside(scope))
+            self._functions.setdefault(inside(scope), [])
+            for parameter, argument in zip(function.args.args, node.args, strict=False):
+                self._bindings.bind_name(parameter.arg, self._origins(argument, scope), inside(scope))
+        elif isinstance(function, ast.Attribute) and function.attr in _ADDERS:
+            spelled = ("chr",) if any(is_spelled(argument, 1) for argument in node.args) else ()
+            if origins or spelled:
+                self._bindings.bind(function.value, (*origins, *spelled), scope, more=True)
 
     def _handed_over(self, arguments: list[ast.expr]) -> Iterator[str]:
         for argument in arguments:
@@ -366,8 +425,12 @@ class Reader:
             current = waiting.pop()
             if isinstance(current, ast.Call):
                 name = self.dotted(current.func) or self._described(current.func)
-                found[MEDIA if _opens_media(name, current) else name] = None
-                method = self._method(current.func, scope)
+                # One character is no text; characters that are put together are (below).
+                if name != "chr":
+                    found[NUMBERS if is_numbers(name, current) else MEDIA if opens_media(name, current) else name] = (
+                        None
+                    )
+                method = self._bindings.method(current.func, scope)
                 if method:
                     found[method] = None
                 if isinstance(current.func, ast.Attribute) and not self._is_environment(current.func):
@@ -375,7 +438,9 @@ class Reader:
                 waiting += [*current.args, *(keyword.value for keyword in current.keywords)]
                 continue
             if isinstance(current, ast.Name):
-                made = self._made.get((scope, current.id)) or self._made.get((MODULE, current.id))
+                made = self._bindings.origins(current, scope)
+                if not made and current.id == "chr":
+                    made = ("chr",)
                 found.update(dict.fromkeys(made or self._foreign(current)))
                 continue
             if isinstance(current, ast.Constant):
@@ -384,13 +449,16 @@ class Reader:
                 continue
             if isinstance(current, ast.Subscript) and self.dotted(current.value) == _ENVIRONMENT:
                 found[f"{_ENVIRONMENT}[]"] = None
+                waiting.append(current.slice)
                 continue
             if isinstance(current, ast.Attribute) and self.dotted(current) == _ENVIRONMENT:
                 found[_ENVIRONMENT] = None
                 continue
-            if isinstance(current, ast.Attribute) and isinstance(current.value, ast.Name):
-                found.update(dict.fromkeys(self._foreign(current)))
-            waiting += _children(current)
+            if isinstance(current, _PUT_TOGETHER) and is_spelled(current, 2 if isinstance(current, ast.BinOp) else 1):
+                found["chr"] = None
+            if isinstance(current, ast.Attribute):
+                found.update(dict.fromkeys(self._bindings.origins(current, scope) or self._foreign(current)))
+            waiting += children(current)
         return tuple(found)
 
     def _foreign(self, node: ast.Name | ast.Attribute) -> tuple[str, ...]:
@@ -422,7 +490,7 @@ class Reader:
             and isinstance(node.slice, ast.Slice)
             and isinstance(node.value, ast.Constant)
             and isinstance(node.value.value, str)
-            and _backwards(node.slice)
+            and backwards(node.slice)
         ):
             return node.value.value[::-1]
         return None
@@ -440,108 +508,3 @@ class Reader:
                 return None
             parts.append(value)
         return "".join(reversed(parts))[:_FOLDED]
-
-
-def _descend(node: ast.AST, scope: str, waiting: list[tuple[ast.AST, str]]) -> None:
-    """Have the parts of a node visited in their order: `waiting` is a stack. Plain names say nothing by themselves."""
-    fields = _PARTS.get(type(node)) or _parts(type(node))
-    for number in range(len(fields) - 1, -1, -1):
-        value = getattr(node, fields[number], None)
-        if type(value) is list:
-            for place in range(len(value) - 1, -1, -1):
-                part = value[place]
-                if type(part) not in _UNTOLD and isinstance(part, ast.AST):
-                    waiting.append((part, scope))
-        elif type(value) not in _UNTOLD and isinstance(value, ast.AST):
-            waiting.append((value, scope))
-
-
-def _children(node: ast.AST) -> list[ast.AST]:
-    """The parts of a node, without the leaves that say nothing: contexts, operators."""
-    found: list[ast.AST] = []
-    for name in _PARTS.get(type(node)) or _parts(type(node)):
-        value = getattr(node, name, None)
-        if type(value) is list:
-            for part in value:
-                if type(part) not in _SILENT and isinstance(part, ast.AST):
-                    found.append(part)
-        elif type(value) not in _SILENT and isinstance(value, ast.AST):
-            found.append(value)
-    return found
-
-
-_PARTS: Final[dict[type[ast.AST], tuple[str, ...]]] = {}
-_PLAIN: Final = frozenset(
-    {
-        "ctx",
-        "op",
-        "ops",
-        "id",
-        "attr",
-        "arg",
-        "name",
-        "asname",
-        "kind",
-        "type_comment",
-        "lineno",
-        "level",
-        "is_async",
-        "simple",
-        "conversion",
-    }
-)
-
-
-def _parts(kind: type[ast.AST]) -> tuple[str, ...]:
-    """The fields of a kind of node that can hold nodes worth visiting."""
-    _PARTS[kind] = tuple(name for name in kind._fields if name not in _PLAIN)
-    return _PARTS[kind]
-
-
-def _own_name(node: ast.AST) -> str:
-    """The name of a variable, or of an attribute of self; empty for anything else."""
-    if isinstance(node, ast.Name):
-        return node.id if node.id != "self" else ""
-    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
-        return f"self.{node.attr}"
-    return ""
-
-
-def _home(key: str, scope: str) -> str:
-    """Where a name is remembered: a variable in its function, an attribute in its class."""
-    return scope.rpartition(".")[0] if key.startswith("self.") else scope
-
-
-def _opens_media(name: str, node: ast.Call) -> bool:
-    """Whether a call opens a picture, a sound or a font by a name that is written out, or put together from one."""
-    if name.rpartition(".")[2] not in {"open", "Path", "read_bytes", "get_data"}:
-        return False
-    waiting: list[ast.AST] = list(node.args)
-    for _ in range(16):
-        if not waiting:
-            return False
-        current = waiting.pop()
-        if isinstance(current, ast.Constant):
-            if isinstance(current.value, str) and _MEDIA_NAME.search(current.value):
-                return True
-        else:
-            waiting += _children(current)
-    return False
-
-
-def _is_none(node: ast.AST) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
-
-
-def _backwards(part: ast.Slice) -> bool:
-    step = part.step
-    return part.lower is None and part.upper is None and isinstance(step, ast.UnaryOp) and isinstance(step.op, ast.USub)
-
-
-def _main_guard(test: ast.AST) -> bool:
-    return (
-        isinstance(test, ast.Compare)
-        and isinstance(test.left, ast.Name)
-        and test.left.id == "__name__"
-        and any(isinstance(c, ast.Constant) and c.value == "__main__" for c in test.comparators)
-    )

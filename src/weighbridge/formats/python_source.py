@@ -36,6 +36,10 @@ CALL_BACK: Final = frozenset({
 VALUE: Final = "<value>"
 # Stands for where private keys, wallets and the stores of browsers lie.
 SECRETS: Final = "<secrets>"
+# Stands for bytes that are written out as numbers.
+NUMBERS: Final = "<numbers>"
+# Behind the name of a class: its properties, which run when they are looked at.
+PROPERTIES: Final = "<properties>"
 # Stands for the content of a picture, a sound or a font.
 MEDIA: Final = "open(media)"
 
@@ -82,7 +86,8 @@ class Text(Struct, frozen=True):
 class PythonModule(Struct, frozen=True, kw_only=True):
     """One file. `functions` maps a function or method to the names it calls, `classes` to their bases.
 
-    `returns` maps a function, and a variable of the module, to the calls whose results it gives back, or holds.
+    `returns` maps a function, and a variable of the module, to the calls whose results it gives back, or holds; `names`
+    maps what is imported, by the name it has here, to its full name.
     """
 
     imports: tuple[str, ...]
@@ -92,6 +97,7 @@ class PythonModule(Struct, frozen=True, kw_only=True):
     texts: tuple[Text, ...]
     lines: int
     returns: dict[str, tuple[str, ...]] = {}
+    names: dict[str, str] = {}
 
     @property
     def at_import(self) -> tuple[Call, ...]:

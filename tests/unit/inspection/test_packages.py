@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.corpus.package_variants import VARIANTS
 from tests.corpus.packages import BENIGN, INCIDENTS, PYC, sdist, wheel
 from weighbridge import scan
 from weighbridge.formats.javascript import read_javascript
@@ -51,6 +52,13 @@ def test_techniques_of_incidents_are_stopped(lay, name, trap):
     assert first == outcome
     assert outcome == "block"
     assert any(one.rule.startswith("PKG-") and one.severity.value in {"critical", "high"} for one in report.findings)
+    assert all(one.evidence for one in report.findings if one.rule in {"PKG-009", "PKG-019"})
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_same_harm_is_stopped_however_it_is_written(lay, name):
+    outcome, report = verdict(lay, VARIANTS[name])
+    assert outcome == "block"
     assert all(one.evidence for one in report.findings if one.rule in {"PKG-009", "PKG-019"})
 
 

@@ -2,6 +2,7 @@
 
 Labels: N bytes of the network, K what lies where keys, wallets and browsers' stores do, M the content of pictures and
 sounds, D decoded or decrypted, E the environment as a whole, V single variables of it, H who and where the host is.
+What characters are put together from (d) is decoded data where it is run at once; many libraries do so on their way to other things.
 Sinks: X runs code, P starts a process, S sends, W writes a file, L unpickles.
 """
 
@@ -16,12 +17,13 @@ from weighbridge.schema.patterns import lazy
 _SOURCES: Final = (
     ("N", lazy(
         r"(?:urllib\.request\.(?:urlopen|urlretrieve)|urllib2\.urlopen|urlopen|urlretrieve|(?:requests|httpx|niquests|cloudscraper|curl_cffi\.requests)\.(?:get|post|request|put|Session\(\)\.\w+|Client\(\)\.\w+|session\(\)\.\w+|stream)"
-        r"|requests\.Session|httpx\.(?:Async)?Client|aiohttp\.\w+(?:\(\)\.\w+)?|http\.client\.HTTPS?Connection(?:\(\)\.\w+)?|urllib3\.\w+(?:\(\)\.\w+)?|wget\.download|pycurl\.\w+|socket\.(?:socket|create_connection)(?:\(\)\.recv)?|\w*(?:sock|conn|client|s)\.recv|ftplib\.\w+|dns\.resolver\.\w+|paramiko\.\w+|gdown\.\w+)\Z"
+        r"|requests\.Session|httpx\.(?:Async)?Client|aiohttp\.\w+(?:\(\)\.\w+)?|asyncio\.open_(?:unix_)?connection|http\.client\.HTTPS?Connection(?:\(\)\.\w+)?|urllib3\.\w+(?:\(\)\.\w+)?|wget\.download|pycurl\.\w+|socket\.(?:socket|create_connection)\(\)\.(?:recv\w*|makefile)|\w*(?:sock|conn|client|s)\.recv|ftplib\.\w+|dns\.resolver\.\w+|paramiko\.\w+|gdown\.\w+)\Z"
     )),
     ("D", lazy(
-        r"(?:base64\.\w*decode\w*|codecs\.decode|(?:zlib|gzip|lzma|bz2|brotli|lz4\.\w+|zstandard)\.decompress|(?:builtins\.)?(?:bytes|bytearray)\.fromhex|\w*\.fromhex|binascii\.(?:unhexlify|a2b_\w+)|marshal\.loads|(?:builtins\.)?chr|(?:cryptography\.fernet\.)?Fernet(?:\(\))?(?:\.decrypt)?|\w*(?:cipher|fernet|aes|rsa|box|suite|decryptor|[Cc]rypt\w*)\.(?:decrypt|update)|\w+\.decrypt|decrypt\w*|\?\.decrypt|[\w.]+\(\)\.decrypt|(?:str|bytes)\.translate|rot13|xor\w*|\w*deobfuscat\w*)\Z"
+        r"(?:<numbers>|base64\.\w*decode\w*|codecs\.decode|(?:zlib|gzip|lzma|bz2|brotli|lz4\.\w+|zstandard)\.decompress|(?:builtins\.)?(?:bytes|bytearray)\.fromhex|\w*\.fromhex|binascii\.(?:unhexlify|a2b_\w+)|marshal\.loads|(?:cryptography\.fernet\.)?Fernet(?:\(\))?(?:\.decrypt)?|\w*(?:cipher|fernet|aes|rsa|box|suite|decryptor|[Cc]rypt\w*)\.(?:decrypt|update)|\w+\.decrypt|decrypt\w*|\?\.decrypt|[\w.]+\(\)\.decrypt|(?:str|bytes)\.translate|rot13|xor\w*|\w*deobfuscat\w*)\Z"
     )),
     ("M", lazy(r"open\(media\)\Z|(?:PIL\.)?Image\.open\Z|wave\.open\Z|imageio\.\w*read\Z|cv2\.imread\Z|scipy\.io\.wavfile\.read\Z|soundfile\.read\Z|stegano\.[\w.]+\.reveal\Z")),
+    ("d", lazy(r"(?:builtins\.)?chr\Z")),
     ("K", lazy(r"<secrets>\Z")),
     ("E", lazy(r"os\.environ\Z|os\.environ\.(?:copy|items|values)\Z|os\.environb\Z")),
     ("V", lazy(r"os\.environ\[\]\Z|os\.environ\.get\Z|os\.getenv\Z")),
@@ -29,6 +31,7 @@ _SOURCES: Final = (
         r"(?:socket\.(?:gethostname|getfqdn)|platform\.(?:node|uname)|getpass\.getuser|os\.(?:getlogin|uname)|uuid\.getnode|pwd\.getpwuid)\Z"
     )),
 )  # fmt: skip
+WEAK: Final = "d"
 _SINKS: Final = (
     ("X", lazy(r"(?:builtins\.)?(?:exec|eval|execfile)\Z|types\.FunctionType\Z|runpy\.\w+\Z|code\.InteractiveInterpreter\Z|[\w.]*\.runcode\Z|importlib\.util\.exec_module\Z|[\w.]*\.exec_module\Z|imp\.load_\w+\Z|ctypes\.(?:CFUNCTYPE|CDLL|cdll\.LoadLibrary|WinDLL)\Z")),
     ("P", lazy(
