@@ -22,6 +22,7 @@ def write(store, target, machine):
             "naming",
             "lineage",
             "packages",
+            "variants",
             "releases",
             "audit",
             "conversion",
@@ -50,6 +51,7 @@ def write(store, target, machine):
         ("naming", _naming),
         ("lineage", _lineage),
         ("packages", _packages),
+        ("variants", _variants),
         ("releases", _releases),
         ("audit", _audit),
         ("conversion", _conversion),
@@ -337,6 +339,20 @@ def _packages(data):
                 f"{row['memory']:.0f}",
             )
         )
+    return [*lines, ""]
+
+
+def _variants(data):
+    tools = [key for key in next(iter(data.values())) if key != "packages"]
+    lines = [
+        "## Harm in packages",
+        "",
+        "Inert packages of this project: techniques of incidents, one harm written in the idioms of Python that hide it, and benign ones.",
+        "Stopped: by us with exit code 1, by GuardDog from its score for suspicious packages (5.0) on, by bandit with an issue of high severity.",
+        "",
+        *_header("packages", "in all", *tools),
+    ]
+    lines += [_row(label, row["packages"], *(row[tool] for tool in tools)) for label, row in data.items()]
     return [*lines, ""]
 
 

@@ -32,6 +32,7 @@ from benchmarks.registry import registry
 from benchmarks.releases import releases
 from benchmarks.repositories import repositories
 from benchmarks.signing import signing
+from benchmarks.variants import variants
 
 ROOT = Path(__file__).parent.parent
 STORE = ROOT / ".bench"
@@ -280,6 +281,7 @@ PARTS = {
     "naming": naming,
     "lineage": lineage,
     "packages": packages,
+    "variants": variants,
     "releases": releases,
     "audit": audit,
     "conversion": conversion,

@@ -8,7 +8,8 @@ from typing import Final
 _ASIDE: Final = re.compile(
     r"(?:^|[./])(?:tests?|testing|docs?|examples?|benchmarks?|samples?|tools|scripts|conftest|_?vendor(?:ed)?)(?:[./]|\Z)"
 )
-START_FILES: Final = re.compile(r"(?:^|/)(?:sitecustomize|usercustomize)\.py\Z")
+# By dotted name: Python looks for them beside the packages, not in them.
+START_MODULES: Final = re.compile(r"\A(?:.*\.data\.(?:purelib|platlib)\.)?(?:sitecustomize|usercustomize)\Z")
 
 
 def is_aside(name: str) -> bool:

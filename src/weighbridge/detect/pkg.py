@@ -26,7 +26,7 @@ from weighbridge.detect.knowledge.behaviour import (
     sinks,
 )
 from weighbridge.detect.package_flow import IMPORT, INSTALL, LAZY, START, Chain, Flow, contexts_of
-from weighbridge.detect.package_places import START_FILES, is_aside
+from weighbridge.detect.package_places import START_MODULES, is_aside
 from weighbridge.formats.python_source import MODULE
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Evidence, Location, Severity
@@ -123,7 +123,7 @@ def contexts(subject: PackageSubject, flow: Flow, *, guess: bool = False) -> dic
         install += [
             (name, scope) for scope in flow.modules[name].functions if scope in {"build_wheel", "build_sdist", "<main>"}
         ]
-    start = [(name, MODULE) for name in flow.modules if START_FILES.search(f"{name.replace('.', '/')}.py")]
+    start = [(name, MODULE) for name in flow.modules if START_MODULES.match(name)]
     start += [(name, MODULE) for name in subject.started if name in flow.modules]
     imports = [(name, MODULE) for name in flow.modules if name not in setup and not is_aside(name)]
     return contexts_of(flow, start=start, install=install, imports=imports, guess=guess)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from weighbridge.detect.knowledge import commands as shell
 from weighbridge.detect.knowledge.behaviour import HIDDEN_COMMAND, sinks
-from weighbridge.detect.package_places import START_FILES, is_aside
+from weighbridge.detect.package_places import START_MODULES, is_aside
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Evidence, Location, Severity
 from weighbridge.schema.patterns import lazy
@@ -50,7 +50,7 @@ def detect_start(subject: PackageSubject) -> Iterator[Finding]:
                 severity=severity,
             )
     for name, (path, _) in subject.modules.items():
-        if START_FILES.search(path[-1]) and "/" not in name:
+        if START_MODULES.match(name):
             yield finding(
                 "PKG-010",
                 Location(path=path),
