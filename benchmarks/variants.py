@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.corpus.package_variants import VARIANTS
 from tests.corpus.packages import BENIGN, INCIDENTS
+from tests.corpus.script_variants import SCRIPT_BENIGN, SCRIPT_VARIANTS
 
 from benchmarks.measure import run
 from benchmarks.peers import OURS
@@ -62,7 +63,12 @@ def variants(peers, every):
     del every
     shutil.rmtree(STORE, ignore_errors=True)
     made = {}
-    for label, samples in (("incidents", INCIDENTS), ("ways to write it", VARIANTS), ("benign", BENIGN)):
+    for label, samples in (
+        ("incidents", INCIDENTS),
+        ("ways to write it in Python", VARIANTS),
+        ("ways to write it in JavaScript", SCRIPT_VARIANTS),
+        ("benign", {**BENIGN, **SCRIPT_BENIGN}),
+    ):
         paths = list(_laid(samples, label.replace(" ", "-")))
         made[label] = {
             "packages": len(paths),

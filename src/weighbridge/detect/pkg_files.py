@@ -128,19 +128,18 @@ def detect_scripts(subject: PackageSubject) -> Iterator[Finding]:
 
 def _script(path: tuple[str, ...], marks: dict[str, int], *, hooked: bool) -> Iterator[Finding]:
     chains = (
-        ({"environment", "network"}, "the environment is sent away"), ({"secrets", "network"}, "secrets are read and sent away"),
-        ({"decodes", "runs"}, "decoded text is run"), ({"publishes", "secrets"}, "it publishes itself with stolen tokens"),
-        ({"runtime", "process"}, "another runtime is fetched and started"), ({"identity", "network"}, "host and user are sent away"),
+        ({"publishes", "secrets"}, "it publishes itself with stolen tokens", Severity.CRITICAL), ({"runtime", "process"}, "another runtime is named beside a process", Severity.MEDIUM),
+        ({"secrets", "network"}, "secrets are named beside a connection", Severity.CRITICAL), ({"environment", "network"}, "the environment is read beside a connection", Severity.MEDIUM),
+        ({"identity", "network"}, "host and user are read beside a connection", Severity.MEDIUM), ({"decodes", "runs"}, "text is decoded, and text is run", Severity.MEDIUM),
     )  # fmt: skip
-    for needed, message in chains:
-        if needed <= marks.keys() and (hooked or needed in ({"environment", "network"}, {"publishes", "secrets"})):
+    for needed, message, severity in chains:
+        if needed <= marks.keys() and (hooked or needed == {"publishes", "secrets"}):
             line = min(marks[mark] for mark in needed)
-            severity = Severity.CRITICAL if hooked else Severity.MEDIUM
             yield finding(
                 "PKG-011" if hooked else "PKG-019",
                 Location(path=path, line=line),
                 message,
-                severity=severity,
+                severity=severity if hooked else Severity.MEDIUM,
                 evidence=[f"line {marks[mark]}: {mark}" for mark in sorted(needed)],
             )
             return
@@ -156,7 +155,11 @@ def _hook(path: tuple[str, ...], hook: str, command: str) -> Iterator[Finding]:
         return
     severity = (
         Severity.CRITICAL
-        if doing or re.search(r"curl|wget|base64|bun\b|powershell|node\s+-e|python\s+-c", command)
+        if doing
+        or (
+            not _OWN_SCRIPT.match(command)
+            and re.search(r"curl|wget|base64|bun\b|powershell|node\s+-e|python\s+-c", command)
+        )
         else Severity.MEDIUM
     )
     yield finding(
@@ -166,6 +169,12 @@ def _hook(path: tuple[str, ...], hook: str, command: str) -> Iterator[Finding]:
         severity=severity,
         evidence=[f"{hook}: {printable(command[:160])}"],
     )
+
+
+# `node -e` that asks for a file of the package, and swallows the error where it is not there.
+_OWN_SCRIPT: Final = lazy(
+    r"""\s*node\s+-e\s+["']\s*(?:try\s*\{)?\s*require\(\s*['"`\\]+\.{1,2}/[\w./-]+['"`\\]+\s*\)\s*;?\s*(?:\}\s*catch\s*(?:\(\w*\))?\s*\{\s*\})?\s*["']\s*\Z"""
+)
 
 
 def is_program(name: str) -> bool:

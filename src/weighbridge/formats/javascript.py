@@ -7,6 +7,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from weighbridge.formats.javascript_flow import ScriptCall, read_flow
+
 _MARKS: Final = {
     "process": re.compile(r"child_process|\bexecSync\(|\bspawnSync\(|Bun\.spawn|Deno\.run|process\.binding"),
     "network": re.compile(r"\bhttps?\.(?:get|request)\(|\bfetch\(|\baxios\b|node-fetch|XMLHttpRequest|\bnet\.connect|dns\.(?:lookup|resolve)|\bgot\("),
@@ -44,16 +46,20 @@ _TOKENS: Final = {
 _AROUND: Final = 600
 _OCCURRENCES: Final = 2_000
 _OBFUSCATED: Final = re.compile(r"\b_0x[0-9a-f]{3,6}\b|\b[a-z]0_0x[0-9a-f]+\b")
+_REQUIRED: Final = re.compile(r"""\b(?:require|import|from)\s*\(?\s*["'](\.{1,2}/[^"'\n]{1,200})["']""")
 _MOST: Final = 4 << 20
+_MOST_REQUIRED: Final = 2_000
 
 
 class Script(Struct, frozen=True, kw_only=True):
-    """One file. `marks` maps what was found to its first line, `obfuscation` counts marks of obfuscators per 1,000 characters."""
+    """One file. `calls` are those of a script that could run or send something, `requires` the files beside it that it asks for. `marks` maps what was found to its first line, `obfuscation` counts marks of obfuscators per 1,000 characters."""
 
     marks: dict[str, int]
     obfuscation: float
     longest: int
     size: int
+    calls: tuple[ScriptCall, ...] = ()
+    requires: tuple[str, ...] = ()
 
 
 def read_javascript(text: str) -> Script:
@@ -65,6 +71,8 @@ def read_javascript(text: str) -> Script:
         obfuscation=1000 * len(_OBFUSCATED.findall(text)) / max(1, len(text)) if "0x" in text else 0.0,
         longest=max(map(len, text.split("\n")), default=0),
         size=len(text),
+        calls=read_flow(text).calls,
+        requires=tuple(dict.fromkeys(_REQUIRED.findall(text)))[:_MOST_REQUIRED],
     )
 
 

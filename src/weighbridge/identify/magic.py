@@ -14,6 +14,7 @@ HEAD = 4096
 _TAIL = 1024
 _BLOCK = 512
 _MOSTLY = 0.95
+_PRINTABLE = re.compile(rb"[\t\n\r -~]{8}")
 _SAFETENSORS_HEADER = 100_000_000
 _FIRST_PYC, _LAST_PYC = 3390, 4200
 
@@ -168,8 +169,8 @@ def _is_pe(head: bytes) -> bool:
 def _safetensors(head: bytes, size: int) -> bool:
     length = int.from_bytes(head[:8], "little")
     begins = head[8:].lstrip()[:1] == b"{" or head[8:9] == b"{"
-    # Eight letters of a JSON text come to a length that no file has.
-    lies = head[8:10] == b'{"' and head[:1] not in {b"{", b"["}
+    # Eight letters of a text, as of a script, come to a length that no file has.
+    lies = head[8:10] == b'{"' and not _PRINTABLE.match(head)
     return len(head) > 8 and begins and (length <= max(size, _SAFETENSORS_HEADER) or lies)
 
 

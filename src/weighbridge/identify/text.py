@@ -41,6 +41,7 @@ _BY_CONTENT: Final[tuple[tuple[re.Pattern[bytes], str], ...]] = (
     (re.compile(rb"tree\r?\nversion="), "lightgbm"),
     (re.compile(rb"#!\S*(?:/|env\s+)python"), "python"),
     (re.compile(rb"#!\S*(?:/|env\s+)(?:ba|z|da|k)?sh\b"), "shell"),
+    (re.compile(rb"#!\S*(?:/|env\s+(?:-S\s+)?)(?:node|bun|deno)\b"), "javascript"),
     (re.compile(rb"4\s*\n\d+\s*\n3\s*\nV \d+\n"), "torch7"),
     (re.compile(rb"7767517\s*\n"), "ncnn"),
     (re.compile(rb"(?:RDA[23]\n|RDX[23]\n)?A\n\d+\n\d+\n\d+\n"), "rds text"),

@@ -38,10 +38,14 @@ _LIBRARY: Final = lazy(r"(?:^|/)(?:src|lib)/")
 _RECORD: Final = lazy(r"\A[^/]+\.dist-info/RECORD\Z")
 _NATIVE: Final = frozenset({"elf", "pe", "mach-o"})
 _PICKLED: Final = lazy(r"(?:PKL|TCH|JBL|NPY|KRS)-")
+_SERVICES: Final = lazy(
+    r"(?:^|/)(?:\.?appveyor\.yml|\.travis\.yml|azure-pipelines[\w-]*\.yml|\.cirrus\.yml|\.gitlab-ci\.yml|\.github/workflows/|\.circleci/|\.azure-pipelines/)"
+)
 _BACKEND: Final = lazy(r"^build-backend\s*=\s*[\"']([\w.]+)", re.MULTILINE)
 _IN_TREE: Final = lazy(r"^backend-path\s*=", re.MULTILINE)
 _IMPORT: Final = lazy(r"^import[ \t]+([\w.]+)", re.MULTILINE)
-_SCRIPT: Final = lazy(r"[\w./-]+\.(?:c|m)?js\b")
+_SCRIPT: Final = lazy(r"""[\w./-]+\.(?:c|m)?js\b|(?<=require\(['"`])\./[\w./-]+|(?:(?<=node )|\A)\.?/?[\w./-]+""")
+_SCRIPT_ENDINGS: Final = ("", ".js", ".cjs", ".mjs", "/index.js")
 
 
 class Root(msgspec.Struct, frozen=True):
@@ -131,9 +135,11 @@ def _quiet(finding: Finding, roots: Sequence[Root]) -> Finding:
         and is_aside(finding.location.member)
         and finding.severity.rank < Severity.MEDIUM.rank
     )
-    if not (own or idle) or not any(root.holds(finding.location.path) for root in roots):
+    # What a build service is told is not what an installation runs.
+    elsewhere = finding.rule == "PKG-032" and _SERVICES.search(finding.location.member)
+    if not (own or idle or elsewhere) or not any(root.holds(finding.location.path) for root in roots):
         return finding
-    if idle:
+    if idle or elsewhere:
         return msgspec.structs.replace(finding, severity=Severity.MEDIUM)
     return msgspec.structs.replace(finding, severity=Severity.INFO)
 
@@ -244,4 +250,5 @@ def _hooked(manifests: dict[Path, dict[str, Any]]) -> Iterator[Path]:
         for hook in ("preinstall", "install", "postinstall"):
             command = hooks.get(hook) if isinstance(hooks, dict) else None
             for name in _SCRIPT.findall(command) if isinstance(command, str) else ():
-                yield (*path[:-1], f"{folder}/{name.removeprefix('./')}".lstrip("/"))
+                for ending in _SCRIPT_ENDINGS:
+                    yield (*path[:-1], f"{folder}/{name.removeprefix('./')}{ending}".lstrip("/"))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.corpus.package_variants import VARIANTS
 from tests.corpus.packages import BENIGN, INCIDENTS, PYC, sdist, wheel
+from tests.corpus.script_variants import SCRIPT_BENIGN, SCRIPT_VARIANTS
 from weighbridge import scan
 from weighbridge.formats.javascript import read_javascript
 from weighbridge.formats.python_outline import read_outline
@@ -60,6 +61,19 @@ def test_the_same_harm_is_stopped_however_it_is_written(lay, name):
     outcome, report = verdict(lay, VARIANTS[name])
     assert outcome == "block"
     assert all(one.evidence for one in report.findings if one.rule in {"PKG-009", "PKG-019"})
+
+
+@pytest.mark.parametrize("name", SCRIPT_VARIANTS)
+def test_the_same_harm_of_scripts_is_stopped_however_it_is_written(lay, name):
+    outcome, report = verdict(lay, SCRIPT_VARIANTS[name])
+    assert outcome == "block"
+    assert all(one.evidence for one in report.findings if one.rule == "PKG-019")
+
+
+@pytest.mark.parametrize("name", SCRIPT_BENIGN)
+def test_ordinary_scripts_are_admitted(lay, name):
+    outcome, report = verdict(lay, SCRIPT_BENIGN[name])
+    assert (outcome, [one.message for one in report.findings]) == ("admit", [])
 
 
 @pytest.mark.parametrize("name", BENIGN)

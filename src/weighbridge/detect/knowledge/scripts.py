@@ -1,0 +1,68 @@
+"""Knows what calls of JavaScript do, as far as harm is made of it: where data comes from, where it goes.
+
+Labels: N bytes of the network, D decoded, E the environment as a whole, K what lies where keys, wallets and browsers' stores do,
+H who and where the host is, C what a command printed.
+Sinks: X runs code, P starts a process, S sends, W writes a file. Source: the documentation of Node.js, and of the libraries named.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+from weighbridge.schema.patterns import lazy
+
+_CLIENTS: Final = (
+    r"(?:https?|http2|follow-redirects|axios|got|node-fetch|cross-fetch|isomorphic-fetch|undici|needle|request|request-promise|superagent|ky|phin|bent|"
+    r"centra|miniget|wretch|urllib|fetch|XMLHttpRequest)"
+)
+_SOURCES: Final = (
+    ("N", lazy(
+        rf"{_CLIENTS}(?:\.(?:get|request|fetch|post|stream|create))?(?:\Z|\(\))|(?:net|tls)\.(?:connect|createConnection|Socket)\b"
+        r"|(?:ws|WebSocket|socket\.io-client)(?:\Z|\.|\(\))|dns\.(?:promises\.)?resolve(?:Txt|Any)?\b|.*\.responseText\Z"
+    )),
+    ("D", lazy(r"<decoded>|atob\Z|unescape\Z|String\.fromCharCode\Z|decodeURIComponent\Z|zlib\.(?:inflate|gunzip|unzip|brotliDecompress)\w*|crypto\.createDecipher\w*|crypto-js\.\w+\.decrypt")),
+    ("E", lazy(r"process\.env\Z")),
+    ("K", lazy(
+        r"'.*(?:\bid_(?:rsa|ed25519|ecdsa)\b(?!\.pub)|\.ssh/|\.npmrc|\.pypirc|\.aws/cred|\.git-credentials|\.netrc|wallet\.dat|[Ee]xodus|Login Data|Local Storage.leveldb"
+        r"|\bkey4\.db|\blogins\.json|cookies\.sqlite|/etc/shadow|\.(?:bash|zsh)_history|solana.id\.json|\.config/gcloud|\.docker/config\.json|nkbihfbeogaeaoehlefnkodbefgpgknn)"
+    )),
+    ("H", lazy(r"os\.(?:hostname|userInfo|networkInterfaces)\Z|public-ip\b")),
+    ("C", lazy(r"child_process\.(?:exec|execFile|spawn)(?:Sync)?(?:\(\).*)?\Z")),
+)  # fmt: skip
+_SINKS: Final = (
+    ("X", lazy(r"(?:\?\.)?eval\Z|Function\Z|execScript\Z|vm\.(?:runIn\w+|Script|compileFunction)\Z|(?:.*\.)?_compile\Z|(?:.*\.)?constructor\.constructor\Z")),
+    ("P", lazy(r"child_process\.(?:promises\.)?(?:exec|execFile|spawn|fork)(?:Sync)?\Z|execa(?:\.\w+)?\Z|cross-spawn(?:\.\w+)?\Z|shelljs\.exec\Z|Bun\.spawn(?:Sync)?\Z|Deno\.(?:run|Command)\Z")),
+    ("S", lazy(
+        rf"{_CLIENTS}(?:\.(?:get|request|fetch|post|put|patch))?\Z|.*\.(?:sendBeacon|sendMail)\Z|dns\.(?:promises\.)?(?:lookup|resolve\w*)\Z"
+    )),
+    ("W", lazy(r"fs(?:\.promises)?\.(?:writeFile|appendFile|createWriteStream)(?:Sync)?\Z|fs-extra\.(?:writeFile|outputFile)(?:Sync)?\Z")),
+)  # fmt: skip
+# What sends where the value that it is called on is a connection.
+_SENDS: Final = re.compile(r".*\.(?:write|end|send|emit|post|put|request)\Z")
+RUNTIME: Final = lazy(
+    r"bun\.sh/install|oven-sh/bun|setup_bun|install\.deno\.land|denoland/deno/releases|nodejs\.org/dist"
+)
+SENDING_COMMAND: Final = lazy(
+    r"\|\s*(?:curl|wget|nc|ncat)\b|\b(?:curl|wget)\b[^\n]{0,300}\s(?:-d|-F|-T|--data\S*|--form|--upload-file|--post-\w+)[\s=]|\bcurl\b[^\n]{0,200}\$\("
+)
+ADDRESS: Final = lazy(r"0x[0-9a-fA-F]{40}|\b(?:bc1[a-z0-9]{20,60}|[13][a-km-zA-HJ-NP-Z1-9]{25,34})\b")
+
+
+@lru_cache(maxsize=65_536)
+def script_label(name: str) -> str:
+    """The labels of what a name of a script stands for."""
+    return "".join(kind for kind, pattern in _SOURCES if pattern.match(name))
+
+
+@lru_cache(maxsize=65_536)
+def _plain_sinks(name: str) -> str:
+    return "".join(kind for kind, pattern in _SINKS if pattern.match(name))
+
+
+def script_sinks(name: str, labels: set[str]) -> str:
+    """What a call of this name does with its arguments; `labels` are those of the value that it is called on, among others."""
+    found = _plain_sinks(name)
+    sends = "S" not in found and _SENDS.match(name) and ("N" in labels or "N" in script_label(name.rpartition(".")[0]))
+    return f"{found}S" if sends else found

@@ -1,0 +1,597 @@
+"""Knows which calls a script makes under their real names, and what their arguments are made of. Nothing is executed.
+
+Tokens are read in order with the brackets that are open; a syntax tree is not made, so that a bundle that no parser takes is read
+all the same. Names are followed through `require`, `import`, assignments, destructuring, parameters of functions that are called
+here, and what a call hands to the functions among its arguments. Two rounds carry what is assigned later to where it is read.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from typing import Final
+
+from msgspec import Struct
+
+from weighbridge.formats.javascript_tokens import MARK, NAME, STRING, Token, tokens
+
+# Stands for what was decoded from a text.
+DECODED: Final = "<decoded>"
+# What a page asks a wallet with; an assignment to it is told as a call of `ethereum.request=`.
+WALLET: Final = "ethereum.request"
+_ROUNDS: Final = 2
+_ORIGINS: Final = 24
+_WHOLE: Final = 128 << 10
+_AROUND: Final = 3_000
+_PLACES: Final = 40
+_TELLING: Final = re.compile(
+    r"\beval\b|\bFunction\s*\(|child_process|\bvm\.(?:run|Script)|process\.env(?![.\w\[])|\bos\.(?:hostname|userInfo)|\b_compile\b|\bid_rsa|\.npmrc"
+    r"|ethereum\.request\s*=|clipboard\.writeText|wallet|Login Data|\.ssh\b|\bexeca\b|process\s*\["
+    r"|webhooks/\d|api\.telegram\.org/bot|oast\.\w|oastify|burpcollaborator|interactsh|pipedream|webhook\.site"
+)
+# Words that are put together, or written as escapes.
+_HIDING: Final = re.compile(
+    r"""\\x[0-9a-fA-F]{2}\\x|["']\w{1,10}["']\s{0,2}\+\s{0,2}["']\w{1,10}["']|String\.fromCharCode\(\d"""
+)
+_CALLS: Final = 20_000
+_CHAIN: Final = 24
+_DEEPEST: Final = 200
+_GLOBALS: Final = frozenset({"globalThis", "global", "window", "self"})
+_SKIPPED: Final = frozenset(
+    {"new", "async", "await", "typeof", "void", "delete", "yield", "else", "try", "finally", "do", "throw", "case", "default", "export", "static", "get",
+     "set", "extends", "instanceof", "if", "while", "switch", "for", "with", "catch", "break", "continue", "debugger"}
+)  # fmt: skip
+_MODULES: Final = frozenset(
+    {"ws", "got", "request", "axios", "needle", "superagent", "ky", "bent", "phin", "http", "https", "http2", "net", "tls", "dns", "fs", "os", "vm", "zlib",
+     "crypto", "undici", "urllib", "child_process", "execa", "wretch", "centra", "fetch"}
+)  # fmt: skip
+_DECLARES: Final = frozenset({"const", "let", "var"})
+_OBJECT_BEHIND: Final = frozenset(
+    {"(", ",", "=", ":", "[", "?", "&&", "||", "??", "return", "+=", "+", "...", "default"}
+)
+_GOES_ON: Final = frozenset(
+    {
+        "=",
+        "+",
+        "-",
+        "*",
+        "/",
+        ",",
+        ".",
+        "(",
+        "[",
+        "{",
+        "&&",
+        "||",
+        "??",
+        "?",
+        ":",
+        "=>",
+        "+=",
+        "<",
+        ">",
+        "==",
+        "===",
+        "!",
+        "|",
+        "&",
+    }
+)
+_ASSIGNS: Final = frozenset({"=", "+=", "||=", "??=", "&&="})
+
+
+class ScriptCall(Struct, frozen=True, kw_only=True):
+    """One call: its name, its line, the names that its arguments are made of, and its strings, joined."""
+
+    name: str
+    line: int
+    origins: tuple[str, ...]
+    text: str = ""
+
+
+class ScriptFlow(Struct, frozen=True, kw_only=True):
+    """The calls of a script, and the modules that it asks for."""
+
+    calls: tuple[ScriptCall, ...]
+    modules: tuple[str, ...]
+
+
+class _Scope:
+    """What names mean in a function: what they stand for, and what they are made of."""
+
+    def __init__(self, outer: _Scope | None) -> None:
+        self.outer = outer
+        self.names: dict[str, str] = {}
+        self.made: dict[str, set[str]] = {}
+        self.functions: dict[str, int] = {}
+
+    def holder(self, name: str) -> _Scope:
+        """The scope that a name is declared in; the outermost where none is."""
+        here = self
+        while (
+            name not in here.made and name not in here.names and name not in here.functions and here.outer is not None
+        ):
+            here = here.outer
+        return here
+
+    def declare(self, name: str) -> None:
+        """Have a name of its own here."""
+        self.made.setdefault(name, set())
+
+
+class _Frame:
+    """A bracket that is open, or a function without braces. `kind` is call, group, object, block, body or arrow."""
+
+    __slots__ = (
+        "assigned",
+        "function",
+        "kind",
+        "line",
+        "more",
+        "name",
+        "origins",
+        "scope",
+        "start",
+        "targets",
+        "texts",
+    )
+
+    def __init__(self, kind: str, start: int, scope: _Scope, name: str = "") -> None:
+        self.kind, self.start, self.scope, self.name = kind, start, scope, name
+        self.origins: dict[str, None] = {}
+        self.texts: list[str] = []
+        self.targets: list[tuple[str, str]] | None = None  # (what is assigned to, its name in what is taken apart)
+        self.assigned: dict[str, None] = {}
+        self.more = False
+        self.function = -1
+        self.line = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether what stands in it is no part of what stands around it."""
+        return self.kind in {"block", "body"}
+
+
+def read_flow(text: str) -> ScriptFlow:
+    """The calls of a script; of a large one, those around what could run or send something. Nothing where neither is named."""
+    if not _TELLING.search(text) and not _HIDING.search(text):
+        return ScriptFlow(calls=(), modules=())
+    if len(text) <= _WHOLE:
+        return _Reader(text).read()
+    calls: list[ScriptCall] = []
+    modules: dict[str, None] = {}
+    for start, end in _windows(text):
+        found = _Reader(text[start:end]).read()
+        before = text.count("\n", 0, start)
+        calls += [
+            ScriptCall(name=one.name, line=one.line + before, origins=one.origins, text=one.text) for one in found.calls
+        ]
+        modules |= dict.fromkeys(found.modules)
+    return ScriptFlow(calls=tuple(calls[:_CALLS]), modules=tuple(modules))
+
+
+def _windows(text: str) -> list[tuple[int, int]]:
+    """The parts of a large script around what could run or send something, joined where they meet."""
+    found: list[tuple[int, int]] = []
+    for match in _TELLING.finditer(text):
+        start, end = max(0, match.start() - _AROUND), min(len(text), match.end() + _AROUND)
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], end)
+        elif len(found) < _PLACES:
+            found.append((start, end))
+    return found
+
+
+class _Reader:
+    def __init__(self, text: str) -> None:
+        self._tokens = [*tokens(text), Token(MARK, ";", len(text), True)]
+        self._lines = [at for at, sign in enumerate(text) if sign == "\n"] if len(text) < 1 << 16 else _newlines(text)
+        self._scopes: dict[int, _Scope] = {-1: _Scope(None)}
+        self._given: dict[int, set[str]] = {}
+        self._returned: dict[int, set[str]] = {}
+        self._calls: list[ScriptCall] = []
+        self._modules: dict[str, None] = {}
+
+    def read(self) -> ScriptFlow:
+        for _ in range(_ROUNDS):
+            self._calls = []
+            self._frames = [_Frame("body", -1, self._scopes[-1])]
+            self._closed: tuple[str, int, int] = ("", 0, 0)
+            self._declaring, self._base, self._beyond = False, "", 0
+            at = 0
+            while at < len(self._tokens):
+                at = self._step(at)
+        return ScriptFlow(calls=tuple(self._calls[:_CALLS]), modules=tuple(self._modules))
+
+    @property
+    def _top(self) -> _Frame:
+        return self._frames[-1]
+
+    def _text(self, at: int) -> str:
+        """The text of a token; empty for strings and beyond the ends."""
+        if not 0 <= at < len(self._tokens):
+            return ""
+        token = self._tokens[at]
+        return "" if token.kind == STRING else token.text
+
+    def _step(self, at: int) -> int:
+        token = self._tokens[at]
+        if token.first and self._top.holds and self._top.targets is not None and self._ends(at):
+            self._settle(self._top)
+        if token.kind == NAME:
+            return self._name(at)
+        if token.kind == STRING:
+            self._string(token.text)
+            return at + 1
+        if token.kind == MARK:
+            return self._mark(at, token.text)
+        return at + 1
+
+    def _ends(self, at: int) -> bool:
+        """Whether a statement ends before a token that begins a line."""
+        return self._text(at - 1) not in _GOES_ON and self._text(at) not in {
+            ".",
+            "(",
+            "[",
+            "+",
+            "?",
+            ":",
+            "&&",
+            "||",
+            ",",
+            "=",
+            "*",
+            "/",
+        }
+
+    def _string(self, text: str) -> None:
+        for frame in reversed(self._frames):
+            if frame.kind == "call" and len(frame.texts) < 8 and text:
+                frame.texts.append(text[:400])
+            if frame.holds:
+                break
+        if text:
+            self._record({f"'{text[:200]}"} if "/" in text or "." in text or "\\" in text or " " in text else ())
+
+    def _record(self, origins: set[str] | dict[str, None] | tuple[str, ...]) -> None:
+        """Something is read: it becomes part of every call and assignment around it, up to the function."""
+        if not origins:
+            return
+        for frame in reversed(self._frames):
+            if frame.targets is not None and len(frame.assigned) < _ORIGINS:
+                frame.assigned.update(dict.fromkeys(origins))
+            if frame.holds:
+                return
+            if len(frame.origins) < _ORIGINS:
+                frame.origins.update(dict.fromkeys(origins))
+
+    def _mark(self, at: int, text: str) -> int:
+        if text == "(":
+            self._open(_Frame("group", at, self._top.scope))
+        elif text == "[":
+            self._indexed(at)
+        elif text == "{":
+            kind = "object" if self._text(at - 1) in _OBJECT_BEHIND else "block"
+            self._open(_Frame(kind, at, self._top.scope))
+        elif text in {")", "]", "}"}:
+            return self._close(at)
+        elif text == "=>":
+            return self._arrow(at, self._parameters(self._closed[1], at) if self._text(at - 1) == ")" else [])
+        elif text in {";", ","}:
+            self._leave_arrows()
+            self._settle(self._top)
+            self._declaring = self._declaring and text == ","
+        elif text in _ASSIGNS and self._text(at - 1) in {"}", "]"} and self._closed[2] == at - 1:
+            indexed = self._closed[0] == "index"
+            self._assign([(self._base, "")] if indexed else self._taken_apart(self._closed[1], at - 1), more=indexed)
+        return at + 1
+
+    def _indexed(self, at: int) -> None:
+        """A list, or a place in what stands before the bracket."""
+        before = self._tokens[at - 1] if at else None
+        indexes = before is not None and (
+            (before.kind == NAME and before.text not in _SKIPPED) or self._text(at - 1) in {")", "]"}
+        )
+        frame = _Frame("index" if indexes else "group", at, self._top.scope, self._base if indexes else "")
+        if indexes:
+            frame.origins.update(dict.fromkeys(sorted(frame.scope.holder(frame.name).made.get(frame.name, ()))))
+        self._open(frame)
+
+    def _open(self, frame: _Frame) -> None:
+        """A bracket opens. Below a depth that nobody writes they are only counted."""
+        if len(self._frames) < _DEEPEST:
+            self._frames.append(frame)
+        elif frame.kind != "arrow":
+            self._beyond += 1
+
+    def _leave_arrows(self) -> None:
+        while self._top.kind == "arrow" and len(self._frames) > 1:
+            frame = self._frames.pop()
+            self._settle(frame)
+            self._returned.setdefault(frame.function, set()).update(frame.origins)
+
+    def _close(self, at: int) -> int:
+        self._leave_arrows()
+        if self._beyond or len(self._frames) == 1:
+            self._beyond = max(0, self._beyond - 1)
+            return at + 1
+        frame = self._frames.pop()
+        self._settle(frame)
+        self._closed = (frame.kind, frame.start, at)
+        if frame.kind == "index":
+            self._base = frame.name
+        if frame.kind == "call":
+            self._called(frame)
+        if frame.holds or frame.kind == "object":
+            return at + 1
+        return self._chain(at + 1, [f"{frame.name}()" if frame.kind == "call" else "?"], dict(frame.origins), bare=True)
+
+    def _called(self, frame: _Frame) -> None:
+        if frame.name in {"Buffer.from", "Buffer"} and {"base64", "hex"} & set(frame.texts):
+            self._record((DECODED,))
+        function = self._function(frame.name)
+        if function >= 0:
+            self._given.setdefault(function, set()).update(frame.origins)
+            self._record(self._returned.get(function, set()))
+        if len(self._calls) < _CALLS:
+            self._calls.append(
+                ScriptCall(
+                    name=frame.name, line=frame.line, origins=tuple(list(frame.origins)[:_ORIGINS]), text=" ".join(frame.texts)[:800]
+                )
+            )  # fmt: skip
+
+    def _function(self, name: str) -> int:
+        here: _Scope | None = self._top.scope
+        while here is not None:
+            if name in here.functions:
+                return here.functions[name]
+            here = here.outer
+        return -1
+
+    def _settle(self, frame: _Frame) -> None:
+        """An assignment is over: what it is assigned to is made of what was read."""
+        if frame.targets is None:
+            return
+        for target, _ in frame.targets:
+            if target == "<return>":
+                body = next((one for one in reversed([*self._frames, frame]) if one.kind == "body"), None)
+                if body is not None and body.function >= 0:
+                    self._returned.setdefault(body.function, set()).update(frame.assigned)
+                continue
+            root = target.partition(".")[0]
+            for name in {target, root}:
+                self._bind(name, frame.assigned, frame.scope.holder(root))
+        frame.targets, frame.assigned, frame.more = None, {}, False
+
+    @staticmethod
+    def _bind(name: str, origins: dict[str, None] | set[str], scope: _Scope) -> None:
+        have = scope.made.setdefault(name, set())
+        for one in origins:
+            if len(have) >= 2 * _ORIGINS:
+                break
+            have.add(one)
+
+    def _assign(self, targets: list[tuple[str, str]], *, more: bool) -> None:
+        frame = self._top
+        for target, _ in targets:
+            if self._declaring:
+                frame.scope.declare(target)
+        frame.targets, frame.assigned, frame.more = targets, {}, more
+
+    def _taken_apart(self, start: int, end: int) -> list[tuple[str, str]]:
+        """The names of a pattern, each with what it is called in the value: `{a, b: c}` gives a and c."""
+        found = []
+        for at in range(start + 1, end):
+            if self._tokens[at].kind == NAME and self._text(at + 1) in {",", "}", "]", "="}:
+                key = self._text(at - 2) if self._text(at - 1) == ":" else self._text(at)
+                found.append((self._text(at), key))
+        return found[:64]
+
+    def _parameters(self, start: int, end: int) -> list[str]:
+        return [
+            self._text(at)
+            for at in range(start + 1, end)
+            if self._tokens[at].kind == NAME and self._text(at - 1) not in {"=", ".", "?"}
+        ][:32]
+
+    def _arrow(self, at: int, parameters: list[str]) -> int:
+        braced = self._text(at + 1) == "{"
+        self._enter("body" if braced else "arrow", at, parameters)
+        return at + 2 if braced else at + 1
+
+    def _enter(self, kind: str, at: int, parameters: list[str], name: str = "") -> None:
+        """A function begins. What a call that it is handed to has, its parameters have."""
+        around = self._top
+        scope = self._scopes.setdefault(at, _Scope(around.scope))
+        if name:
+            around.scope.functions[name] = at
+        elif around.targets and not around.assigned and len(around.targets) == 1:
+            # The name that the function is assigned to is one to call it by.
+            around.scope.holder(around.targets[0][0]).functions[around.targets[0][0]] = at
+        handed = dict.fromkeys(self._given.get(at, ()))
+        if around.kind == "call":
+            handed |= {around.name: None, **around.origins}
+        for parameter in parameters:
+            scope.declare(parameter)
+            self._bind(parameter, handed, scope)
+            if around.kind == "call" and around.name.endswith(".then") and around.name.count(".") == 1:
+                scope.names[parameter] = around.name.removesuffix(".then")
+        frame = _Frame(kind, at, scope)
+        frame.function = at
+        self._open(frame)
+
+    def _name(self, at: int) -> int:
+        word = self._text(at)
+        if word == "function":
+            return self._declared(at)
+        if word in _DECLARES:
+            self._declaring = True
+            return at + 1
+        if word == "return":
+            self._assign([("<return>", "")], more=True)
+            return at + 1
+        if word in {"in", "of"} and self._top.kind == "group" and self._tokens[at - 1].kind == NAME:
+            self._assign([(self._text(at - 1), "")], more=False)
+            return at + 1
+        if word == "import" and self._text(at + 1) not in {"(", "."}:
+            return self._imported(at)
+        if word in _SKIPPED and self._text(at - 1) != ".":
+            return at + 1
+        if self._text(at + 1) == "=>":
+            return self._arrow(at + 1, [word])
+        if self._text(at + 1) == ":" and self._top.kind == "object" and self._text(at - 1) in {"{", ","}:
+            return at + 1
+        if (
+            self._text(at + 1) == "("
+            and self._top.kind in {"object", "block"}
+            and self._text(at - 1) in {"{", ",", "}", ";", "async", "static"}
+        ):
+            method = self._method(at)
+            if method:
+                return method
+        asked = self._required(at)
+        if asked:
+            self._modules[asked] = None
+            return self._chain(at + 4, [asked], {}, bare=False, module=True)
+        return self._chain(at + 1, [word], {}, bare=False)
+
+    def _required(self, at: int) -> str:
+        """The module that `require('a')` or `import('a')` asks for."""
+        if self._text(at) in {"require", "import"} and self._text(at + 1) == "(" and self._text(at + 3) == ")":
+            token = self._tokens[at + 2]
+            return token.text.removeprefix("node:") if token.kind == STRING else ""
+        return ""
+
+    def _method(self, at: int) -> int:
+        """A method of an object or class: `name(a, b) {`. 0 where it is a call."""
+        end = self._matching(at + 1)
+        if self._text(end + 1) != "{":
+            return 0
+        self._enter("body", end + 1, self._parameters(at + 1, end), self._text(at))
+        return end + 2
+
+    def _declared(self, at: int) -> int:
+        """`function name(a, b) {`."""
+        start = at + 1
+        if self._text(start) == "*":
+            start += 1
+        name = self._text(start) if self._text(start) != "(" else ""
+        start += bool(name)
+        end = self._matching(start)
+        if self._text(start) != "(" or self._text(end + 1) != "{":
+            return at + 1
+        self._enter("body", end + 1, self._parameters(start, end), name)
+        return end + 2
+
+    def _matching(self, start: int) -> int:
+        """Where a bracket closes."""
+        depth = 0
+        for at in range(start, min(len(self._tokens), start + 400)):
+            text = self._text(at)
+            depth += (text in {"(", "[", "{"}) - (text in {")", "]", "}"})
+            if depth == 0:
+                return at
+        return start
+
+    def _imported(self, at: int) -> int:
+        """`import a, {b as c}, * as d from 'm'`."""
+        scope, end = self._scopes[-1], at + 1
+        while (
+            end < len(self._tokens) and self._tokens[end].kind != STRING and end < at + 200 and self._text(end) != ";"
+        ):
+            end += 1
+        if end >= len(self._tokens) or self._tokens[end].kind != STRING:
+            return at + 1
+        module = self._tokens[end].text.removeprefix("node:")
+        self._modules[module] = None
+        braced = False
+        for place in range(at + 1, end):
+            word = self._text(place)
+            braced = (braced or word == "{") and word != "}"
+            if (
+                self._tokens[place].kind == NAME
+                and word not in {"as", "from", "default"}
+                and self._text(place + 1) != "as"
+            ):
+                renamed = self._text(place - 1) == "as"
+                original = (self._text(place - 2) if renamed else word) if braced else "*"
+                scope.names[word] = module if original in {"*", "default"} else f"{module}.{original}"
+        return end + 1
+
+    def _chain(self, at: int, parts: list[str], origins: dict[str, None], *, bare: bool, module: bool = False) -> int:
+        """A value with its attributes, up to what is done with it.
+
+        `bare` is one that only counts where something follows; the first part of a `module` is its name.
+        """
+        begun = len(parts)
+        while self._text(at) == "." and len(parts) < _CHAIN:
+            if at + 1 < len(self._tokens) and self._tokens[at + 1].kind == NAME:
+                parts.append(self._text(at + 1))
+                at += 2
+            else:
+                at += 1  # `?.(` and `?.[`
+                break
+        if bare and len(parts) == begun and self._text(at) not in {"(", "["}:
+            return at
+        if not bare:
+            self._base = parts[0]
+        name, origins = (".".join(parts), origins) if module else self._resolved(parts, origins)
+        following = self._text(at)
+        if following in _ASSIGNS and not bare:
+            self._assign([(".".join(parts), "")], more=following != "=" or len(parts) > 1)
+            if name == WALLET and len(self._calls) < _CALLS:
+                said = " ".join(
+                    one.text for one in self._tokens if one.kind == STRING and one.text.startswith(("eth_", "0x"))
+                )
+                self._calls.append(ScriptCall(name=f"{WALLET}=", line=self._line(at), origins=(), text=said[:800]))
+            return at + 1
+        if self._declaring and following in {";", ","} and self._top.targets is None:
+            self._top.scope.declare(name)
+        self._stand_for(name, following)
+        self._record({**origins, name: None} if "." in name or "(" in name or following == "(" else origins)
+        if following == "(":
+            frame = _Frame("call", at, self._top.scope, name)
+            frame.origins.update(origins)
+            frame.line = self._line(at)
+            self._open(frame)
+            return at + 1
+        return at
+
+    def _line(self, at: int) -> int:
+        return bisect_right(self._lines, self._tokens[at].at - 1) + 1
+
+    def _stand_for(self, name: str, following: str) -> None:
+        """An assignment of nothing but a module, or a part of one, is another name for it."""
+        frame = self._top
+        if frame.targets is None or frame.assigned or following in {"(", "+", "?", "||", "&&", "["}:
+            return
+        if name.partition(".")[0].partition("/")[0] not in self._modules and name.partition(".")[0] not in {
+            "process",
+            "eval",
+            "Function",
+        }:
+            return
+        for target, key in frame.targets:
+            if target != "<return>" and "." not in target:
+                frame.scope.holder(target).names[target] = f"{name}.{key}" if key else name
+
+    def _resolved(self, parts: list[str], origins: dict[str, None]) -> tuple[str, dict[str, None]]:
+        """The real name of a chain, and what its root, or the whole of it, is made of."""
+        while len(parts) > 1 and parts[0] in _GLOBALS:
+            parts = parts[1:]
+        root = parts[0]
+        scope = self._top.scope.holder(root)
+        made = set(scope.made.get(root, ())) | scope.made.get(".".join(parts[:2]), set())
+        # A variable that merely has the name of a module is none.
+        own = root in _MODULES and root in scope.made
+        full = scope.names.get(root, f"{root}_" if own else root)
+        name = ".".join([full, *(part for part in parts[1:] if part != "default")])
+        return name, {**origins, **dict.fromkeys(sorted(made))}
+
+
+def _newlines(text: str) -> list[int]:
+    found, at = [], text.find("\n")
+    while at >= 0:
+        found.append(at)
+        at = text.find("\n", at + 1)
+    return found
