@@ -28,7 +28,7 @@ help:
 	@echo "make bench-backdoor DATA=folder   train pools of backdoored models and count what is found; hours, resumable (images/mnist.npz, text/sst2)"
 	@echo "make docs    build the documentation into site/"
 
-$(STAMP): requirements/dev.txt requirements/no-deps.txt pyproject.toml setup.py $(wildcard src/weighbridge/formats/pickle/*.py) $(wildcard src/weighbridge/formats/python_*.py)
+$(STAMP): requirements/dev.txt requirements/no-deps.txt pyproject.toml setup.py $(wildcard src/weighbridge/formats/pickle/*.py) $(wildcard src/weighbridge/formats/python_*.py src/weighbridge/formats/javascript_*.py)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --no-deps torch==2.13.0
@@ -43,7 +43,7 @@ demo: $(STAMP)
 	$(BIN)/python scripts/demo.py
 
 test: $(STAMP)
-	$(BIN)/python scripts/pure.py -m pytest tests/unit/formats/pickle tests/unit/formats/test_text_readers.py tests/property
+	$(BIN)/python scripts/pure.py -m pytest tests/unit/formats/pickle tests/unit/formats/test_text_readers.py tests/unit/formats/test_javascript_flow.py tests/property
 	$(BIN)/python -m pytest -n auto --dist loadscope tests
 
 check: $(STAMP)

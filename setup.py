@@ -6,7 +6,7 @@ import sys
 from setuptools import setup
 
 MACHINE = ("opcodes", "arrays", "memo", "window", "store", "machine")
-SOURCES = [*(f"pickle/{name}" for name in MACHINE), "python_nodes", "python_bindings", "python_reader"]
+SOURCES = [*(f"pickle/{name}" for name in MACHINE), "python_nodes", "python_bindings", "python_reader", "javascript_tokens", "javascript_scopes", "javascript_flow"]
 EDITABLE = "editable_wheel" in sys.argv or "develop" in sys.argv
 
 extensions = []

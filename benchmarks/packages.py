@@ -20,6 +20,7 @@ from weighbridge.source.index import fetch, release
 
 STORE = Path(__file__).parent.parent / ".bench/packages"
 SOURCES = STORE.parent / "sdists"
+NPM = STORE.parent / "npm"
 LARGEST = 60_000_000
 SMALL = 6_000_000
 MOST_SOURCES = 70
@@ -71,6 +72,33 @@ def sources():
     return sorted(SOURCES.glob("*.tar.gz"))
 
 
+def scripts():
+    """Packages of npm by half, as its own client fetches them; it runs nothing of theirs."""
+    NPM.mkdir(parents=True, exist_ok=True)
+    tuned, fresh = (Path(__file__).parent / "npm.txt").read_text().split("# fresh\n")
+    halves = {"npm, tuned": tuned.split("\n")[1:-1], "npm, fresh": fresh.split()}
+    found = {}
+    for label, names in halves.items():
+        paths = []
+        for name in names:
+            stem = name.removeprefix("@").replace("/", "-")
+            there = [
+                path
+                for path in NPM.glob(f"{stem}-*.tgz")
+                if re.fullmatch(rf"{re.escape(stem)}-\d[\w.+-]*\.tgz", path.name)
+            ]
+            if not there and not (NPM / f"{stem}.none").exists():
+                subprocess.run(
+                    ["npm", "pack", "--silent", "--ignore-scripts", name], cwd=NPM, capture_output=True, check=False
+                )
+                there = list(NPM.glob(f"{stem}-*.tgz"))
+                if not there:
+                    (NPM / f"{stem}.none").write_text("")
+            paths += [path for path in there[:1] if path.stat().st_size < LARGEST]
+        found[label] = paths
+    return found
+
+
 def looked_at(path):
     """(highest severities, verdict, CPU s, MB) of one package."""
     report = STORE / f"{path.name}.json"
@@ -84,9 +112,19 @@ def looked_at(path):
 def packages(peers, every):
     """The part of the benchmark run."""
     del peers, every
-    made = {}
     found = {label: [path for path in map(fetched, names) if path is not None] for label, names in halves().items()}
-    for label, paths in {**found, "source distributions": sources()}.items():
+    return _counted({**found, "source distributions": sources()})
+
+
+def npm(peers, every):
+    """The part of the benchmark run for packages of npm."""
+    del peers, every
+    return _counted(scripts())
+
+
+def _counted(found):
+    made = {}
+    for label, paths in found.items():
         rows = [looked_at(path) for path in paths]
         cpu = sorted(row[3] for row in rows)
         made[label] = {

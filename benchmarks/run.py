@@ -26,7 +26,7 @@ from benchmarks.lineage import lineage
 from benchmarks.loading import conversion, sandbox
 from benchmarks.measure import median, run
 from benchmarks.naming import naming
-from benchmarks.packages import packages
+from benchmarks.packages import npm, packages
 from benchmarks.peers import OURS, command, outcome
 from benchmarks.registry import registry
 from benchmarks.releases import releases
@@ -281,6 +281,7 @@ PARTS = {
     "naming": naming,
     "lineage": lineage,
     "packages": packages,
+    "npm": npm,
     "variants": variants,
     "releases": releases,
     "audit": audit,

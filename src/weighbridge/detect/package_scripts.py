@@ -165,7 +165,8 @@ def _together(calls: tuple[ScriptCall, ...], context: str) -> Iterator[tuple[str
             yield "a shell is handed to a remote machine", severity, call, [f"{call.name}(…)"]
     if written:
         for call in calls:
-            if "P" in script_sinks(call.name, set()) and written & set(call.origins):
+            starts = call.name == "require" or "P" in script_sinks(call.name, set())
+            if starts and written & set(call.origins):
                 yield "a file is fetched, written and started", severity, call, [f"{call.name}({call.text[:120]})"]
     fetched = next(
         (c for c in calls if RUNTIME.search(c.text) and (script_sinks(c.name, set()) or "N" in script_label(c.name))),

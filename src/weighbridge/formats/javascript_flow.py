@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from itertools import islice
 from typing import Final
 
 from msgspec import Struct
 
+from weighbridge.formats.javascript_scopes import Frame, Scope
 from weighbridge.formats.javascript_tokens import MARK, NAME, STRING, Token, tokens
 
 # Stands for what was decoded from a text.
@@ -24,14 +26,17 @@ _ORIGINS: Final = 24
 _WHOLE: Final = 128 << 10
 _AROUND: Final = 3_000
 _PLACES: Final = 40
-_TELLING: Final = re.compile(
-    r"\beval\b|\bFunction\s*\(|child_process|\bvm\.(?:run|Script)|process\.env(?![.\w\[])|\bos\.(?:hostname|userInfo)|\b_compile\b|\bid_rsa|\.npmrc"
-    r"|ethereum\.request\s*=|clipboard\.writeText|wallet|Login Data|\.ssh\b|\bexeca\b|process\s*\["
-    r"|webhooks/\d|api\.telegram\.org/bot|oast\.\w|oastify|burpcollaborator|interactsh|pipedream|webhook\.site"
-)
+# What every script names that could run or send something on its own; looked for as it stands, which is quick.
+_TELLING: Final = (
+    "eval", "Function(", "Function (", "child_process", "vm.run", "vm.Script", "os.hostname", "os.userInfo", "hostname()", "_compile", "id_rsa", ".npmrc",
+    "ethereum.request", "clipboard.writeText", "wallet", "Login Data", ".ssh", "execa", "worker_threads", "process.binding", "_load(", "mainModule",
+    ".constructor", "process[", "webhooks/", "api.telegram.org/bot", "oast.", "oastify", "burpcollaborator", "interactsh", "pipedream", "webhook.site",
+    "require('/", 'require("/',
+)  # fmt: skip
+_ENVIRONMENT: Final = re.compile(r"process\.env(?![.\w\[])")
 # Words that are put together, or written as escapes.
 _HIDING: Final = re.compile(
-    r"""\\x[0-9a-fA-F]{2}\\x|["']\w{1,10}["']\s{0,2}\+\s{0,2}["']\w{1,10}["']|String\.fromCharCode\(\d"""
+    r"""\\x[0-9a-fA-F]{2}\\x|["']\w{1,10}["']\s{0,2}\+\s{0,2}["']\w{1,10}["']|String\.fromCharCode\(\d|\]\s*\.\s*join\("""
 )
 _CALLS: Final = 20_000
 _CHAIN: Final = 24
@@ -96,65 +101,10 @@ class ScriptFlow(Struct, frozen=True, kw_only=True):
     modules: tuple[str, ...]
 
 
-class _Scope:
-    """What names mean in a function: what they stand for, and what they are made of."""
-
-    def __init__(self, outer: _Scope | None) -> None:
-        self.outer = outer
-        self.names: dict[str, str] = {}
-        self.made: dict[str, set[str]] = {}
-        self.functions: dict[str, int] = {}
-
-    def holder(self, name: str) -> _Scope:
-        """The scope that a name is declared in; the outermost where none is."""
-        here = self
-        while (
-            name not in here.made and name not in here.names and name not in here.functions and here.outer is not None
-        ):
-            here = here.outer
-        return here
-
-    def declare(self, name: str) -> None:
-        """Have a name of its own here."""
-        self.made.setdefault(name, set())
-
-
-class _Frame:
-    """A bracket that is open, or a function without braces. `kind` is call, group, object, block, body or arrow."""
-
-    __slots__ = (
-        "assigned",
-        "function",
-        "kind",
-        "line",
-        "more",
-        "name",
-        "origins",
-        "scope",
-        "start",
-        "targets",
-        "texts",
-    )
-
-    def __init__(self, kind: str, start: int, scope: _Scope, name: str = "") -> None:
-        self.kind, self.start, self.scope, self.name = kind, start, scope, name
-        self.origins: dict[str, None] = {}
-        self.texts: list[str] = []
-        self.targets: list[tuple[str, str]] | None = None  # (what is assigned to, its name in what is taken apart)
-        self.assigned: dict[str, None] = {}
-        self.more = False
-        self.function = -1
-        self.line = 0
-
-    @property
-    def holds(self) -> bool:
-        """Whether what stands in it is no part of what stands around it."""
-        return self.kind in {"block", "body"}
-
-
 def read_flow(text: str) -> ScriptFlow:
     """The calls of a script; of a large one, those around what could run or send something. Nothing where neither is named."""
-    if not _TELLING.search(text) and not _HIDING.search(text):
+    told = any(literal in text for literal in _TELLING) or _ENVIRONMENT.search(text) is not None
+    if not told and not _HIDING.search(text):
         return ScriptFlow(calls=(), modules=())
     if len(text) <= _WHOLE:
         return _Reader(text).read()
@@ -172,9 +122,15 @@ def read_flow(text: str) -> ScriptFlow:
 
 def _windows(text: str) -> list[tuple[int, int]]:
     """The parts of a large script around what could run or send something, joined where they meet."""
+    places = [match.start() for match in islice(_ENVIRONMENT.finditer(text), _PLACES)]
+    for literal in _TELLING:
+        at, count = text.find(literal), 0
+        while at >= 0 and count < _PLACES:
+            places.append(at)
+            at, count = text.find(literal, at + _AROUND), count + 1
     found: list[tuple[int, int]] = []
-    for match in _TELLING.finditer(text):
-        start, end = max(0, match.start() - _AROUND), min(len(text), match.end() + _AROUND)
+    for place in sorted(places):
+        start, end = max(0, place - _AROUND), min(len(text), place + _AROUND)
         if found and start <= found[-1][1]:
             found[-1] = (found[-1][0], end)
         elif len(found) < _PLACES:
@@ -186,7 +142,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self._tokens = [*tokens(text), Token(MARK, ";", len(text), True)]
         self._lines = [at for at, sign in enumerate(text) if sign == "\n"] if len(text) < 1 << 16 else _newlines(text)
-        self._scopes: dict[int, _Scope] = {-1: _Scope(None)}
+        self._scopes: dict[int, Scope] = {-1: Scope(None)}
         self._given: dict[int, set[str]] = {}
         self._returned: dict[int, set[str]] = {}
         self._calls: list[ScriptCall] = []
@@ -195,7 +151,7 @@ class _Reader:
     def read(self) -> ScriptFlow:
         for _ in range(_ROUNDS):
             self._calls = []
-            self._frames = [_Frame("body", -1, self._scopes[-1])]
+            self._frames = [Frame("body", -1, self._scopes[-1])]
             self._closed: tuple[str, int, int] = ("", 0, 0)
             self._declaring, self._base, self._beyond = False, "", 0
             at = 0
@@ -204,7 +160,7 @@ class _Reader:
         return ScriptFlow(calls=tuple(self._calls[:_CALLS]), modules=tuple(self._modules))
 
     @property
-    def _top(self) -> _Frame:
+    def _top(self) -> Frame:
         return self._frames[-1]
 
     def _text(self, at: int) -> str:
@@ -221,6 +177,9 @@ class _Reader:
         if token.kind == NAME:
             return self._name(at)
         if token.kind == STRING:
+            targets = self._top.targets
+            if targets is not None and not self._top.assigned and self._text(at + 1) in {";", ","}:
+                self._top.scope.texts.update({name: token.text for name, _ in targets})
             self._string(token.text)
             return at + 1
         if token.kind == MARK:
@@ -267,12 +226,12 @@ class _Reader:
 
     def _mark(self, at: int, text: str) -> int:
         if text == "(":
-            self._open(_Frame("group", at, self._top.scope))
+            self._open(Frame("group", at, self._top.scope))
         elif text == "[":
             self._indexed(at)
         elif text == "{":
             kind = "object" if self._text(at - 1) in _OBJECT_BEHIND else "block"
-            self._open(_Frame(kind, at, self._top.scope))
+            self._open(Frame(kind, at, self._top.scope))
         elif text in {")", "]", "}"}:
             return self._close(at)
         elif text == "=>":
@@ -292,12 +251,12 @@ class _Reader:
         indexes = before is not None and (
             (before.kind == NAME and before.text not in _SKIPPED) or self._text(at - 1) in {")", "]"}
         )
-        frame = _Frame("index" if indexes else "group", at, self._top.scope, self._base if indexes else "")
+        frame = Frame("index" if indexes else "group", at, self._top.scope, self._base if indexes else "")
         if indexes:
             frame.origins.update(dict.fromkeys(sorted(frame.scope.holder(frame.name).made.get(frame.name, ()))))
         self._open(frame)
 
-    def _open(self, frame: _Frame) -> None:
+    def _open(self, frame: Frame) -> None:
         """A bracket opens. Below a depth that nobody writes they are only counted."""
         if len(self._frames) < _DEEPEST:
             self._frames.append(frame)
@@ -324,15 +283,25 @@ class _Reader:
             self._called(frame)
         if frame.holds or frame.kind == "object":
             return at + 1
-        return self._chain(at + 1, [f"{frame.name}()" if frame.kind == "call" else "?"], dict(frame.origins), bare=True)
+        last = self._text(at - 1) if frame.kind == "group" and self._tokens[at - 1].kind == NAME else ""
+        before = f"{frame.name}()" if frame.kind == "call" else self._resolved([last], {})[0] if last else "?"
+        return self._chain(
+            at + 1, [before if frame.kind == "call" or _runs(before) else "?"], dict(frame.origins), bare=True
+        )
 
-    def _called(self, frame: _Frame) -> None:
+    def _called(self, frame: Frame) -> None:
         if frame.name in {"Buffer.from", "Buffer"} and {"base64", "hex"} & set(frame.texts):
             self._record((DECODED,))
         function = self._function(frame.name)
         if function >= 0:
             self._given.setdefault(function, set()).update(frame.origins)
             self._record(self._returned.get(function, set()))
+        if frame.name.endswith("promisify") and frame.handed and self._top.targets is not None:
+            self._top.scope.names.update({name: frame.handed[0] for name, _ in self._top.targets})
+        for handed in frame.handed[:4] if len(self._calls) < _CALLS else ():
+            self._calls.append(
+                ScriptCall(name=handed, line=frame.line, origins=(frame.name, *list(frame.origins)[:_ORIGINS]))
+            )
         if len(self._calls) < _CALLS:
             self._calls.append(
                 ScriptCall(
@@ -341,14 +310,14 @@ class _Reader:
             )  # fmt: skip
 
     def _function(self, name: str) -> int:
-        here: _Scope | None = self._top.scope
+        here: Scope | None = self._top.scope
         while here is not None:
             if name in here.functions:
                 return here.functions[name]
             here = here.outer
         return -1
 
-    def _settle(self, frame: _Frame) -> None:
+    def _settle(self, frame: Frame) -> None:
         """An assignment is over: what it is assigned to is made of what was read."""
         if frame.targets is None:
             return
@@ -364,7 +333,7 @@ class _Reader:
         frame.targets, frame.assigned, frame.more = None, {}, False
 
     @staticmethod
-    def _bind(name: str, origins: dict[str, None] | set[str], scope: _Scope) -> None:
+    def _bind(name: str, origins: dict[str, None] | set[str], scope: Scope) -> None:
         have = scope.made.setdefault(name, set())
         for one in origins:
             if len(have) >= 2 * _ORIGINS:
@@ -402,7 +371,7 @@ class _Reader:
     def _enter(self, kind: str, at: int, parameters: list[str], name: str = "") -> None:
         """A function begins. What a call that it is handed to has, its parameters have."""
         around = self._top
-        scope = self._scopes.setdefault(at, _Scope(around.scope))
+        scope = self._scopes.setdefault(at, Scope(around.scope))
         if name:
             around.scope.functions[name] = at
         elif around.targets and not around.assigned and len(around.targets) == 1:
@@ -416,7 +385,7 @@ class _Reader:
             self._bind(parameter, handed, scope)
             if around.kind == "call" and around.name.endswith(".then") and around.name.count(".") == 1:
                 scope.names[parameter] = around.name.removesuffix(".then")
-        frame = _Frame(kind, at, scope)
+        frame = Frame(kind, at, scope)
         frame.function = at
         self._open(frame)
 
@@ -451,16 +420,26 @@ class _Reader:
                 return method
         asked = self._required(at)
         if asked:
-            self._modules[asked] = None
+            self._ask(asked, at)
             return self._chain(at + 4, [asked], {}, bare=False, module=True)
         return self._chain(at + 1, [word], {}, bare=False)
 
+    def _ask(self, module: str, at: int) -> None:
+        self._modules[module] = None
+        if module.startswith("/") and len(self._calls) < _CALLS:
+            self._calls.append(ScriptCall(name="require", line=self._line(at), origins=(f"'{module}",)))
+
     def _required(self, at: int) -> str:
         """The module that `require('a')` or `import('a')` asks for."""
-        if self._text(at) in {"require", "import"} and self._text(at + 1) == "(" and self._text(at + 3) == ")":
-            token = self._tokens[at + 2]
-            return token.text.removeprefix("node:") if token.kind == STRING else ""
-        return ""
+        return self._asked(at + 1) if self._text(at) in {"require", "import"} else ""
+
+    def _asked(self, at: int) -> str:
+        """The module between brackets: a string, or a variable that holds one."""
+        if self._text(at) != "(" or self._text(at + 2) != ")":
+            return ""
+        token = self._tokens[at + 1]
+        text = token.text if token.kind == STRING else self._top.scope.holder(token.text).texts.get(token.text, "")
+        return text.removeprefix("node:")
 
     def _method(self, at: int) -> int:
         """A method of an object or class: `name(a, b) {`. 0 where it is a call."""
@@ -535,8 +514,16 @@ class _Reader:
             return at
         if not bare:
             self._base = parts[0]
-        name, origins = (".".join(parts), origins) if module else self._resolved(parts, origins)
+        named = ".".join(part for part in parts if part != "default")
+        name, origins = (named, origins) if module else self._resolved(parts, origins)
         following = self._text(at)
+        # `module.constructor._load('a')`, `process.mainModule.require('a')`, `const r = require; r('a')`.
+        asked = self._asked(at) if name.rpartition(".")[2] in {"require", "_load"} else ""
+        if asked:
+            self._ask(asked, at)
+            return self._chain(at + 3, [asked], {}, bare=False, module=True)
+        if self._top.kind == "call" and following in {")", ","} and _runs(name):
+            self._top.handed.append(name)
         if following in _ASSIGNS and not bare:
             self._assign([(".".join(parts), "")], more=following != "=" or len(parts) > 1)
             if name == WALLET and len(self._calls) < _CALLS:
@@ -550,7 +537,7 @@ class _Reader:
         self._stand_for(name, following)
         self._record({**origins, name: None} if "." in name or "(" in name or following == "(" else origins)
         if following == "(":
-            frame = _Frame("call", at, self._top.scope, name)
+            frame = Frame("call", at, self._top.scope, name)
             frame.origins.update(origins)
             frame.line = self._line(at)
             self._open(frame)
@@ -569,6 +556,7 @@ class _Reader:
             "process",
             "eval",
             "Function",
+            "require",
         }:
             return
         for target, key in frame.targets:
@@ -586,7 +574,14 @@ class _Reader:
         own = root in _MODULES and root in scope.made
         full = scope.names.get(root, f"{root}_" if own else root)
         name = ".".join([full, *(part for part in parts[1:] if part != "default")])
+        # The constructor of a function is what makes functions of texts.
+        name = "Function" if name == "?.constructor" else name
         return name, {**origins, **dict.fromkeys(sorted(made))}
+
+
+def _runs(name: str) -> bool:
+    """Whether a name is of something that runs what it is given."""
+    return name in {"eval", "Function"} or name.startswith("child_process.")
 
 
 def _newlines(text: str) -> list[int]:

@@ -146,7 +146,26 @@ def _mark(found: list[Token], token: Token) -> None:
         found[-1] = Token(MARK, ".", name.at, False)
         found.append(Token(NAME, name.text, name.at, False))
         return
+    if token.text == ")" and _joins(found):
+        return
     found.append(token)
+
+
+def _joins(found: list[Token]) -> bool:
+    """`['a', 'b'].join('c'` becomes one string."""
+    if len(found) < 7 or found[-1].kind != STRING or [one.text for one in found[-5:-1]] != ["]", ".", "join", "("]:
+        return False
+    at = len(found) - 6
+    parts: list[str] = []
+    while at > 0 and found[at].kind == STRING and len(parts) < 256:
+        parts.append(found[at].text)
+        if found[at - 1].text == "[":
+            joined = Token(STRING, found[-1].text.join(reversed(parts)), found[at - 1].at, found[at - 1].first)
+            del found[at - 1 :]
+            found.append(joined)
+            return True
+        at -= 2
+    return False
 
 
 def _meant(text: str) -> str:

@@ -32,8 +32,8 @@ _SOURCES: Final = (
     ("C", lazy(r"child_process\.(?:exec|execFile|spawn)(?:Sync)?(?:\(\).*)?\Z")),
 )  # fmt: skip
 _SINKS: Final = (
-    ("X", lazy(r"(?:\?\.)?eval\Z|Function\Z|execScript\Z|vm\.(?:runIn\w+|Script|compileFunction)\Z|(?:.*\.)?_compile\Z|(?:.*\.)?constructor\.constructor\Z")),
-    ("P", lazy(r"child_process\.(?:promises\.)?(?:exec|execFile|spawn|fork)(?:Sync)?\Z|execa(?:\.\w+)?\Z|cross-spawn(?:\.\w+)?\Z|shelljs\.exec\Z|Bun\.spawn(?:Sync)?\Z|Deno\.(?:run|Command)\Z")),
+    ("X", lazy(r"(?:\?\.)?eval\Z|Function\Z|execScript\Z|vm\.(?:runIn\w+|Script|compileFunction)\Z|worker_threads\.Worker\Z|(?:.*\.)?_compile\Z|(?:.*\.)?constructor\.constructor\Z")),
+    ("P", lazy(r"child_process\.(?:promises\.)?(?:exec|execFile|spawn|fork)(?:Sync)?\Z|execa(?:\.\w+)?\Z|cross-spawn(?:\.\w+)?\Z|shelljs\.exec\Z|process\.binding\(\)\.spawn\w*\Z|Bun\.spawn(?:Sync)?\Z|Deno\.(?:run|Command)\Z")),
     ("S", lazy(
         rf"{_CLIENTS}(?:\.(?:get|request|fetch|post|put|patch))?\Z|.*\.(?:sendBeacon|sendMail)\Z|dns\.(?:promises\.)?(?:lookup|resolve\w*)\Z"
     )),
