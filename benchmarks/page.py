@@ -364,7 +364,8 @@ def _variants(data):
     lines = [
         "## Harm in packages",
         "",
-        "Inert packages of this project: techniques of incidents, one harm written in the idioms of Python that hide it, and benign ones.",
+        "Inert packages of this project: techniques of incidents, one harm written in the idioms that hide it, and benign ones. They were written to find what was missed,",
+        "and mended: at first look 20 of 48 in Python and 5 of 34 in JavaScript were stopped, and of 22 more in JavaScript, written after that, 10. One stays open: a form that submits a key.",
         "Stopped: by us with exit code 1, by GuardDog from its score for suspicious packages (5.0) on, by bandit with an issue of high severity.",
         "",
         *_header("packages", "in all", *tools),
