@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from weighbridge.detect.knowledge import commands as shell
 from weighbridge.detect.knowledge.behaviour import HIDDEN_COMMAND, SURE_DROP_POINTS
-from weighbridge.detect.knowledge.scripts import ADDRESS, RUNTIME, SENDING_COMMAND, script_label, script_sinks
+from weighbridge.detect.knowledge.scripts import (
+    ADDRESS,
+    RUNTIME,
+    SENDING_COMMAND,
+    labels_of,
+    script_label,
+    script_sinks,
+)
 from weighbridge.detect.package_places import is_aside
 from weighbridge.formats.javascript_flow import WALLET
 from weighbridge.rules.finding import finding
@@ -100,7 +107,11 @@ def detect_flows(subject: PackageSubject) -> Iterator[Finding]:
         if (subject.kind != "npm" and context != INSTALL) or (context == LAZY and is_aside(path[-1])):
             continue
         told: set[str] = set()
-        for message, severity, call, evidence in _said(script.calls, context):
+        elsewhere = _called_elsewhere(subject, when, path) if any(call.within for call in script.calls) else frozenset()
+        by_itself = tuple(call for call in script.calls if not call.within or call.within in elsewhere)
+        later = tuple(call for call in script.calls if call.within and call.within not in elsewhere)
+        found = [*((context, one) for one in _said(by_itself, context)), *((LAZY, one) for one in _said(later, LAZY))]
+        for context, (message, severity, call, evidence) in found:
             if message in told or len(told) >= _MOST:
                 continue
             told.add(message)
@@ -111,15 +122,20 @@ def detect_flows(subject: PackageSubject) -> Iterator[Finding]:
             )  # fmt: skip
 
 
+def _called_elsewhere(subject: PackageSubject, when: dict[Path, str], path: Path) -> frozenset[str]:
+    """The names that other scripts call which run by themselves."""
+    return frozenset().union(*(subject.scripts[other].called for other in when if other != path))
+
+
 def _said(calls: tuple[ScriptCall, ...], context: str) -> Iterator[tuple[str, Severity, ScriptCall, list[str]]]:
     at = (INSTALL, IMPORT, LAZY).index(context)
     for call in calls:
-        labels = {label for origin in call.origins for label in script_label(origin)}
+        labels = labels_of(call.origins)
         does = script_sinks(call.name, labels)
         for flow in (f"{source}{sink}" for sink in does for source in sorted(labels)):
             severity = _WEIGHTS.get(flow, (None, None, None))[at]
             if severity is not None and not _is_plain(flow, call):
-                made = next(origin for origin in call.origins if flow[0] in script_label(origin))
+                made = next((origin for origin in call.origins if flow[0] in script_label(origin)), "a connection")
                 yield _WHAT[flow], severity, call, [f"{call.name}(…)", f"made of {made}"]
         yield from _commands(call, does, context)
         point = SURE_DROP_POINTS.search(call.text)
@@ -156,7 +172,7 @@ def _together(calls: tuple[ScriptCall, ...], context: str) -> Iterator[tuple[str
     severity = Severity.CRITICAL if context == INSTALL else Severity.HIGH
     written: set[str] = set()
     for call in calls:
-        labels = {label for origin in call.origins for label in script_label(origin)}
+        labels = labels_of(call.origins)
         writes = "W" in script_sinks(call.name, labels) or any("createWriteStream" in origin for origin in call.origins)
         if writes and labels & {"N", "D"}:
             written |= {origin for origin in call.origins if origin.startswith("'") and "://" not in origin}

@@ -47,12 +47,14 @@ _AROUND: Final = 600
 _OCCURRENCES: Final = 2_000
 _OBFUSCATED: Final = re.compile(r"\b_0x[0-9a-f]{3,6}\b|\b[a-z]0_0x[0-9a-f]+\b")
 _REQUIRED: Final = re.compile(r"""\b(?:require|import|from)\s*\(?\s*["'](\.{1,2}/[^"'\n]{1,200})["']""")
+_CALLED: Final = re.compile(r"(?<!function )\b([A-Za-z_$][\w$]*+)\s*+\(")
+_SEARCHED: Final = 128 << 10
 _MOST: Final = 4 << 20
 _MOST_REQUIRED: Final = 2_000
 
 
 class Script(Struct, frozen=True, kw_only=True):
-    """One file. `calls` are those of a script that could run or send something, `requires` the files beside it that it asks for. `marks` maps what was found to its first line, `obfuscation` counts marks of obfuscators per 1,000 characters."""
+    """One file. `calls` are those of a script that could run or send something, `requires` the files beside it that it asks for, `called` the names that it calls. `marks` maps what was found to its first line, `obfuscation` counts marks of obfuscators per 1,000 characters."""
 
     marks: dict[str, int]
     obfuscation: float
@@ -60,6 +62,7 @@ class Script(Struct, frozen=True, kw_only=True):
     size: int
     calls: tuple[ScriptCall, ...] = ()
     requires: tuple[str, ...] = ()
+    called: frozenset[str] = frozenset()
 
 
 def read_javascript(text: str) -> Script:
@@ -73,6 +76,7 @@ def read_javascript(text: str) -> Script:
         size=len(text),
         calls=read_flow(text).calls,
         requires=tuple(dict.fromkeys(_REQUIRED.findall(text)))[:_MOST_REQUIRED],
+        called=frozenset(_CALLED.findall(text[:_SEARCHED])),
     )
 
 

@@ -7,13 +7,13 @@ here, and what a call hands to the functions among its arguments. Two rounds car
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
-from itertools import islice
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from weighbridge.formats.javascript_places import tells, windows
 from weighbridge.formats.javascript_scopes import Frame, Scope
 from weighbridge.formats.javascript_tokens import MARK, NAME, STRING, Token, tokens
 
@@ -24,20 +24,6 @@ WALLET: Final = "ethereum.request"
 _ROUNDS: Final = 2
 _ORIGINS: Final = 24
 _WHOLE: Final = 128 << 10
-_AROUND: Final = 3_000
-_PLACES: Final = 40
-# What every script names that could run or send something on its own; looked for as it stands, which is quick.
-_TELLING: Final = (
-    "eval", "Function(", "Function (", "child_process", "vm.run", "vm.Script", "os.hostname", "os.userInfo", "hostname()", "_compile", "id_rsa", ".npmrc",
-    "ethereum.request", "clipboard.writeText", "wallet", "Login Data", ".ssh", "execa", "worker_threads", "process.binding", "_load(", "mainModule",
-    ".constructor", "process[", "webhooks/", "api.telegram.org/bot", "oast.", "oastify", "burpcollaborator", "interactsh", "pipedream", "webhook.site",
-    "require('/", 'require("/',
-)  # fmt: skip
-_ENVIRONMENT: Final = re.compile(r"process\.env(?![.\w\[])")
-# Words that are put together, or written as escapes.
-_HIDING: Final = re.compile(
-    r"""\\x[0-9a-fA-F]{2}\\x|["']\w{1,10}["']\s{0,2}\+\s{0,2}["']\w{1,10}["']|String\.fromCharCode\(\d|\]\s*\.\s*join\("""
-)
 _CALLS: Final = 20_000
 _CHAIN: Final = 24
 _DEEPEST: Final = 200
@@ -86,12 +72,16 @@ _ASSIGNS: Final = frozenset({"=", "+=", "||=", "??=", "&&="})
 
 
 class ScriptCall(Struct, frozen=True, kw_only=True):
-    """One call: its name, its line, the names that its arguments are made of, and its strings, joined."""
+    """One call: its name, its line, the names that its arguments are made of, and its strings, joined.
+
+    `within` is the function that it stands in, where nothing of the script calls that; empty where it runs with the script.
+    """
 
     name: str
     line: int
     origins: tuple[str, ...]
     text: str = ""
+    within: str = ""
 
 
 class ScriptFlow(Struct, frozen=True, kw_only=True):
@@ -103,39 +93,18 @@ class ScriptFlow(Struct, frozen=True, kw_only=True):
 
 def read_flow(text: str) -> ScriptFlow:
     """The calls of a script; of a large one, those around what could run or send something. Nothing where neither is named."""
-    told = any(literal in text for literal in _TELLING) or _ENVIRONMENT.search(text) is not None
-    if not told and not _HIDING.search(text):
+    if not tells(text):
         return ScriptFlow(calls=(), modules=())
     if len(text) <= _WHOLE:
         return _Reader(text).read()
     calls: list[ScriptCall] = []
     modules: dict[str, None] = {}
-    for start, end in _windows(text):
+    for start, end in windows(text):
         found = _Reader(text[start:end]).read()
         before = text.count("\n", 0, start)
-        calls += [
-            ScriptCall(name=one.name, line=one.line + before, origins=one.origins, text=one.text) for one in found.calls
-        ]
+        calls += [replace(one, line=one.line + before) for one in found.calls]
         modules |= dict.fromkeys(found.modules)
     return ScriptFlow(calls=tuple(calls[:_CALLS]), modules=tuple(modules))
-
-
-def _windows(text: str) -> list[tuple[int, int]]:
-    """The parts of a large script around what could run or send something, joined where they meet."""
-    places = [match.start() for match in islice(_ENVIRONMENT.finditer(text), _PLACES)]
-    for literal in _TELLING:
-        at, count = text.find(literal), 0
-        while at >= 0 and count < _PLACES:
-            places.append(at)
-            at, count = text.find(literal, at + _AROUND), count + 1
-    found: list[tuple[int, int]] = []
-    for place in sorted(places):
-        start, end = max(0, place - _AROUND), min(len(text), place + _AROUND)
-        if found and start <= found[-1][1]:
-            found[-1] = (found[-1][0], end)
-        elif len(found) < _PLACES:
-            found.append((start, end))
-    return found
 
 
 class _Reader:
@@ -147,6 +116,9 @@ class _Reader:
         self._returned: dict[int, set[str]] = {}
         self._calls: list[ScriptCall] = []
         self._modules: dict[str, None] = {}
+        self._running: set[int] = set()
+        self._named: dict[int, str] = {}
+        self._names: set[str] = set()
 
     def read(self) -> ScriptFlow:
         for _ in range(_ROUNDS):
@@ -292,6 +264,7 @@ class _Reader:
     def _called(self, frame: Frame) -> None:
         if frame.name in {"Buffer.from", "Buffer"} and {"base64", "hex"} & set(frame.texts):
             self._record((DECODED,))
+        self._names.add(frame.name.rpartition(".")[2])
         function = self._function(frame.name)
         if function >= 0:
             self._given.setdefault(function, set()).update(frame.origins)
@@ -300,14 +273,29 @@ class _Reader:
             self._top.scope.names.update({name: frame.handed[0] for name, _ in self._top.targets})
         for handed in frame.handed[:4] if len(self._calls) < _CALLS else ():
             self._calls.append(
-                ScriptCall(name=handed, line=frame.line, origins=(frame.name, *list(frame.origins)[:_ORIGINS]))
+                ScriptCall(
+                    name=handed,
+                    line=frame.line,
+                    origins=(frame.name, *list(frame.origins)[:_ORIGINS]),
+                    within=self._within(),
+                )
             )
         if len(self._calls) < _CALLS:
             self._calls.append(
                 ScriptCall(
-                    name=frame.name, line=frame.line, origins=tuple(list(frame.origins)[:_ORIGINS]), text=" ".join(frame.texts)[:800]
+                    name=frame.name, line=frame.line, origins=tuple(list(frame.origins)[:_ORIGINS]), text=" ".join(frame.texts)[:800],
+                    within=self._within(),
                 )
             )  # fmt: skip
+
+    def _within(self) -> str:
+        """The outermost function around this place that nothing is seen to call."""
+        for frame in self._frames:
+            function = frame.function
+            name = self._named.get(function, "")
+            if function >= 0 and function not in self._running and name not in self._names and name != "constructor":
+                return name or "?"
+        return ""
 
     def _function(self, name: str) -> int:
         here: Scope | None = self._top.scope
@@ -377,6 +365,11 @@ class _Reader:
         elif around.targets and not around.assigned and len(around.targets) == 1:
             # The name that the function is assigned to is one to call it by.
             around.scope.holder(around.targets[0][0]).functions[around.targets[0][0]] = at
+        target = around.targets[0][0] if around.targets and not around.assigned else ""
+        self._named[at] = (name or target).rpartition(".")[2]
+        # What is handed to a call is called; without any name it is called where it stands.
+        if around.kind in {"call", "group"} or (not name and not target and around.kind != "object") or ".on" in target:
+            self._running.add(at)
         handed = dict.fromkeys(self._given.get(at, ()))
         if around.kind == "call":
             handed |= {around.name: None, **around.origins}
@@ -427,7 +420,9 @@ class _Reader:
     def _ask(self, module: str, at: int) -> None:
         self._modules[module] = None
         if module.startswith("/") and len(self._calls) < _CALLS:
-            self._calls.append(ScriptCall(name="require", line=self._line(at), origins=(f"'{module}",)))
+            self._calls.append(
+                ScriptCall(name="require", line=self._line(at), origins=(f"'{module}",), within=self._within())
+            )
 
     def _required(self, at: int) -> str:
         """The module that `require('a')` or `import('a')` asks for."""
@@ -522,15 +517,21 @@ class _Reader:
         if asked:
             self._ask(asked, at)
             return self._chain(at + 3, [asked], {}, bare=False, module=True)
-        if self._top.kind == "call" and following in {")", ","} and _runs(name):
-            self._top.handed.append(name)
+        if self._top.kind == "call" and following in {")", ","}:
+            self._names.add(parts[-1])
+            if _runs(name):
+                self._top.handed.append(name)
         if following in _ASSIGNS and not bare:
             self._assign([(".".join(parts), "")], more=following != "=" or len(parts) > 1)
             if name == WALLET and len(self._calls) < _CALLS:
                 said = " ".join(
                     one.text for one in self._tokens if one.kind == STRING and one.text.startswith(("eth_", "0x"))
                 )
-                self._calls.append(ScriptCall(name=f"{WALLET}=", line=self._line(at), origins=(), text=said[:800]))
+                self._calls.append(
+                    ScriptCall(
+                        name=f"{WALLET}=", line=self._line(at), origins=(), text=said[:800], within=self._within()
+                    )
+                )
             return at + 1
         if self._declaring and following in {";", ","} and self._top.targets is None:
             self._top.scope.declare(name)

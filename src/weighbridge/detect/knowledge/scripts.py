@@ -1,6 +1,6 @@
 """Knows what calls of JavaScript do, as far as harm is made of it: where data comes from, where it goes.
 
-Labels: N bytes of the network, D decoded, E the environment as a whole, K what lies where keys, wallets and browsers' stores do,
+Labels: N bytes of the network, T a connection, whose bytes come by its events, D decoded, E the environment as a whole, K what lies where keys, wallets and browsers' stores do,
 H who and where the host is, C what a command printed.
 Sinks: X runs code, P starts a process, S sends, W writes a file. Source: the documentation of Node.js, and of the libraries named.
 """
@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from weighbridge.schema.patterns import lazy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _CLIENTS: Final = (
     r"(?:https?|http2|follow-redirects|axios|got|node-fetch|cross-fetch|isomorphic-fetch|undici|needle|request|request-promise|superagent|ky|phin|bent|"
@@ -19,9 +22,10 @@ _CLIENTS: Final = (
 )
 _SOURCES: Final = (
     ("N", lazy(
-        rf"{_CLIENTS}(?:\.(?:get|request|fetch|post|stream|create))?(?:\Z|\(\))|(?:net|tls)\.(?:connect|createConnection|Socket)\b"
+        rf"{_CLIENTS}(?:\.(?:get|request|fetch|post|stream|create))?(?:\Z|\(\))"
         r"|(?:ws|WebSocket|socket\.io-client)(?:\Z|\.|\(\))|dns\.(?:promises\.)?resolve(?:Txt|Any)?\b|.*\.responseText\Z"
     )),
+    ("T", lazy(r"(?:net|tls)\.(?:connect|createConnection|Socket)\b")),
     ("D", lazy(r"<decoded>|atob\Z|unescape\Z|String\.fromCharCode\Z|decodeURIComponent\Z|zlib\.(?:inflate|gunzip|unzip|brotliDecompress)\w*|crypto\.createDecipher\w*|crypto-js\.\w+\.decrypt")),
     ("E", lazy(r"process\.env\Z")),
     ("K", lazy(
@@ -56,6 +60,15 @@ def script_label(name: str) -> str:
     return "".join(kind for kind, pattern in _SOURCES if pattern.match(name))
 
 
+def labels_of(origins: Iterable[str]) -> set[str]:
+    """The labels of what is made of these."""
+    found, heard = set[str](), False
+    for origin in origins:
+        found.update(script_label(origin))
+        heard = heard or origin.endswith((".on", ".once", ".addListener"))
+    return found | {"N"} if heard and "T" in found else found
+
+
 @lru_cache(maxsize=65_536)
 def _plain_sinks(name: str) -> str:
     return "".join(kind for kind, pattern in _SINKS if pattern.match(name))
@@ -64,5 +77,9 @@ def _plain_sinks(name: str) -> str:
 def script_sinks(name: str, labels: set[str]) -> str:
     """What a call of this name does with its arguments; `labels` are those of the value that it is called on, among others."""
     found = _plain_sinks(name)
-    sends = "S" not in found and _SENDS.match(name) and ("N" in labels or "N" in script_label(name.rpartition(".")[0]))
+    sends = (
+        "S" not in found
+        and _SENDS.match(name)
+        and (labels & {"N", "T"} or "N" in script_label(name.rpartition(".")[0]))
+    )
     return f"{found}S" if sends else found

@@ -1,0 +1,45 @@
+"""Knows where in a script something could run or send: what is worth reading of large ones, and which are worth reading at all."""
+
+from __future__ import annotations
+
+import re
+from itertools import islice
+from typing import Final
+
+_AROUND: Final = 3_000
+_PLACES: Final = 40
+# What every script names that could run or send something on its own; looked for as it stands, which is quick.
+_TELLING: Final = (
+    "eval", "Function(", "Function (", "child_process", "vm.run", "vm.Script", "os.hostname", "os.userInfo", "hostname()", "_compile", "id_rsa", ".npmrc",
+    "ethereum.request", "clipboard.writeText", "wallet", "Login Data", ".ssh", "execa", "worker_threads", "process.binding", "_load(", "mainModule",
+    ".constructor", "process[", "webhooks/", "api.telegram.org/bot", "oast.", "oastify", "burpcollaborator", "interactsh", "pipedream", "webhook.site",
+    "require('/", 'require("/',
+)  # fmt: skip
+_ENVIRONMENT: Final = re.compile(r"process\.env(?![.\w\[])")
+# Words that are put together, or written as escapes.
+_HIDING: Final = re.compile(
+    r"""\\x[0-9a-fA-F]{2}\\x|["']\w{1,10}["']\s{0,2}\+\s{0,2}["']\w{1,10}["']|String\.fromCharCode\(\d|\]\s*\.\s*join\("""
+)
+
+
+def tells(text: str) -> bool:
+    """Whether a script names anything that could run or send on its own, or hides its words."""
+    return any(literal in text for literal in _TELLING) or bool(_ENVIRONMENT.search(text) or _HIDING.search(text))
+
+
+def windows(text: str) -> list[tuple[int, int]]:
+    """The parts of a large script around what could run or send something, joined where they meet."""
+    places = [match.start() for match in islice(_ENVIRONMENT.finditer(text), _PLACES)]
+    for literal in _TELLING:
+        at, count = text.find(literal), 0
+        while at >= 0 and count < _PLACES:
+            places.append(at)
+            at, count = text.find(literal, at + _AROUND), count + 1
+    found: list[tuple[int, int]] = []
+    for place in sorted(places):
+        start, end = max(0, place - _AROUND), min(len(text), place + _AROUND)
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], end)
+        elif len(found) < _PLACES:
+            found.append((start, end))
+    return found
