@@ -316,8 +316,8 @@ def _settled(facts: list[tuple[Place, frozenset[str], list[Place]]]) -> dict[Pla
         if own:
             made[place] = made.get(place, frozenset()) | own
     linked = [(place, others) for place, _, others in facts if others]
-    weak = frozenset(WEAK)
-    for _ in range(_ROUNDS):
+    weak, new = frozenset(WEAK), True
+    while new:
         new = False
         for place, others in linked:
             have = made.get(place, frozenset())
@@ -325,8 +325,6 @@ def _settled(facts: list[tuple[Place, frozenset[str], list[Place]]]) -> dict[Pla
             if found != have:
                 made[place] = found
                 new = True
-        if not new:
-            break
     return made
 
 

@@ -8,7 +8,7 @@ between are parsed; the outline says too much about flow, never too little, so n
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from weighbridge.formats.python_source import PythonModule
 
 Modules = dict[str, tuple[tuple[str, ...], "Behaviour"]]
-_ROUNDS: Final = 8
 
 
 def in_full(path: tuple[str, ...], module: PythonModule, source: str) -> Behaviour:
@@ -39,10 +38,8 @@ def in_full(path: tuple[str, ...], module: PythonModule, source: str) -> Behavio
 def connected(modules: Modules) -> tuple[Modules, Flow, list[Coverage]]:
     """The modules of a package, with those that connect dangerous ones read in full; all of them linked; what could not be parsed."""
     flow, unread = _linked(modules), []
-    for _ in range(_ROUNDS):
-        wanted = sorted(_connecting(flow))
-        if not wanted:
-            break
+    # Every round has fewer outlines.
+    while wanted := sorted(_connecting(flow)):
         modules = dict(modules)
         for name in wanted:
             path, outline = modules[name]
@@ -75,9 +72,8 @@ def _connecting(flow: Flow) -> set[str]:
     if not any(source + sink in CRITICAL_FLOWS for source in _all(gives) for sink in _all(does)):
         return set()
     calls = _ways(flow, {*gives, *does})
-    for _ in range(_ROUNDS):
-        if not (_spread(calls, gives) | _spread(calls, does)):
-            break
+    while _spread(calls, gives) | _spread(calls, does):
+        pass
     found: set[str] = set()
     for (module, scope), called in calls.items():
         pairs = {source + sink for source in gives.get((module, scope), ()) for sink in does.get((module, scope), ())}

