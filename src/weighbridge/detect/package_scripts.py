@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from weighbridge.detect.subjects import PackageSubject
-    from weighbridge.formats.javascript_flow import ScriptCall
+    from weighbridge.formats.javascript_calls import ScriptCall
     from weighbridge.schema import Finding
 
 Path = tuple[str, ...]

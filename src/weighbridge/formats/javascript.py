@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from weighbridge.formats.javascript_flow import ScriptCall, read_flow
+from weighbridge.formats.javascript_flow import read_flow
+
+if TYPE_CHECKING:
+    from weighbridge.formats.javascript_calls import ScriptCall
 
 _MARKS: Final = {
     "process": re.compile(r"child_process|\bexecSync\(|\bspawnSync\(|Bun\.spawn|Deno\.run|process\.binding"),

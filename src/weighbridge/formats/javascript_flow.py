@@ -10,9 +10,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Final
 
-from msgspec import Struct
 from msgspec.structs import replace
 
+from weighbridge.formats.javascript_calls import ScriptCall, ScriptFlow
 from weighbridge.formats.javascript_places import tells, windows
 from weighbridge.formats.javascript_scopes import Frame, Scope
 from weighbridge.formats.javascript_tokens import MARK, NAME, STRING, Token, tokens
@@ -69,26 +69,6 @@ _GOES_ON: Final = frozenset(
     }
 )
 _ASSIGNS: Final = frozenset({"=", "+=", "||=", "??=", "&&="})
-
-
-class ScriptCall(Struct, frozen=True, kw_only=True):
-    """One call: its name, its line, the names that its arguments are made of, and its strings, joined.
-
-    `within` is the function that it stands in, where nothing of the script calls that; empty where it runs with the script.
-    """
-
-    name: str
-    line: int
-    origins: tuple[str, ...]
-    text: str = ""
-    within: str = ""
-
-
-class ScriptFlow(Struct, frozen=True, kw_only=True):
-    """The calls of a script, and the modules that it asks for."""
-
-    calls: tuple[ScriptCall, ...]
-    modules: tuple[str, ...]
 
 
 def read_flow(text: str) -> ScriptFlow:
