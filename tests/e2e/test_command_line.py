@@ -199,7 +199,8 @@ def test_starting_up_loads_little(tmp_path):
         "dataclasses",
         "weighbridge.output.html_page",
     }
-    assert sum(name.startswith("weighbridge") for name in loaded) < 85
+    # One of them keeps the patterns of all others from being compiled.
+    assert sum(name.startswith("weighbridge") for name in loaded) <= 85
 
 
 def test_nothing_is_read_from_the_artifact_as_configuration(tmp_path):
