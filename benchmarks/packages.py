@@ -26,10 +26,11 @@ SMALL = 6_000_000
 MOST_SOURCES = 70
 
 
-def halves():
-    """The projects that were looked at while tuning, those that were not, and those that were listed after the last change of rules."""
-    tuned, held, fresh = re.split(r"(?m)^# (?:held out|fresh)\n", (Path(__file__).parent / "packages.txt").read_text())
-    return {"tuned": tuned.split("\n")[1:-1], "held out": held.split(), "fresh": fresh.split()}
+def halves(listed="packages.txt"):
+    """The names of a list by part: those that were looked at while tuning, and what stands below each further heading."""
+    parts = re.split(r"(?m)^# (.+)\n", (Path(__file__).parent / listed).read_text())[1:]
+    named = dict(zip(["tuned", *parts[2::2]], parts[1::2], strict=True))
+    return {label: names.split() for label, names in named.items()}
 
 
 def pip(*words):
@@ -39,14 +40,24 @@ def pip(*words):
 
 def fetched(name):
     """The wheel of a project, or None: building a source distribution would run it."""
-    STORE.mkdir(parents=True, exist_ok=True)
-    there = [path for path in STORE.glob("*.whl") if normal(path.name.partition("-")[0]) == name]
-    if not there and not (STORE / f"{name}.none").exists():
-        pip("download", "--quiet", "--no-deps", "--only-binary", ":all:", "-d", str(STORE), name)
-        there = [path for path in STORE.glob("*.whl") if normal(path.name.partition("-")[0]) == name]
-        if not there:
-            (STORE / f"{name}.none").write_text("")
-    return there[0] if there and there[0].stat().st_size < LARGEST else None
+    words = ["download", "--quiet", "--no-deps", "--only-binary", ":all:", "-d", str(STORE), name]
+    return _kept(
+        STORE,
+        name,
+        lambda: [path for path in STORE.glob("*.whl") if normal(path.name.partition("-")[0]) == name],
+        lambda: pip(*words),
+    )
+
+
+def _kept(folder, name, there, fetch):
+    """The file of a package, fetched once; None where there is none, or it is too large."""
+    folder.mkdir(parents=True, exist_ok=True)
+    marker = folder / f"{name.replace('/', '-')}.none"
+    if not there() and not marker.exists():
+        fetch()
+        if not there():
+            marker.write_text("")
+    return next((path for path in there()[:1] if path.stat().st_size < LARGEST), None)
 
 
 def normal(name):
@@ -72,31 +83,14 @@ def sources():
     return sorted(SOURCES.glob("*.tar.gz"))
 
 
-def scripts():
-    """Packages of npm by half, as its own client fetches them; it runs nothing of theirs."""
-    NPM.mkdir(parents=True, exist_ok=True)
-    tuned, fresh = (Path(__file__).parent / "npm.txt").read_text().split("# fresh\n")
-    halves = {"npm, tuned": tuned.split("\n")[1:-1], "npm, fresh": fresh.split()}
-    found = {}
-    for label, names in halves.items():
-        paths = []
-        for name in names:
-            stem = name.removeprefix("@").replace("/", "-")
-            there = [
-                path
-                for path in NPM.glob(f"{stem}-*.tgz")
-                if re.fullmatch(rf"{re.escape(stem)}-\d[\w.+-]*\.tgz", path.name)
-            ]
-            if not there and not (NPM / f"{stem}.none").exists():
-                subprocess.run(
-                    ["npm", "pack", "--silent", "--ignore-scripts", name], cwd=NPM, capture_output=True, check=False
-                )
-                there = list(NPM.glob(f"{stem}-*.tgz"))
-                if not there:
-                    (NPM / f"{stem}.none").write_text("")
-            paths += [path for path in there[:1] if path.stat().st_size < LARGEST]
-        found[label] = paths
-    return found
+def packed(name):
+    """The package of npm of a name, or None, as npm's own client fetches it; it runs nothing of it."""
+    stem = name.removeprefix("@").replace("/", "-")
+    words = ["npm", "pack", "--silent", "--ignore-scripts", name]
+    return _kept(
+        NPM, name, lambda: [path for path in NPM.glob("*.tgz") if re.fullmatch(rf"{re.escape(stem)}-\d[\w.+-]*\.tgz", path.name)],
+        lambda: subprocess.run(words, cwd=NPM, capture_output=True, check=False),
+    )  # fmt: skip
 
 
 def looked_at(path):
@@ -112,14 +106,17 @@ def looked_at(path):
 def packages(peers, every):
     """The part of the benchmark run."""
     del peers, every
-    found = {label: [path for path in map(fetched, names) if path is not None] for label, names in halves().items()}
-    return _counted({**found, "source distributions": sources()})
+    return _counted({**_there(halves(), fetched), "source distributions": sources()})
 
 
 def npm(peers, every):
     """The part of the benchmark run for packages of npm."""
     del peers, every
-    return _counted(scripts())
+    return _counted(_there(halves("npm.txt"), packed))
+
+
+def _there(named, fetch):
+    return {label: [path for path in map(fetch, names) if path is not None] for label, names in named.items()}
 
 
 def _counted(found):

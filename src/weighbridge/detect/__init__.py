@@ -156,7 +156,7 @@ DETECTORS: Final[tuple[tuple[str, str, str], ...]] = (
     ("PackageSubject", "pkg_files", "detect_start"),
     ("PackageSubject", "pkg", "detect_package"),
     ("PackageSubject", "pkg_files", "detect_files"),
-    ("PackageSubject", "pkg_files", "detect_scripts"),
+    ("PackageSubject", "package_scripts", "detect_scripts"),
     ("PackageSubject", "package_scripts", "detect_flows"),
     ("PackageSubject", "pkg_files", "detect_natives"),
     ("RepositorySubject", "onx", "detect_repository"),

@@ -1,9 +1,10 @@
-"""Judges the JavaScript of packages: what data reaches what, and whether that happens on installation, on import, or when it is called."""
+"""Judges the JavaScript of packages, and what npm runs: what data reaches what, on installation, on import, or when it is called."""
 
 from __future__ import annotations
 
-import posixpath
-from typing import TYPE_CHECKING, Final
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from weighbridge.detect.knowledge import commands as shell
 from weighbridge.detect.knowledge.behaviour import HIDDEN_COMMAND, SURE_DROP_POINTS
@@ -15,14 +16,15 @@ from weighbridge.detect.knowledge.scripts import (
     script_label,
     script_sinks,
 )
-from weighbridge.detect.package_places import is_aside
+from weighbridge.detect.package_places import is_aside, script_at
 from weighbridge.formats.javascript_flow import WALLET
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Evidence, Location, Severity
+from weighbridge.schema.patterns import lazy
 from weighbridge.schema.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from weighbridge.detect.subjects import PackageSubject
     from weighbridge.formats.javascript_calls import ScriptCall
@@ -36,16 +38,20 @@ _WHAT: Final = {
     "CS": "what a command printed is sent away",
 }  # fmt: skip
 _WHEN: Final = {INSTALL: "on installation", IMPORT: "on import", LAZY: "when it is called"}
-_HIGH, _MEDIUM = Severity.HIGH, Severity.MEDIUM
-# How grave a flow is on installation (critical throughout), on import, and when it is called.
-_WEIGHTS: Final[dict[str, tuple[Severity, Severity | None, Severity | None]]] = {
-    "NX": (Severity.CRITICAL, _HIGH, _MEDIUM), "NP": (Severity.CRITICAL, _HIGH, _MEDIUM), "DX": (Severity.CRITICAL, _HIGH, _MEDIUM),
-    "DP": (Severity.CRITICAL, _HIGH, _MEDIUM), "ES": (Severity.CRITICAL, _HIGH, _MEDIUM), "KS": (Severity.CRITICAL, _HIGH, _HIGH),
-    "HS": (Severity.CRITICAL, _MEDIUM, None), "CS": (Severity.CRITICAL, _MEDIUM, None),
+# How grave a flow is on import, and when it is called; on installation every one is critical.
+_WEIGHTS: Final[dict[str, tuple[Severity, Severity | None]]] = {
+    "NX": (Severity.HIGH, Severity.MEDIUM), "NP": (Severity.HIGH, Severity.MEDIUM), "DX": (Severity.HIGH, Severity.MEDIUM),
+    "DP": (Severity.HIGH, Severity.MEDIUM), "ES": (Severity.HIGH, Severity.MEDIUM), "KS": (Severity.HIGH, Severity.HIGH),
+    "HS": (Severity.MEDIUM, None), "CS": (Severity.MEDIUM, None),
 }  # fmt: skip
-_ENDINGS: Final = ("", ".js", ".cjs", ".mjs", ".ts", "/index.js", "/index.mjs", "/index.cjs")
 _ENTRIES: Final = ("main", "module", "browser", "exports", "bin")
 _MOST: Final = 3
+
+
+# `node -e` that asks for a file of the package, and swallows the error where it is not there.
+_OWN_SCRIPT: Final = lazy(
+    r"""\s*node\s+-e\s+["']\s*(?:try\s*\{)?\s*require\(\s*['"`\\]+\.{1,2}/[\w./-]+['"`\\]+\s*\)\s*;?\s*(?:\}\s*catch\s*(?:\(\w*\))?\s*\{\s*\})?\s*["']\s*\Z"""
+)
 
 
 def contexts(subject: PackageSubject) -> dict[Path, str]:
@@ -64,10 +70,11 @@ def contexts(subject: PackageSubject) -> dict[Path, str]:
 
 
 def _entries(subject: PackageSubject, place: Path, table: dict[str, object]) -> Iterator[Path]:
-    folder = posixpath.dirname(place[-1])
     named = [name for key in _ENTRIES for name in _names(table.get(key))]
-    for name in [*named, "index.js", "index.mjs", "index.cjs"]:
-        yield from _file(subject, place, posixpath.normpath(posixpath.join(folder, name)))
+    for name in [*named, "index"]:
+        found = script_at(place, name, subject.scripts)
+        if found is not None:
+            yield found
 
 
 def _names(value: object) -> Iterator[str]:
@@ -86,67 +93,80 @@ def _names(value: object) -> Iterator[str]:
 
 
 def _required(subject: PackageSubject, path: Path) -> Iterator[Path]:
-    folder = posixpath.dirname(path[-1])
     for name in subject.scripts[path].requires:
-        yield from _file(subject, path, posixpath.normpath(posixpath.join(folder, name)))
-
-
-def _file(subject: PackageSubject, beside: Path, name: str) -> Iterator[Path]:
-    for ending in _ENDINGS:
-        path = (*beside[:-1], f"{name}{ending}")
-        if path in subject.scripts:
-            yield path
-            return
+        found = script_at(path, name, subject.scripts)
+        if found is not None:
+            yield found
 
 
 def detect_flows(subject: PackageSubject) -> Iterator[Finding]:
     """What the calls of each script come to."""
     when = contexts(subject) if subject.scripts else {}
+    called = Counter(name for path in when for name in subject.scripts[path].called)
     for path, script in sorted(subject.scripts.items()):
         context = when.get(path, LAZY)
         if (subject.kind != "npm" and context != INSTALL) or (context == LAZY and is_aside(path[-1])):
             continue
+        # What nothing of its own script calls may be called by another that runs.
+        own = script.called if path in when else frozenset[str]()
+        later = [bool(call.within) and called[call.within] <= (call.within in own) for call in script.calls]
         told: set[str] = set()
-        elsewhere = _called_elsewhere(subject, when, path) if any(call.within for call in script.calls) else frozenset()
-        by_itself = tuple(call for call in script.calls if not call.within or call.within in elsewhere)
-        later = tuple(call for call in script.calls if call.within and call.within not in elsewhere)
-        found = [*((context, one) for one in _said(by_itself, context)), *((LAZY, one) for one in _said(later, LAZY))]
-        for context, (message, severity, call, evidence) in found:
-            if message in told or len(told) >= _MOST:
-                continue
-            told.add(message)
-            rule = "PKG-011" if context == INSTALL else "PKG-019"
-            yield finding(
-                rule, Location(path=path, line=call.line), f"{message} {_WHEN[context]}", severity=severity,
-                evidence=[Evidence(text=f"{path[-1]}:{call.line} | {printable(line)}", culprit=number == 0) for number, line in enumerate(evidence)],
-            )  # fmt: skip
+        for at, waits in ((context, False), (LAZY, True)):
+            calls = [call for call, late in zip(script.calls, later, strict=True) if late is waits]
+            for said in _said(calls, at):
+                if said.message not in told and len(told) < _MOST:
+                    told.add(said.message)
+                    yield _finding(path, at, said)
 
 
-def _called_elsewhere(subject: PackageSubject, when: dict[Path, str], path: Path) -> frozenset[str]:
-    """The names that other scripts call which run by themselves."""
-    return frozenset().union(*(subject.scripts[other].called for other in when if other != path))
+class _Said(NamedTuple):
+    """What a call comes to, and the lines that show it."""
+
+    message: str
+    severity: Severity
+    call: ScriptCall
+    lines: list[str]
 
 
-def _said(calls: tuple[ScriptCall, ...], context: str) -> Iterator[tuple[str, Severity, ScriptCall, list[str]]]:
-    at = (INSTALL, IMPORT, LAZY).index(context)
+def _finding(path: Path, context: str, said: _Said) -> Finding:
+    line = said.call.line
+    return finding(
+        "PKG-011" if context == INSTALL else "PKG-019",
+        Location(path=path, line=line),
+        f"{said.message} {_WHEN[context]}",
+        severity=said.severity,
+        evidence=[
+            Evidence(text=f"{path[-1]}:{line} | {printable(shown)}", culprit=number == 0)
+            for number, shown in enumerate(said.lines)
+        ],
+    )
+
+
+def _said(calls: Sequence[ScriptCall], context: str) -> Iterator[_Said]:
+    grave = Severity.CRITICAL if context == INSTALL else Severity.HIGH
     for call in calls:
         labels = labels_of(call.origins)
         does = script_sinks(call.name, labels)
         for flow in (f"{source}{sink}" for sink in does for source in sorted(labels)):
-            severity = _WEIGHTS.get(flow, (None, None, None))[at]
+            severity = _weight(flow, context)
             if severity is not None and not _is_plain(flow, call):
                 made = next((origin for origin in call.origins if flow[0] in script_label(origin)), "a connection")
-                yield _WHAT[flow], severity, call, [f"{call.name}(…)", f"made of {made}"]
-        yield from _commands(call, does, context)
+                yield _Said(_WHAT[flow], severity, call, [f"{call.name}(…)", f"made of {made}"])
+        doing = _command(call, context) if "P" in does and call.text else ""
+        if doing:
+            yield _Said(f"a command {doing}", grave, call, [f"{call.name}({call.text[:120]})"])
         point = SURE_DROP_POINTS.search(call.text)
         if point:
-            yield (
-                f"the drop point {printable(point[0][:60])} is named",
-                Severity.HIGH,
-                call,
-                [f"{call.name}(… {point[0][:80]} …)"],
-            )
-    yield from _together(calls, context)
+            lines = [f"{call.name}(… {point[0][:80]} …)"]
+            yield _Said(f"the drop point {printable(point[0][:60])} is named", Severity.HIGH, call, lines)
+    yield from _together(calls, grave)
+
+
+def _weight(flow: str, context: str) -> Severity | None:
+    if flow not in _WEIGHTS:
+        return None
+    hot, lazily = _WEIGHTS[flow]
+    return {INSTALL: Severity.CRITICAL, IMPORT: hot}.get(context, lazily)
 
 
 def _is_plain(flow: str, call: ScriptCall) -> bool:
@@ -154,23 +174,20 @@ def _is_plain(flow: str, call: ScriptCall) -> bool:
     return flow == "ES" and not call.text and call.name.endswith((".request", ".create"))
 
 
-def _commands(call: ScriptCall, does: str, context: str) -> Iterator[tuple[str, Severity, ScriptCall, list[str]]]:
-    if "P" not in does or not call.text:
-        return
-    doing = shell.fetches_and_runs(call.text) or (
-        "is hidden or fetches what it runs" if HIDDEN_COMMAND.search(call.text) else ""
-    )
+def _command(call: ScriptCall, context: str) -> str:
+    """What is wrong with a command that is started; empty where nothing is."""
+    doing = shell.fetches_and_runs(call.text)
+    if not doing and HIDDEN_COMMAND.search(call.text):
+        return "is hidden or fetches what it runs"
     if not doing and context == INSTALL and SENDING_COMMAND.search(call.text):
-        doing = "sends something away"
-    if doing:
-        severity = Severity.CRITICAL if context == INSTALL else Severity.HIGH
-        yield f"a command {doing}", severity, call, [f"{call.name}({call.text[:120]})"]
+        return "sends something away"
+    return doing
 
 
-def _together(calls: tuple[ScriptCall, ...], context: str) -> Iterator[tuple[str, Severity, ScriptCall, list[str]]]:
+def _together(calls: Sequence[ScriptCall], grave: Severity) -> Iterator[_Said]:
     """Calls that make harm together: a file that is fetched, written and started; a shell on a connection; an address in the clipboard."""
-    severity = Severity.CRITICAL if context == INSTALL else Severity.HIGH
     written: set[str] = set()
+    started = [call for call in calls if "P" in script_sinks(call.name, set())]
     for call in calls:
         labels = labels_of(call.origins)
         writes = "W" in script_sinks(call.name, labels) or any("createWriteStream" in origin for origin in call.origins)
@@ -178,21 +195,83 @@ def _together(calls: tuple[ScriptCall, ...], context: str) -> Iterator[tuple[str
             written |= {origin for origin in call.origins if origin.startswith("'") and "://" not in origin}
         connection = any(origin.startswith(("net.", "tls.")) for origin in call.origins)
         if call.name.endswith(".pipe") and connection and any(o.startswith("child_process.") for o in call.origins):
-            yield "a shell is handed to a remote machine", severity, call, [f"{call.name}(…)"]
-    if written:
-        for call in calls:
-            starts = call.name == "require" or "P" in script_sinks(call.name, set())
-            if starts and written & set(call.origins):
-                yield "a file is fetched, written and started", severity, call, [f"{call.name}({call.text[:120]})"]
-    fetched = next(
-        (c for c in calls if RUNTIME.search(c.text) and (script_sinks(c.name, set()) or "N" in script_label(c.name))),
-        None,
+            yield _Said("a shell is handed to a remote machine", grave, call, [f"{call.name}(…)"])
+    for call in [call for call in calls if call.name == "require" or call in started] if written else ():
+        if written & set(call.origins):
+            yield _Said("a file is fetched, written and started", grave, call, [f"{call.name}({call.text[:120]})"])
+    for call in calls:
+        if RUNTIME.search(call.text) and started and (script_sinks(call.name, set()) or "N" in script_label(call.name)):
+            yield _Said("another runtime is fetched and started", grave, call, [f"{call.name}({call.text[:120]})"])
+        if call.name.endswith("clipboard.writeText") and ADDRESS.search(call.text):
+            yield _Said("an address in the clipboard is replaced", grave, call, [f"{call.name}({call.text[:80]})"])
+    asked = next((call for call in calls if call.name == f"{WALLET}="), None)
+    if asked is not None and any("eth_sendTransaction" in call.text or ADDRESS.search(call.text) for call in calls):
+        yield _Said("what a page asks a wallet is changed on its way", grave, asked, [f"{WALLET} = …"])
+
+
+def detect_scripts(subject: PackageSubject) -> Iterator[Finding]:
+    """JavaScript, and what npm runs on installation."""
+    for path, said in subject.manifests.items():
+        hooks = said.get("scripts")
+        for hook in ("preinstall", "install", "postinstall", "prepare", "preuninstall"):
+            command = hooks.get(hook) if isinstance(hooks, dict) else None
+            if isinstance(command, str) and hook != "prepare":
+                yield from _hook(path, hook, command)
+    for path, script in subject.scripts.items():
+        marks = script.marks
+        hooked = path in subject.hooked
+        if script.obfuscation > 4 and ({"runs", "process", "network", "decodes"} & marks.keys()):
+            severity = Severity.CRITICAL if hooked or subject.kind != "npm" else Severity.HIGH
+            yield finding(
+                "PKG-012",
+                Location(path=path),
+                f"an obfuscated script ({script.obfuscation:.0f} marks in 1,000 characters)",
+                severity=severity,
+            )
+        elif subject.kind == "npm" or hooked:
+            yield from _script(path, marks, hooked=hooked)
+
+
+def _script(path: tuple[str, ...], marks: dict[str, int], *, hooked: bool) -> Iterator[Finding]:
+    chains = (
+        ({"publishes", "secrets"}, "it publishes itself with stolen tokens", Severity.CRITICAL), ({"runtime", "process"}, "another runtime is named beside a process", Severity.MEDIUM),
+        ({"secrets", "network"}, "secrets are named beside a connection", Severity.CRITICAL), ({"environment", "network"}, "the environment is read beside a connection", Severity.MEDIUM),
+        ({"identity", "network"}, "host and user are read beside a connection", Severity.MEDIUM), ({"decodes", "runs"}, "text is decoded, and text is run", Severity.MEDIUM),
+    )  # fmt: skip
+    for needed, message, severity in chains:
+        if needed <= marks.keys() and (hooked or needed == {"publishes", "secrets"}):
+            line = min(marks[mark] for mark in needed)
+            yield finding(
+                "PKG-011" if hooked else "PKG-019",
+                Location(path=path, line=line),
+                message,
+                severity=severity if hooked else Severity.MEDIUM,
+                evidence=[f"line {marks[mark]}: {mark}" for mark in sorted(needed)],
+            )
+            return
+
+
+def _hook(path: tuple[str, ...], hook: str, command: str) -> Iterator[Finding]:
+    doing = shell.fetches_and_runs(command) or ("is hidden or fetches" if HIDDEN_COMMAND.search(command) else "")
+    known = re.match(
+        r"\s*(?:node-gyp|prebuild-install|node-pre-gyp|husky|patch-package|opencollective|is-ci|exit 0|echo|tsc|npm run|node-gyp-build)\b",
+        command,
     )
-    if fetched is not None and any("P" in script_sinks(c.name, set()) for c in calls):
-        yield "another runtime is fetched and started", severity, fetched, [f"{fetched.name}({fetched.text[:120]})"]
-    asked = next((c for c in calls if c.name == f"{WALLET}="), None)
-    if asked is not None and any("eth_sendTransaction" in c.text or ADDRESS.search(c.text) for c in calls):
-        yield "what a page asks a wallet is changed on its way", severity, asked, [f"{WALLET} = …"]
-    replaced = next((c for c in calls if c.name.endswith("clipboard.writeText") and ADDRESS.search(c.text)), None)
-    if replaced is not None:
-        yield "an address in the clipboard is replaced", severity, replaced, [f"{replaced.name}({replaced.text[:80]})"]
+    if known and not doing:
+        return
+    severity = (
+        Severity.CRITICAL
+        if doing
+        or (
+            not _OWN_SCRIPT.match(command)
+            and re.search(r"curl|wget|base64|bun\b|powershell|node\s+-e|python\s+-c", command)
+        )
+        else Severity.MEDIUM
+    )
+    yield finding(
+        "PKG-011",
+        Location(path=path),
+        f"{hook} {doing or 'runs'}: {printable(command[:120])}",
+        severity=severity,
+        evidence=[f"{hook}: {printable(command[:160])}"],
+    )

@@ -25,7 +25,7 @@ from weighbridge.detect.knowledge.behaviour import (
     label,
     sinks,
 )
-from weighbridge.detect.package_flow import IMPORT, INSTALL, LAZY, START, Chain, Flow, contexts_of
+from weighbridge.detect.package_flow import IMPORT, INSTALL, LAZY, START, Chain, contexts_of
 from weighbridge.detect.package_places import START_MODULES, is_aside
 from weighbridge.formats.python_source import MODULE
 from weighbridge.rules.finding import finding
@@ -92,11 +92,10 @@ _SHOWN: Final = 6
 
 def detect_package(subject: PackageSubject) -> Iterator[Finding]:
     """Everything about one package, with the chains through its files."""
-    flow = linked(subject)
-    when = contexts(subject, flow)
+    when = contexts(subject)
     told: set[tuple[str, int]] = set()
-    yield from _chains(subject, flow, when, told)
-    yield from _dropped(subject, flow, when)
+    yield from _chains(subject, when, told)
+    yield from _dropped(subject, when)
     for name, (_, code) in sorted(subject.modules.items()):
         yield from _calls(subject, name, code, when, told)
         yield from _texts(subject, name, code, when)
@@ -104,16 +103,12 @@ def detect_package(subject: PackageSubject) -> Iterator[Finding]:
         yield from _readability(subject, name, code, when)
 
 
-def linked(subject: PackageSubject) -> Flow:
-    """The modules of a package, linked."""
-    return subject.flow or Flow({name: code for name, (_, code) in subject.modules.items()})
-
-
-def contexts(subject: PackageSubject, flow: Flow, *, guess: bool = False) -> dict[tuple[str, str], str]:
+def contexts(subject: PackageSubject, *, guess: bool = False) -> dict[tuple[str, str], str]:
     """When each scope of a package runs: (module, scope) → start, install, import; what is absent runs when it is called.
 
     With `guess`, calls of methods are followed by their names alone.
     """
+    flow = subject.flow
     setup = [name for name in flow.modules if name == "setup" or name in subject.backends]
     install = [(name, MODULE) for name in setup]
     for name in setup:
@@ -133,10 +128,8 @@ def _weight(context: str, hot: Severity, lazy: Severity | None) -> Severity | No
     return hot if context != LAZY else lazy
 
 
-def _chains(
-    subject: PackageSubject, flow: Flow, sure: dict[tuple[str, str], str], told: set[tuple[str, int]]
-) -> Iterator[Finding]:
-    for chain in _timed(subject, flow, sure):
+def _chains(subject: PackageSubject, sure: dict[tuple[str, str], str], told: set[tuple[str, int]]) -> Iterator[Finding]:
+    for chain in _timed(subject, sure):
         if chain.flow not in _WEIGHTS or (chain.module, chain.call.line) in told or _is_plain(chain):
             continue
         severity = _weight(chain.context, *_WEIGHTS[chain.flow])
@@ -155,15 +148,15 @@ def _chains(
         )
 
 
-def _timed(subject: PackageSubject, flow: Flow, sure: dict[tuple[str, str], str]) -> Iterator[Chain]:
+def _timed(subject: PackageSubject, sure: dict[tuple[str, str], str]) -> Iterator[Chain]:
     """The chains of a package. Of a grave one, a guess is enough to say that nobody has to call it."""
     guessed: dict[tuple[str, str], str] | None = None
-    for chain in flow.chains(sure):
+    for chain in subject.flow.chains(sure):
         if chain.context != LAZY or chain.flow not in CRITICAL_FLOWS:
             yield chain
             continue
         if guessed is None:
-            guessed = contexts(subject, flow, guess=True)
+            guessed = contexts(subject, guess=True)
         yield replace(chain, context=guessed.get((chain.module, chain.call.scope), LAZY))
 
 
@@ -192,8 +185,9 @@ def words_of(call: Call) -> str:
     return " ".join(str(word) for word in _flat(call) if isinstance(word, str))
 
 
-def _dropped(subject: PackageSubject, flow: Flow, contexts: dict[tuple[str, str], str]) -> Iterator[Finding]:
+def _dropped(subject: PackageSubject, contexts: dict[tuple[str, str], str]) -> Iterator[Finding]:
     """A file that is fetched or decoded, written, and started, all in one context, over any number of files."""
+    flow = subject.flow
     for context in (START, INSTALL, IMPORT):
         written: list[tuple[str, Call]] = []
         started: list[tuple[str, Call]] = []

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from weighbridge.detect.knowledge import commands as shell
-from weighbridge.detect.knowledge.behaviour import HIDDEN_COMMAND, sinks
+from weighbridge.detect.knowledge.behaviour import sinks
 from weighbridge.detect.package_places import START_MODULES, is_aside
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Evidence, Location, Severity
@@ -101,80 +100,6 @@ def detect_natives(subject: PackageSubject) -> Iterator[Finding]:
                 evidence=evidence,
                 severity=severity,
             )
-
-
-def detect_scripts(subject: PackageSubject) -> Iterator[Finding]:
-    """JavaScript, and what npm runs on installation."""
-    for path, said in subject.manifests.items():
-        hooks = said.get("scripts")
-        for hook in ("preinstall", "install", "postinstall", "prepare", "preuninstall"):
-            command = hooks.get(hook) if isinstance(hooks, dict) else None
-            if isinstance(command, str) and hook != "prepare":
-                yield from _hook(path, hook, command)
-    for path, script in subject.scripts.items():
-        marks = script.marks
-        hooked = path in subject.hooked
-        if script.obfuscation > 4 and ({"runs", "process", "network", "decodes"} & marks.keys()):
-            severity = Severity.CRITICAL if hooked or subject.kind != "npm" else Severity.HIGH
-            yield finding(
-                "PKG-012",
-                Location(path=path),
-                f"an obfuscated script ({script.obfuscation:.0f} marks in 1,000 characters)",
-                severity=severity,
-            )
-        elif subject.kind == "npm" or hooked:
-            yield from _script(path, marks, hooked=hooked)
-
-
-def _script(path: tuple[str, ...], marks: dict[str, int], *, hooked: bool) -> Iterator[Finding]:
-    chains = (
-        ({"publishes", "secrets"}, "it publishes itself with stolen tokens", Severity.CRITICAL), ({"runtime", "process"}, "another runtime is named beside a process", Severity.MEDIUM),
-        ({"secrets", "network"}, "secrets are named beside a connection", Severity.CRITICAL), ({"environment", "network"}, "the environment is read beside a connection", Severity.MEDIUM),
-        ({"identity", "network"}, "host and user are read beside a connection", Severity.MEDIUM), ({"decodes", "runs"}, "text is decoded, and text is run", Severity.MEDIUM),
-    )  # fmt: skip
-    for needed, message, severity in chains:
-        if needed <= marks.keys() and (hooked or needed == {"publishes", "secrets"}):
-            line = min(marks[mark] for mark in needed)
-            yield finding(
-                "PKG-011" if hooked else "PKG-019",
-                Location(path=path, line=line),
-                message,
-                severity=severity if hooked else Severity.MEDIUM,
-                evidence=[f"line {marks[mark]}: {mark}" for mark in sorted(needed)],
-            )
-            return
-
-
-def _hook(path: tuple[str, ...], hook: str, command: str) -> Iterator[Finding]:
-    doing = shell.fetches_and_runs(command) or ("is hidden or fetches" if HIDDEN_COMMAND.search(command) else "")
-    known = re.match(
-        r"\s*(?:node-gyp|prebuild-install|node-pre-gyp|husky|patch-package|opencollective|is-ci|exit 0|echo|tsc|npm run|node-gyp-build)\b",
-        command,
-    )
-    if known and not doing:
-        return
-    severity = (
-        Severity.CRITICAL
-        if doing
-        or (
-            not _OWN_SCRIPT.match(command)
-            and re.search(r"curl|wget|base64|bun\b|powershell|node\s+-e|python\s+-c", command)
-        )
-        else Severity.MEDIUM
-    )
-    yield finding(
-        "PKG-011",
-        Location(path=path),
-        f"{hook} {doing or 'runs'}: {printable(command[:120])}",
-        severity=severity,
-        evidence=[f"{hook}: {printable(command[:160])}"],
-    )
-
-
-# `node -e` that asks for a file of the package, and swallows the error where it is not there.
-_OWN_SCRIPT: Final = lazy(
-    r"""\s*node\s+-e\s+["']\s*(?:try\s*\{)?\s*require\(\s*['"`\\]+\.{1,2}/[\w./-]+['"`\\]+\s*\)\s*;?\s*(?:\}\s*catch\s*(?:\(\w*\))?\s*\{\s*\})?\s*["']\s*\Z"""
-)
 
 
 def is_program(name: str) -> bool:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from weighbridge.detect.knowledge.behaviour import is_harmless_command, label, sinks
 from weighbridge.detect.package_flow import IMPORT, INSTALL, LAZY, START, Flow
 from weighbridge.detect.package_places import is_aside
-from weighbridge.detect.pkg import contexts, linked, words_of
+from weighbridge.detect.pkg import contexts, words_of
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Evidence, Location, Severity
 from weighbridge.schema.text import printable
@@ -64,9 +64,7 @@ class Release(Struct, frozen=True, kw_only=True):
 
 def read_release(subject: PackageSubject) -> Release:
     """What of a package runs by itself."""
-    flow = linked(subject)
-    when = contexts(subject, flow)
-    return Release(subject=subject, events=tuple(_events(flow, when)))
+    return Release(subject=subject, events=tuple(_events(subject.flow, contexts(subject))))
 
 
 def _events(flow: Flow, when: dict[tuple[str, str], str]) -> Iterator[Event]:

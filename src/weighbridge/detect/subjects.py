@@ -266,7 +266,7 @@ class PackageSubject(Struct, frozen=True, kw_only=True):
     location: Location
     kind: str
     modules: dict[str, tuple[tuple[str, ...], Behaviour]]
-    flow: Flow | None = None
+    flow: Flow
     paths: dict[tuple[str, ...], str] = {}
     manifests: dict[tuple[str, ...], dict[str, Any]] = {}
     scripts: dict[tuple[str, ...], Script] = {}

@@ -77,7 +77,7 @@ def read_javascript(text: str) -> Script:
         obfuscation=1000 * len(_OBFUSCATED.findall(text)) / max(1, len(text)) if "0x" in text else 0.0,
         longest=max(map(len, text.split("\n")), default=0),
         size=len(text),
-        calls=read_flow(text).calls,
+        calls=read_flow(text),
         requires=tuple(dict.fromkeys(_REQUIRED.findall(text)))[:_MOST_REQUIRED],
         called=frozenset(_CALLED.findall(text[:_SEARCHED])),
     )

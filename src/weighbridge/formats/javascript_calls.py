@@ -16,10 +16,3 @@ class ScriptCall(Struct, frozen=True, kw_only=True):
     origins: tuple[str, ...]
     text: str = ""
     within: str = ""
-
-
-class ScriptFlow(Struct, frozen=True, kw_only=True):
-    """The calls of a script, and the modules that it asks for."""
-
-    calls: tuple[ScriptCall, ...]
-    modules: tuple[str, ...]

@@ -7,15 +7,20 @@ here, and what a call hands to the functions among its arguments. Two rounds car
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
-from typing import Final
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from weighbridge.formats.javascript_calls import ScriptCall, ScriptFlow
+from weighbridge.formats.javascript_calls import ScriptCall
 from weighbridge.formats.javascript_places import tells, windows
 from weighbridge.formats.javascript_scopes import Frame, Scope
 from weighbridge.formats.javascript_tokens import MARK, NAME, STRING, Token, tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # Stands for what was decoded from a text.
 DECODED: Final = "<decoded>"
@@ -26,6 +31,8 @@ _ORIGINS: Final = 24
 _WHOLE: Final = 128 << 10
 _CALLS: Final = 20_000
 _CHAIN: Final = 24
+_TEXTS: Final = 8  # of one call
+_PLACE: Final = frozenset("/.\\ ")
 _DEEPEST: Final = 200
 _GLOBALS: Final = frozenset({"globalThis", "global", "window", "self"})
 _SKIPPED: Final = frozenset(
@@ -36,71 +43,48 @@ _MODULES: Final = frozenset(
     {"ws", "got", "request", "axios", "needle", "superagent", "ky", "bent", "phin", "http", "https", "http2", "net", "tls", "dns", "fs", "os", "vm", "zlib",
      "crypto", "undici", "urllib", "child_process", "execa", "wretch", "centra", "fetch"}
 )  # fmt: skip
+_NEWLINE: Final = re.compile("\n")
 _DECLARES: Final = frozenset({"const", "let", "var"})
 _OBJECT_BEHIND: Final = frozenset(
     {"(", ",", "=", ":", "[", "?", "&&", "||", "??", "return", "+=", "+", "...", "default"}
 )
+# Before a line break, and behind one: a statement goes on.
 _GOES_ON: Final = frozenset(
-    {
-        "=",
-        "+",
-        "-",
-        "*",
-        "/",
-        ",",
-        ".",
-        "(",
-        "[",
-        "{",
-        "&&",
-        "||",
-        "??",
-        "?",
-        ":",
-        "=>",
-        "+=",
-        "<",
-        ">",
-        "==",
-        "===",
-        "!",
-        "|",
-        "&",
-    }
-)
+    {"=", "+", "-", "*", "/", ",", ".", "(", "[", "{", "&&", "||", "??", "?", ":", "=>", "+=", "<", ">", "==", "===", "!", "|", "&"}
+)  # fmt: skip
+_CONTINUES: Final = frozenset({".", "(", "[", "+", "?", ":", "&&", "||", ",", "=", "*", "/"})
+# What stands for itself where it is assigned, beside modules that were asked for.
+_THEMSELVES: Final = frozenset({"process", "eval", "Function", "require"})
 _ASSIGNS: Final = frozenset({"=", "+=", "||=", "??=", "&&="})
 
 
-def read_flow(text: str) -> ScriptFlow:
+def read_flow(text: str) -> tuple[ScriptCall, ...]:
     """The calls of a script; of a large one, those around what could run or send something. Nothing where neither is named."""
     if not tells(text):
-        return ScriptFlow(calls=(), modules=())
+        return ()
     if len(text) <= _WHOLE:
         return _Reader(text).read()
     calls: list[ScriptCall] = []
-    modules: dict[str, None] = {}
     for start, end in windows(text):
-        found = _Reader(text[start:end]).read()
         before = text.count("\n", 0, start)
-        calls += [replace(one, line=one.line + before) for one in found.calls]
-        modules |= dict.fromkeys(found.modules)
-    return ScriptFlow(calls=tuple(calls[:_CALLS]), modules=tuple(modules))
+        calls += [replace(one, line=one.line + before) for one in _Reader(text[start:end]).read()]
+    return tuple(calls[:_CALLS])
 
 
 class _Reader:
     def __init__(self, text: str) -> None:
         self._tokens = [*tokens(text), Token(MARK, ";", len(text), True)]
-        self._lines = [at for at, sign in enumerate(text) if sign == "\n"] if len(text) < 1 << 16 else _newlines(text)
+        self._lines = [match.start() for match in _NEWLINE.finditer(text)]
         self._scopes: dict[int, Scope] = {-1: Scope(None)}
         self._given: dict[int, set[str]] = {}
         self._returned: dict[int, set[str]] = {}
         self._calls: list[ScriptCall] = []
-        self._modules: dict[str, None] = {}
+        self._modules: set[str] = set()
         self._running: set[int] = set()
         self._named: dict[int, str] = {}
         self._names: set[str] = set()
 
-    def read(self) -> ScriptFlow:
+    def read(self) -> tuple[ScriptCall, ...]:
         for _ in range(_ROUNDS):
             self._calls = []
             self._frames = [Frame("body", -1, self._scopes[-1])]
@@ -109,7 +93,7 @@ class _Reader:
             at = 0
             while at < len(self._tokens):
                 at = self._step(at)
-        return ScriptFlow(calls=tuple(self._calls[:_CALLS]), modules=tuple(self._modules))
+        return tuple(self._calls)
 
     @property
     def _top(self) -> Frame:
@@ -140,29 +124,19 @@ class _Reader:
 
     def _ends(self, at: int) -> bool:
         """Whether a statement ends before a token that begins a line."""
-        return self._text(at - 1) not in _GOES_ON and self._text(at) not in {
-            ".",
-            "(",
-            "[",
-            "+",
-            "?",
-            ":",
-            "&&",
-            "||",
-            ",",
-            "=",
-            "*",
-            "/",
-        }
+        return self._text(at - 1) not in _GOES_ON and self._text(at) not in _CONTINUES
 
     def _string(self, text: str) -> None:
+        """A string: a call that it is handed to shows it; one that may be a place or a command is something that is read."""
+        if not text:
+            return
         for frame in reversed(self._frames):
-            if frame.kind == "call" and len(frame.texts) < 8 and text:
+            if frame.kind == "call" and len(frame.texts) < _TEXTS:
                 frame.texts.append(text[:400])
             if frame.holds:
                 break
-        if text:
-            self._record({f"'{text[:200]}"} if "/" in text or "." in text or "\\" in text or " " in text else ())
+        if not _PLACE.isdisjoint(text):
+            self._record((f"'{text[:200]}",))
 
     def _record(self, origins: set[str] | dict[str, None] | tuple[str, ...]) -> None:
         """Something is read: it becomes part of every call and assignment around it, up to the function."""
@@ -194,7 +168,7 @@ class _Reader:
             self._declaring = self._declaring and text == ","
         elif text in _ASSIGNS and self._text(at - 1) in {"}", "]"} and self._closed[2] == at - 1:
             indexed = self._closed[0] == "index"
-            self._assign([(self._base, "")] if indexed else self._taken_apart(self._closed[1], at - 1), more=indexed)
+            self._assign([(self._base, "")] if indexed else self._taken_apart(self._closed[1], at - 1))
         return at + 1
 
     def _indexed(self, at: int) -> None:
@@ -251,22 +225,14 @@ class _Reader:
             self._record(self._returned.get(function, set()))
         if frame.name.endswith("promisify") and frame.handed and self._top.targets is not None:
             self._top.scope.names.update({name: frame.handed[0] for name, _ in self._top.targets})
-        for handed in frame.handed[:4] if len(self._calls) < _CALLS else ():
-            self._calls.append(
-                ScriptCall(
-                    name=handed,
-                    line=frame.line,
-                    origins=(frame.name, *list(frame.origins)[:_ORIGINS]),
-                    within=self._within(),
-                )
-            )
+        for handed in frame.handed[:4]:
+            self._tell(handed, frame.line, (frame.name, *frame.origins))
+        self._tell(frame.name, frame.line, frame.origins, " ".join(frame.texts))
+
+    def _tell(self, name: str, line: int, origins: Iterable[str], text: str = "") -> None:
         if len(self._calls) < _CALLS:
-            self._calls.append(
-                ScriptCall(
-                    name=frame.name, line=frame.line, origins=tuple(list(frame.origins)[:_ORIGINS]), text=" ".join(frame.texts)[:800],
-                    within=self._within(),
-                )
-            )  # fmt: skip
+            made = tuple(islice(origins, _ORIGINS))
+            self._calls.append(ScriptCall(name=name, line=line, origins=made, text=text[:800], within=self._within()))
 
     def _within(self) -> str:
         """The outermost function around this place that nothing is seen to call."""
@@ -298,7 +264,7 @@ class _Reader:
             root = target.partition(".")[0]
             for name in {target, root}:
                 self._bind(name, frame.assigned, frame.scope.holder(root))
-        frame.targets, frame.assigned, frame.more = None, {}, False
+        frame.targets, frame.assigned = None, {}
 
     @staticmethod
     def _bind(name: str, origins: dict[str, None] | set[str], scope: Scope) -> None:
@@ -308,12 +274,12 @@ class _Reader:
                 break
             have.add(one)
 
-    def _assign(self, targets: list[tuple[str, str]], *, more: bool) -> None:
+    def _assign(self, targets: list[tuple[str, str]]) -> None:
         frame = self._top
         for target, _ in targets:
             if self._declaring:
                 frame.scope.declare(target)
-        frame.targets, frame.assigned, frame.more = targets, {}, more
+        frame.targets, frame.assigned = targets, {}
 
     def _taken_apart(self, start: int, end: int) -> list[tuple[str, str]]:
         """The names of a pattern, each with what it is called in the value: `{a, b: c}` gives a and c."""
@@ -340,12 +306,12 @@ class _Reader:
         """A function begins. What a call that it is handed to has, its parameters have."""
         around = self._top
         scope = self._scopes.setdefault(at, Scope(around.scope))
+        target = around.targets[0][0] if around.targets and not around.assigned else ""
         if name:
             around.scope.functions[name] = at
-        elif around.targets and not around.assigned and len(around.targets) == 1:
+        elif target and around.targets and len(around.targets) == 1:
             # The name that the function is assigned to is one to call it by.
-            around.scope.holder(around.targets[0][0]).functions[around.targets[0][0]] = at
-        target = around.targets[0][0] if around.targets and not around.assigned else ""
+            around.scope.holder(target).functions[target] = at
         self._named[at] = (name or target).rpartition(".")[2]
         # What is handed to a call is called; without any name it is called where it stands.
         if around.kind in {"call", "group"} or (not name and not target and around.kind != "object") or ".on" in target:
@@ -370,10 +336,10 @@ class _Reader:
             self._declaring = True
             return at + 1
         if word == "return":
-            self._assign([("<return>", "")], more=True)
+            self._assign([("<return>", "")])
             return at + 1
         if word in {"in", "of"} and self._top.kind == "group" and self._tokens[at - 1].kind == NAME:
-            self._assign([(self._text(at - 1), "")], more=False)
+            self._assign([(self._text(at - 1), "")])
             return at + 1
         if word == "import" and self._text(at + 1) not in {"(", "."}:
             return self._imported(at)
@@ -398,11 +364,9 @@ class _Reader:
         return self._chain(at + 1, [word], {}, bare=False)
 
     def _ask(self, module: str, at: int) -> None:
-        self._modules[module] = None
-        if module.startswith("/") and len(self._calls) < _CALLS:
-            self._calls.append(
-                ScriptCall(name="require", line=self._line(at), origins=(f"'{module}",), within=self._within())
-            )
+        self._modules.add(module)
+        if module.startswith("/"):
+            self._tell("require", self._line(at), (f"'{module}",))
 
     def _required(self, at: int) -> str:
         """The module that `require('a')` or `import('a')` asks for."""
@@ -457,7 +421,7 @@ class _Reader:
         if end >= len(self._tokens) or self._tokens[end].kind != STRING:
             return at + 1
         module = self._tokens[end].text.removeprefix("node:")
-        self._modules[module] = None
+        self._modules.add(module)
         braced = False
         for place in range(at + 1, end):
             word = self._text(place)
@@ -502,16 +466,10 @@ class _Reader:
             if _runs(name):
                 self._top.handed.append(name)
         if following in _ASSIGNS and not bare:
-            self._assign([(".".join(parts), "")], more=following != "=" or len(parts) > 1)
-            if name == WALLET and len(self._calls) < _CALLS:
-                said = " ".join(
-                    one.text for one in self._tokens if one.kind == STRING and one.text.startswith(("eth_", "0x"))
-                )
-                self._calls.append(
-                    ScriptCall(
-                        name=f"{WALLET}=", line=self._line(at), origins=(), text=said[:800], within=self._within()
-                    )
-                )
+            self._assign([(".".join(parts), "")])
+            if name == WALLET:
+                said = [one.text for one in self._tokens if one.kind == STRING and one.text.startswith(("eth_", "0x"))]
+                self._tell(f"{WALLET}=", self._line(at), (), " ".join(said))
             return at + 1
         if self._declaring and following in {";", ","} and self._top.targets is None:
             self._top.scope.declare(name)
@@ -533,12 +491,8 @@ class _Reader:
         frame = self._top
         if frame.targets is None or frame.assigned or following in {"(", "+", "?", "||", "&&", "["}:
             return
-        if name.partition(".")[0].partition("/")[0] not in self._modules and name.partition(".")[0] not in {
-            "process",
-            "eval",
-            "Function",
-            "require",
-        }:
+        root = name.partition(".")[0]
+        if root.partition("/")[0] not in self._modules and root not in _THEMSELVES:
             return
         for target, key in frame.targets:
             if target != "<return>" and "." not in target:
@@ -563,11 +517,3 @@ class _Reader:
 def _runs(name: str) -> bool:
     """Whether a name is of something that runs what it is given."""
     return name in {"eval", "Function"} or name.startswith("child_process.")
-
-
-def _newlines(text: str) -> list[int]:
-    found, at = [], text.find("\n")
-    while at >= 0:
-        found.append(at)
-        at = text.find("\n", at + 1)
-    return found

@@ -31,19 +31,8 @@ class Frame:
     """A bracket that is open, or a function without braces. `kind` is call, group, object, block, body or arrow."""
 
     __slots__ = (
-        "assigned",
-        "function",
-        "handed",
-        "kind",
-        "line",
-        "more",
-        "name",
-        "origins",
-        "scope",
-        "start",
-        "targets",
-        "texts",
-    )
+        "assigned", "function", "handed", "kind", "line", "name", "origins", "scope", "start", "targets", "texts",
+    )  # fmt: skip
 
     def __init__(self, kind: str, start: int, scope: Scope, name: str = "") -> None:
         self.kind, self.start, self.scope, self.name = kind, start, scope, name
@@ -52,7 +41,6 @@ class Frame:
         self.handed: list[str] = []  # what runs something, and is handed over by its name
         self.targets: list[tuple[str, str]] | None = None  # (what is assigned to, its name in what is taken apart)
         self.assigned: dict[str, None] = {}
-        self.more = False
         self.function = -1
         self.line = 0
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _SILENT: Final[frozenset[type]] = frozenset(
     {
@@ -25,7 +28,11 @@ _SILENT: Final[frozenset[type]] = frozenset(
         ast.Eq,
     }
 )
-_UNTOLD: Final[frozenset[type]] = _SILENT | {ast.Name}
+_OPENERS: Final = frozenset(
+    {"open", "Path", "read_bytes", "get_data", "spec_from_file_location", "SourceFileLoader", "run_path"}
+)
+_SPELLED_IN: Final = 64
+_NAMED_IN: Final = 16
 _MEDIA_NAME: Final = re.compile(
     r"\.(?:png|jpe?g|gif|bmp|webp|ico|svg|wav|mp3|ogg|flac|mp4|ttf|otf|woff2?)\Z", re.IGNORECASE
 )
@@ -33,16 +40,11 @@ _MEDIA_NAME: Final = re.compile(
 
 def descend(node: ast.AST, scope: str, waiting: list[tuple[ast.AST, str]]) -> None:
     """Have the parts of a node visited in their order: `waiting` is a stack. Plain names say nothing by themselves."""
-    fields = _PARTS.get(type(node)) or _parts(type(node))
-    for number in range(len(fields) - 1, -1, -1):
-        value = getattr(node, fields[number], None)
-        if type(value) is list:
-            for place in range(len(value) - 1, -1, -1):
-                part = value[place]
-                if type(part) not in _UNTOLD and isinstance(part, ast.AST):
-                    waiting.append((part, scope))
-        elif type(value) not in _UNTOLD and isinstance(value, ast.AST):
-            waiting.append((value, scope))
+    found = children(node)
+    found.reverse()
+    for part in found:
+        if type(part) is not ast.Name:
+            waiting.append((part, scope))
 
 
 def children(node: ast.AST) -> list[ast.AST]:
@@ -104,25 +106,25 @@ def is_numbers(name: str, node: ast.Call) -> bool:
     )
 
 
-_OPENERS: Final = frozenset(
-    {"open", "Path", "read_bytes", "get_data", "spec_from_file_location", "SourceFileLoader", "run_path"}
-)
+def under(nodes: list[ast.AST], most: int) -> Iterator[ast.AST]:
+    """Some nodes and all below them, at most so many."""
+    waiting = list(nodes)
+    for _ in range(most):
+        if not waiting:
+            return
+        current = waiting.pop()
+        yield current
+        waiting += children(current)
 
 
 def is_spelled(node: ast.AST, times: int) -> bool:
     """Whether an expression makes characters from numbers, at so many places."""
-    waiting: list[ast.AST] = [node]
     count = 0
-    for _ in range(64):
-        if not waiting:
-            return False
-        current = waiting.pop()
-        if isinstance(current, ast.Call):
-            function = current.func
-            count += isinstance(function, ast.Name) and function.id == "chr"
+    for one in under([node], _SPELLED_IN):
+        if isinstance(one, ast.Call) and isinstance(one.func, ast.Name) and one.func.id == "chr":
+            count += 1
             if count >= times:
                 return True
-        waiting += children(current)
     return False
 
 
@@ -130,16 +132,9 @@ def opens_media(name: str, node: ast.Call) -> bool:
     """Whether a call opens a picture, a sound or a font by a name that is written out, or put together from one."""
     if name.rpartition(".")[2] not in _OPENERS:
         return False
-    waiting: list[ast.AST] = list(node.args)
-    for _ in range(16):
-        if not waiting:
-            return False
-        current = waiting.pop()
-        if isinstance(current, ast.Constant):
-            if isinstance(current.value, str) and _MEDIA_NAME.search(current.value):
-                return True
-        else:
-            waiting += children(current)
+    for one in under(list(node.args), _NAMED_IN):
+        if isinstance(one, ast.Constant) and isinstance(one.value, str) and _MEDIA_NAME.search(one.value):
+            return True
     return False
 
 

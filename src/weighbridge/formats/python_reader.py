@@ -20,6 +20,7 @@ from weighbridge.formats.python_nodes import (
     is_spelled,
     main_guard,
     opens_media,
+    under,
 )
 from weighbridge.formats.python_source import (
     CALL_BACK,
@@ -65,7 +66,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {"__builtins__": "builtins"}
-        self._imported: set[str] = set()
+        self._imported: dict[str, None] = {}
         self._bindings = Bindings()
         self._values: dict[tuple[str, str], object] = {}
         self._imports: list[str] = []
@@ -77,11 +78,11 @@ class Reader:
         # A visitor says which parts of a node run where; None for all of them, in the scope of the node.
         self._visitors: dict[type[ast.AST], Callable[[Any, str], _Parts]] = {
             ast.Import: self._import, ast.ImportFrom: self._import_from, ast.FunctionDef: self._function, ast.AsyncFunctionDef: self._function,
-            ast.ClassDef: self._class, ast.Return: self._return, ast.Yield: self._return, ast.Lambda: self._lambda, ast.Assign: self._assigned,
-            ast.AnnAssign: self._assigned, ast.NamedExpr: self._assigned, ast.AugAssign: self._assigned, ast.withitem: self._entered,
+            ast.ClassDef: self._class, ast.Return: self._return, ast.Yield: self._return, ast.Lambda: self._lambda, ast.Assign: self._assign,
+            ast.AnnAssign: self._assign, ast.NamedExpr: self._assign, ast.AugAssign: self._assign, ast.withitem: self._entered,
             ast.For: self._looped, ast.AsyncFor: self._looped, ast.ListComp: self._comprehended, ast.SetComp: self._comprehended,
             ast.GeneratorExp: self._comprehended, ast.DictComp: self._comprehended, ast.Match: self._matched, ast.Global: self._shared,
-            ast.Call: self._called, ast.Constant: self._constant, ast.If: self._if,
+            ast.Call: self._call, ast.Constant: self._constant, ast.If: self._if,
         }  # fmt: skip
 
     def module(self, tree: ast.Module, lines: int) -> PythonModule:
@@ -117,9 +118,8 @@ class Reader:
         self._functions.setdefault(inner, [])
         self._parameters(node.args, inner)
         # Decorators, defaults and annotations run where the function is defined.
-        self._decorated(node.decorator_list, scope)
+        names = self._decorated(node.decorator_list, scope)
         outside = [*node.decorator_list, *node.args.defaults, *(d for d in node.args.kw_defaults if d)]
-        names = [name for d in node.decorator_list if (name := self.dotted(d))]
         self._functions[scope] += names
         if any(name.endswith("property") for name in names):
             self._functions.setdefault(f"{scope}.{PROPERTIES}", []).append(inner)
@@ -159,10 +159,6 @@ class Reader:
             if argument.arg not in {"self", "cls"}:
                 self._bindings.bind_name(argument.arg, (PARAMETER,), inner)
 
-    def _assigned(self, node: Any, scope: str) -> _Parts:
-        self._assign(node, scope)
-        return None
-
     def _entered(self, node: ast.withitem, scope: str) -> _Parts:
         if node.optional_vars is not None:
             self._object(node.optional_vars, node.context_expr, scope)
@@ -192,10 +188,6 @@ class Reader:
             self._bindings.share(name, scope)
         return []
 
-    def _called(self, node: ast.Call, scope: str) -> _Parts:
-        self._call(node, scope)
-        return None
-
     def _constant(self, node: ast.Constant, scope: str) -> _Parts:
         del scope
         value = node.value
@@ -211,8 +203,8 @@ class Reader:
         self._functions.setdefault("<main>", [])
         return [*((part, "<main>") for part in node.body), *((part, scope) for part in node.orelse)]
 
-    def _decorated(self, decorators: list[ast.expr], scope: str) -> None:
-        """A bare decorator is a call: the decorators below it make its argument."""
+    def _decorated(self, decorators: list[ast.expr], scope: str) -> list[str]:
+        """The names of bare decorators. Each is a call: the decorators below it make its argument."""
         names = [self.dotted(decorator) for decorator in decorators]
         for number, (decorator, name) in enumerate(zip(decorators, names, strict=True)):
             if name:
@@ -220,6 +212,7 @@ class Reader:
                 self._calls.append(
                     Call(name=name, line=decorator.lineno, scope=scope, arguments=(None,), keywords=(), origins=below)
                 )
+        return [name for name in names if name]
 
     def _import(self, node: ast.Import, scope: str) -> _Parts:
         del scope
@@ -227,7 +220,7 @@ class Reader:
             self._imports.append(alias.name)
             root = alias.name.partition(".")[0]
             self._names[alias.asname or root] = alias.name if alias.asname else root
-            self._imported.add(alias.asname or root)
+            self._imported[alias.asname or root] = None
         return []
 
     def _import_from(self, node: ast.ImportFrom, scope: str) -> _Parts:
@@ -240,7 +233,7 @@ class Reader:
             return []
         for alias in node.names:
             self._names[alias.asname or alias.name] = f"{module}{joint}{alias.name}"
-            self._imported.add(alias.asname or alias.name)
+            self._imported[alias.asname or alias.name] = None
         return []
 
     def _assign(self, node: Any, scope: str) -> None:
@@ -249,12 +242,11 @@ class Reader:
         if value is None:
             return
         if isinstance(value, ast.Lambda):
+            given = self._origins(value.body, inside(scope))
             for target in targets:
                 if isinstance(target, ast.Name):
-                    self._returns.setdefault(target.id, {}).update(
-                        dict.fromkeys(self._origins(value.body, inside(scope)))
-                    )
-                    self._functions.setdefault(target.id, []).extend(self._origins(value.body, inside(scope)))
+                    self._returns.setdefault(target.id, {}).update(dict.fromkeys(given))
+                    self._functions.setdefault(target.id, []).extend(given)
         dotted, origins = self.dotted(value) or self._runner(value), self._origins(value, scope)
         if isinstance(node, ast.AugAssign) and is_spelled(value, 1):
             origins = (*origins, "chr")
@@ -280,17 +272,8 @@ class Reader:
         """What runs text, where an expression chooses it from a list, a table or a condition."""
         if not isinstance(value, ast.List | ast.Tuple | ast.Dict | ast.Subscript | ast.IfExp | ast.BoolOp):
             return ""
-        waiting: list[ast.AST] = [value]
-        for _ in range(_CHOSEN_FROM):
-            if not waiting:
-                break
-            current = waiting.pop()
-            if isinstance(current, ast.Name | ast.Attribute):
-                name = self.dotted(current)
-                if name in _RUNNERS:
-                    return name
-            waiting += children(current)
-        return ""
+        named = (self.dotted(one) for one in under([value], _CHOSEN_FROM) if isinstance(one, ast.Name | ast.Attribute))
+        return next((name for name in named if name in _RUNNERS), "")
 
     def _call(self, node: ast.Call, scope: str) -> None:
         name = self.dotted(node.func) or self._described(node.func)
@@ -310,6 +293,7 @@ class Reader:
             value = self.constant(keyword.value, scope)
             known = value is not None or is_none(keyword.value)
             keywords.append(Keyword(keyword.arg or "**", value, known, self.dotted(keyword.value)))
+        made = tuple([one for one in origins if not one.endswith(VALUE)][:_ORIGINS])
         self._calls.append(
             Call(
                 name=name,
@@ -317,8 +301,8 @@ class Reader:
                 scope=scope,
                 arguments=tuple(self.constant(argument, scope) for argument in node.args),
                 keywords=tuple(keywords),
-                origins=tuple([name for name in origins if not name.endswith(VALUE)][:_ORIGINS]),
-                values=tuple([name for name in origins if name.endswith(VALUE)][:_ORIGINS]),
+                origins=made,
+                values=tuple([one for one in origins if one.endswith(VALUE)][:_ORIGINS]),
                 refers=tuple(self._handed_over(node.args)),
                 method=self._bindings.method(node.func, scope),
             )
@@ -326,11 +310,8 @@ class Reader:
         # Who is called back gets what else was handed over.
         for given in called if origins else ():
             self._calls.append(
-                Call(
-                    name=given, line=node.lineno, scope=scope, arguments=(None,), keywords=(),
-                    origins=tuple([one for one in origins if not one.endswith(VALUE)][:_ORIGINS]),
-                )
-            )  # fmt: skip
+                Call(name=given, line=node.lineno, scope=scope, arguments=(None,), keywords=(), origins=made)
+            )
 
     def _take(self, node: ast.Call, origins: dict[str, None], scope: str) -> None:
         """What a call changes: a list that is added to, the parameters of a function that is called where it is written."""

@@ -16,6 +16,7 @@ from weighbridge.dependencies.lookalikes import lookalikes
 from weighbridge.dependencies.osv import ECOSYSTEMS
 from weighbridge.dependencies.wanted import Demands
 from weighbridge.dependencies.workspace import is_workspace, workspace
+from weighbridge.detect.package_flow import Flow
 from weighbridge.detect.pkg_files import detect_start
 from weighbridge.detect.subjects import PackageSubject
 from weighbridge.formats.manifests import Included, Listed, Manifest, Origin, is_install, is_manifest, read_manifest
@@ -261,7 +262,13 @@ class _Audit:
             for gap in result.gaps:
                 self._skip(root, gap, Reason.MISSING)
             self._findings += detect_start(
-                PackageSubject(location=Location(path=(root,)), kind="environment", modules={}, paths=start_files(root))
+                PackageSubject(
+                    location=Location(path=(root,)),
+                    kind="environment",
+                    modules={},
+                    flow=Flow({}),
+                    paths=start_files(root),
+                )
             )
             for package, licence in foreign_licences(every, self._order.demands.licences):
                 self._findings.append(finding("PKG-031", Location(path=(root,)), printable(f"{package}: {licence}")))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from weighbridge.detect import detect
-from weighbridge.detect.package_places import is_aside
+from weighbridge.detect.package_places import is_aside, named_by, script_at
 from weighbridge.detect.pkg_files import is_program
 from weighbridge.detect.subjects import PackageSubject
 from weighbridge.inspection.connecting import connected
@@ -45,7 +45,6 @@ _BACKEND: Final = lazy(r"^build-backend\s*=\s*[\"']([\w.]+)", re.MULTILINE)
 _IN_TREE: Final = lazy(r"^backend-path\s*=", re.MULTILINE)
 _IMPORT: Final = lazy(r"^import[ \t]+([\w.]+)", re.MULTILINE)
 _SCRIPT: Final = lazy(r"""[\w./-]+\.(?:c|m)?js\b|(?<=require\(['"`])\./[\w./-]+|(?:(?<=node )|\A)\.?/?[\w./-]+""")
-_SCRIPT_ENDINGS: Final = ("", ".js", ".cjs", ".mjs", "/index.js")
 
 
 class Root(msgspec.Struct, frozen=True):
@@ -192,7 +191,7 @@ def _subject(
         scripts={path: script for _, path, script in by_kind["script"]},
         started=tuple(one for text in paths.values() for one in _IMPORT.findall(text)),
         backends=tuple(m[1] for text in build if _IN_TREE.search(text) for m in _BACKEND.finditer(text)),
-        hooked=tuple(_hooked(manifests)),
+        hooked=tuple(dict.fromkeys(_hooked(manifests, {entry.path for _, entry in members}))),
         programs=tuple(entry.path for name, entry in members if entry.format in _NATIVE and is_program(name)),
         bytecode=tuple(
             entry.path for name, entry in members if entry.format == "bytecode" and not _has_source(name, names)
@@ -242,13 +241,15 @@ def _foreign(compiled: Sequence[tuple[str, Path, Any]], members: Sequence[tuple[
             yield path
 
 
-def _hooked(manifests: dict[Path, dict[str, Any]]) -> Iterator[Path]:
-    """The files that install scripts of the package's own manifest name."""
+def _hooked(manifests: dict[Path, dict[str, Any]], known: set[Path]) -> Iterator[Path]:
+    """The files that install scripts of the package's own manifest name; one by the name of a script need not be there."""
     for path, table in manifests.items():
         hooks = table.get("scripts")
-        folder = path[-1].rpartition("/")[0]
         for hook in ("preinstall", "install", "postinstall"):
             command = hooks.get(hook) if isinstance(hooks, dict) else None
             for name in _SCRIPT.findall(command) if isinstance(command, str) else ():
-                for ending in _SCRIPT_ENDINGS:
-                    yield (*path[:-1], f"{folder}/{name.removeprefix('./')}{ending}".lstrip("/"))
+                found = script_at(path, name, known)
+                if found is not None:
+                    yield found
+                elif name.endswith("js"):
+                    yield named_by(path, name)
