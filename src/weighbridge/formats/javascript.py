@@ -57,13 +57,18 @@ _MOST_REQUIRED: Final = 2_000
 
 
 class Script(Struct, frozen=True, kw_only=True):
-    """One file. `calls` are those of a script that could run or send something, `requires` the files beside it that it asks for, `called` the names that it calls. `marks` maps what was found to its first line, `obfuscation` counts marks of obfuscators per 1,000 characters."""
+    """One file. `marks` maps what was found to its first line, `obfuscation` counts marks of obfuscators per 1,000 characters.
+
+    `calls` are those of a script that could run or send something, `unread` says which bound was hit while they were read,
+    `requires` the files beside it that it asks for, `called` the names that it calls.
+    """
 
     marks: dict[str, int]
     obfuscation: float
     longest: int
     size: int
     calls: tuple[ScriptCall, ...] = ()
+    unread: str = ""
     requires: tuple[str, ...] = ()
     called: frozenset[str] = frozenset()
 
@@ -72,12 +77,14 @@ def read_javascript(text: str) -> Script:
     """The marks of a script, from its first four megabytes."""
     text = text[:_MOST]
     found = {name: at for name, pattern in _MARKS.items() if (at := _first(pattern, _TOKENS[name], text)) >= 0}
+    flow = read_flow(text)
     return Script(
         marks={name: text.count("\n", 0, at) + 1 for name, at in found.items()},
         obfuscation=1000 * len(_OBFUSCATED.findall(text)) / max(1, len(text)) if "0x" in text else 0.0,
         longest=max(map(len, text.split("\n")), default=0),
         size=len(text),
-        calls=read_flow(text),
+        calls=flow.calls,
+        unread=flow.unread,
         requires=tuple(dict.fromkeys(_REQUIRED.findall(text)))[:_MOST_REQUIRED],
         called=frozenset(_CALLED.findall(text[:_SEARCHED])),
     )

@@ -16,3 +16,10 @@ class ScriptCall(Struct, frozen=True, kw_only=True):
     origins: tuple[str, ...]
     text: str = ""
     within: str = ""
+
+
+class ScriptFlow(Struct, frozen=True, kw_only=True):
+    """The calls of a script. `unread` says which bound was hit, empty where none was."""
+
+    calls: tuple[ScriptCall, ...]
+    unread: str = ""

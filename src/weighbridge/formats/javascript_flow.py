@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from weighbridge.formats.javascript_calls import ScriptCall
-from weighbridge.formats.javascript_places import tells, windows
+from weighbridge.formats.javascript_calls import ScriptCall, ScriptFlow
+from weighbridge.formats.javascript_places import PLACES, tells, windows
 from weighbridge.formats.javascript_scopes import Frame, Scope
-from weighbridge.formats.javascript_tokens import MARK, NAME, STRING, Token, tokens
+from weighbridge.formats.javascript_tokens import MARK, MOST, NAME, STRING, Token, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,22 +58,27 @@ _THEMSELVES: Final = frozenset({"process", "eval", "Function", "require"})
 _ASSIGNS: Final = frozenset({"=", "+=", "||=", "??=", "&&="})
 
 
-def read_flow(text: str) -> tuple[ScriptCall, ...]:
+def read_flow(text: str) -> ScriptFlow:
     """The calls of a script; of a large one, those around what could run or send something. Nothing where neither is named."""
     if not tells(text):
-        return ()
+        return ScriptFlow(calls=())
     if len(text) <= _WHOLE:
         return _Reader(text).read()
     calls: list[ScriptCall] = []
-    for start, end in windows(text):
+    places = windows(text)
+    unread = f"more than {PLACES} places could run or send something" if len(places) > PLACES else ""
+    for start, end in places[:PLACES]:
         before = text.count("\n", 0, start)
-        calls += [replace(one, line=one.line + before) for one in _Reader(text[start:end]).read()]
-    return tuple(calls[:_CALLS])
+        part = _Reader(text[start:end]).read()
+        calls += [replace(one, line=one.line + before) for one in part.calls]
+        unread = unread or part.unread
+    return ScriptFlow(calls=tuple(calls), unread=unread)
 
 
 class _Reader:
     def __init__(self, text: str) -> None:
         self._tokens = [*tokens(text), Token(MARK, ";", len(text), True)]
+        self._unread = f"more than {MOST} tokens" if len(self._tokens) > MOST else ""
         self._lines = [match.start() for match in _NEWLINE.finditer(text)]
         self._scopes: dict[int, Scope] = {-1: Scope(None)}
         self._given: dict[int, set[str]] = {}
@@ -84,7 +89,7 @@ class _Reader:
         self._named: dict[int, str] = {}
         self._names: set[str] = set()
 
-    def read(self) -> tuple[ScriptCall, ...]:
+    def read(self) -> ScriptFlow:
         for _ in range(_ROUNDS):
             self._calls = []
             self._frames = [Frame("body", -1, self._scopes[-1])]
@@ -93,7 +98,7 @@ class _Reader:
             at = 0
             while at < len(self._tokens):
                 at = self._step(at)
-        return tuple(self._calls)
+        return ScriptFlow(calls=tuple(self._calls), unread=self._unread)
 
     @property
     def _top(self) -> Frame:
@@ -186,8 +191,9 @@ class _Reader:
         """A bracket opens. Below a depth that nobody writes they are only counted."""
         if len(self._frames) < _DEEPEST:
             self._frames.append(frame)
-        elif frame.kind != "arrow":
-            self._beyond += 1
+        else:
+            self._unread = f"functions and brackets more than {_DEEPEST} deep"
+            self._beyond += frame.kind != "arrow"
 
     def _leave_arrows(self) -> None:
         while self._top.kind == "arrow" and len(self._frames) > 1:
@@ -230,7 +236,9 @@ class _Reader:
         self._tell(frame.name, frame.line, frame.origins, " ".join(frame.texts))
 
     def _tell(self, name: str, line: int, origins: Iterable[str], text: str = "") -> None:
-        if len(self._calls) < _CALLS:
+        if len(self._calls) >= _CALLS:
+            self._unread = f"more than {_CALLS} calls"
+        else:
             made = tuple(islice(origins, _ORIGINS))
             self._calls.append(ScriptCall(name=name, line=line, origins=made, text=text[:800], within=self._within()))
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from itertools import islice
 from typing import Final
 
 _AROUND: Final = 3_000
-_PLACES: Final = 40
+PLACES: Final = 200
 # What every script names that could run or send something on its own; looked for as it stands, which is quick.
 _TELLING: Final = (
     "eval", "Function(", "Function (", "child_process", "vm.run", "vm.Script", "os.hostname", "os.userInfo", "hostname()", "_compile", "id_rsa", ".npmrc",
@@ -28,18 +27,18 @@ def tells(text: str) -> bool:
 
 
 def windows(text: str) -> list[tuple[int, int]]:
-    """The parts of a large script around what could run or send something, joined where they meet."""
-    places = [match.start() for match in islice(_ENVIRONMENT.finditer(text), _PLACES)]
+    """The parts of a large script around what could run or send something, joined where they meet; one beyond PLACES where there are more."""
+    places = [match.start() for match in _ENVIRONMENT.finditer(text)]
     for literal in _TELLING:
-        at, count = text.find(literal), 0
-        while at >= 0 and count < _PLACES:
+        at = text.find(literal)
+        while at >= 0:
             places.append(at)
-            at, count = text.find(literal, at + _AROUND), count + 1
+            at = text.find(literal, at + _AROUND)
     found: list[tuple[int, int]] = []
     for place in sorted(places):
         start, end = max(0, place - _AROUND), min(len(text), place + _AROUND)
         if found and start <= found[-1][1]:
             found[-1] = (found[-1][0], end)
-        elif len(found) < _PLACES:
+        elif len(found) <= PLACES:
             found.append((start, end))
     return found

@@ -53,7 +53,7 @@ _OPERATORS: Final = frozenset(
         "await",
     }
 )
-_MOST: Final = 1_000_000
+MOST: Final = 1_000_000
 _DEPTH: Final = 200
 
 NAME, STRING, NUMBER, MARK = "name", "string", "number", "mark"
@@ -74,7 +74,7 @@ def tokens(text: str) -> list[Token]:
     open_templates: list[int] = []
     braces = 0
     at, size, first = 0, len(text), True
-    while at < size and len(found) < _MOST:
+    while at < size and len(found) < MOST:
         if text[at] == "/" and _begins(found) and (match := _REGEX.match(text, at)):
             found.append(Token(STRING, "", at, first))
             at, first = match.end(), False

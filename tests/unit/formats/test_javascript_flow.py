@@ -38,7 +38,7 @@ def test_a_token_knows_where_it_stands():
 
 
 def calls(text):
-    return {one.name: one for one in read_flow(f"{text}\n// eval child_process")}
+    return {one.name: one for one in read_flow(f"{text}\n// eval child_process").calls}
 
 
 @pytest.mark.parametrize(
@@ -82,28 +82,43 @@ def test_what_is_apart_stays_apart(text, name, not_made_of):
 
 def test_lines_are_those_of_the_script():
     text = "\n" * 7 + "eval(atob('eA=='))"
-    assert {one.line for one in read_flow(text)} == {8}
+    assert {one.line for one in read_flow(text).calls} == {8}
 
 
 def test_of_a_large_script_the_places_that_tell_are_read():
     filler = "var a = 1;\n" * (_WHOLE // 8)
     found = read_flow(f"{filler}eval(atob('eA=='));\n{filler}")
-    assert ("eval", len(filler) // 11 + 1) in {(one.name, one.line) for one in found}
-    assert "atob" in next(one for one in found if one.name == "eval").origins
+    assert ("eval", len(filler) // 11 + 1) in {(one.name, one.line) for one in found.calls}
+    assert "atob" in next(one for one in found.calls if one.name == "eval").origins
 
 
 def test_a_script_that_can_do_nothing_is_not_read():
-    assert read_flow("var a = f(g());") == ()
+    assert read_flow("var a = f(g());").calls == ()
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.text(alphabet="ab.()[]{}=>,;'\"`$/\\+:?\n 1", max_size=300))
 def test_any_text_is_read(text):
-    for one in read_flow(f"eval child_process {text}"):
+    for one in read_flow(f"eval child_process {text}").calls:
         assert 1 <= one.line <= text.count("\n") + 1
         assert len(one.origins) <= _ORIGINS
 
 
 def test_brackets_without_end_are_read():
     for text in ("(" * 4_000, "{" * 4_000, "`${" * 1_000, "a=>" * 1_000, "f(" * 1_000, "['a']" * 1_000):
-        assert "eval" in {one.name for one in read_flow(f"eval(a);{text}")}
+        assert "eval" in {one.name for one in read_flow(f"eval(a);{text}").calls}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("(" * 300 + "eval(a)" + ")" * 300, "deep"),
+        ("eval(a);" + f"{';' * 8_000}eval(a)" * 300, "places"),
+        ("eval(a);" + "f();" * 21_000, "calls"),
+    ],
+)
+def test_a_bound_that_is_hit_is_told_and_what_was_found_is_kept(text, why):
+    found = read_flow(text)
+    assert why in found.unread
+    assert read_flow("eval(a)").unread == ""
+    assert found.calls or why == "deep"

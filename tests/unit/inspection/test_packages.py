@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.corpus.package_variants import VARIANTS
-from tests.corpus.packages import BENIGN, INCIDENTS, PYC, sdist, wheel
+from tests.corpus.packages import BENIGN, INCIDENTS, PYC, npm, sdist, wheel
 from tests.corpus.script_variants import SCRIPT_BENIGN, SCRIPT_VARIANTS
 from weighbridge import scan
 from weighbridge.formats.javascript import read_javascript
@@ -68,6 +68,16 @@ def test_the_same_harm_of_scripts_is_stopped_however_it_is_written(lay, name):
     outcome, report = verdict(lay, SCRIPT_VARIANTS[name])
     assert outcome == "block"
     assert all(one.evidence for one in report.findings if one.rule == "PKG-019")
+
+
+def test_what_hides_deep_in_a_script_does_not_pass_as_clean(lay):
+    deep = f"{'(' * 300}eval(atob('eA==')){')' * 300}"
+    outcome, report = verdict(lay, npm({"index.js": deep}))
+    assert outcome == "review"
+    told = [entry.detail for entry in report.coverage if entry.status.value == "truncated"]
+    assert told == ["functions and brackets more than 200 deep"]
+    # What was found before the bound counts all the same.
+    assert verdict(lay, npm({"index.js": f"eval(atob('eA=='));{deep}"}))[0] == "block"
 
 
 @pytest.mark.parametrize("name", SCRIPT_BENIGN)

@@ -117,7 +117,11 @@ def _of_package(stages: Stages, member: Member, kind: str, text: str) -> None:
     elif kind == "javascript":
         from weighbridge.formats.javascript import read_javascript  # noqa: PLC0415  # only packages
 
-        stages.note("script", member.location, read_javascript(text))
+        script = read_javascript(text)
+        stages.note("script", member.location, script)
+        if script.unread:
+            # What was found until then counts all the same.
+            raise LimitExceeded(script.unread, limit="members")
     elif member.name in {"record", "pyproject.toml", "package.json"}:
         stages.note(member.name, member.location, text)
 
