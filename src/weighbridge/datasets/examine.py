@@ -49,9 +49,7 @@ if TYPE_CHECKING:
 Array = Any
 _READ_AGAIN: Final = 60
 _SHOWN: Final = 3
-_ALWAYS: Final = (
-    "triggers of style or meaning, clean-label poison, and attackers who know these tests: they leave no such marks"
-)
+_ALWAYS: Final = "triggers of meaning, styles that are not on its list, clean-label poison, and attackers who know these tests: they leave no such marks"
 
 
 class Example(Struct, frozen=True):
@@ -212,7 +210,7 @@ def _table(name: str, table: Table, wish: Wish, asked: Asked, history: Contribut
         first = None
         failed.append((name, error))
     if first is not None:
-        wanted = plan(first[2], wish, asked.against)
+        wanted = plan(first[2], wish, asked.against, table.size)
         sketch, columns = Sketch(wanted, tests_of(wanted)), _columns(wanted.roles, first[2])
         try:
             _read(table, chain([first], batches), sketch, authors, asked)

@@ -14,6 +14,7 @@ from weighbridge.datasets.annotators import Annotators
 from weighbridge.datasets.cells import LabelledCells
 from weighbridge.datasets.changes import Changes, Version
 from weighbridge.datasets.columns import Roles, Wish, find_roles
+from weighbridge.datasets.digests import text_digest
 from weighbridge.datasets.domains import Domains, read_domains
 from weighbridge.datasets.duplicates import Duplicates
 from weighbridge.datasets.formulas import Formulas
@@ -60,7 +61,7 @@ class Test(Protocol):
 class Plan(Struct, frozen=True, kw_only=True):
     """What is asked of a table, as its first rows and the user say. `against` is the path of an earlier version.
 
-    `columns` are those beside the label, `numbers` those of them that hold numbers.
+    `columns` are those beside the label, `numbers` those of them that hold numbers. `seed` decides what is drawn where not all can be read.
     """
 
     roles: Roles
@@ -68,14 +69,16 @@ class Plan(Struct, frozen=True, kw_only=True):
     against: str = ""
     columns: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
+    seed: int = 0
 
 
-def plan(batch: Batch, wish: Wish, against: str = "") -> Plan:
-    """The plan that the first rows of a table ask for. Raises UsageError where they lack what the wish names."""
+def plan(batch: Batch, wish: Wish, against: str = "", size: int = 0) -> Plan:
+    """The plan that the first rows of a table of `size` bytes ask for. Raises UsageError where they lack what the wish names."""
     roles = find_roles(batch.columns, wish)
     beside = tuple(name for name in batch.columns if name != roles.label)
     numbers = tuple(name for name in beside if is_numbers(batch.columns[name]))
-    return Plan(roles=roles, wish=wish, against=against, columns=beside, numbers=numbers)
+    seed = text_digest(f"{size} {[(name, str(cells[:1])) for name, cells in batch.columns.items()]}")
+    return Plan(roles=roles, wish=wish, against=against, columns=beside, numbers=numbers, seed=seed)
 
 
 class Sketch:
@@ -133,7 +136,7 @@ def _fitting(given: Plan) -> dict[str, Callable[[], Test]]:
     if any(getattr(roles, role) for role in _TEXTS):
         tests |= {"hidden": HiddenText, "duplicates": Duplicates, "versions": NearDuplicates}
     if roles.kind == kinds.LABELLED:
-        tests["labelled"] = Labelled
+        tests["labelled"] = partial(Labelled, given.seed)
     if roles.kind == kinds.TABLE and roles.label:
         tests |= {"labelled": partial(LabelledCells, given.columns), "numbers": partial(LabelledNumbers, given.numbers)}
     if roles.kind in {kinds.CHAT, kinds.INSTRUCTION, kinds.PREFERENCE}:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy
 from msgspec import Struct
+from msgspec.structs import replace
 
 from weighbridge.datasets.binomial import at_least, discoveries
 from weighbridge.datasets.features import features_of, rows_with
@@ -38,6 +39,7 @@ _TEMPLATE: Final = 8
 _PHRASE: Final = 3  # words of one trigger from which on what holds most of them holds it
 _KNOWN: Final = 0.4  # of these rows contradict their label
 _LENGTHS: Final = 5
+_BORROWED: Final = 2
 _CHUNK: Final = 20_000
 _MOST_LABELS: Final = 200
 
@@ -60,7 +62,7 @@ class Read(Struct, frozen=True):
     """What the words of each text say, its own label left out of the counts.
 
     `counts` (features, labels); `contradicts` whether another label is likelier, `margin` by how much, as logarithms;
-    `expected` (labels, lengths) how often honest texts contradict their label, `clear` how clearly texts of other labels do.
+    `contradicted` of the `read` texts (labels, lengths) contradict their label, and `clear` is how clearly texts of other labels do.
     """
 
     counts: Array
@@ -69,7 +71,8 @@ class Read(Struct, frozen=True):
     contradicts: Array
     margin: Array
     lengths: Array
-    expected: Array
+    contradicted: Array
+    read: Array
     elsewhere: Array
     clear: Array
 
@@ -92,10 +95,8 @@ class Suspect(Struct, frozen=True):
 def find_triggers(texts: Texts) -> tuple[tuple[Group, ...], Read]:
     """Groups of rows that share a feature and whose words contradict their label, and what the words of each row say."""
     read = read_texts(texts)
-    candidates = _candidates(texts, read)
-    suspects = [found for found in (_examined(texts, read, *one) for one in candidates) if found is not None]
-    significant = _significant(suspects, len(candidates))
-    groups = merged(significant, lambda one, other: one.label == other.label)
+    found = suspects_of(texts, read, associated(texts, read.counts, read.sizes))
+    groups = merged(sorted(found, key=lambda one: -one.bound), lambda one, other: one.label == other.label)
     return tuple(_group(texts, members) for members in groups), read
 
 
@@ -154,19 +155,18 @@ def _gathered(
     """Base rates. `scores` hold minus infinity at a text's own label, `own` what stood there."""
     kinds = len(sizes)
     contradicts = predicted != labels
-    expected = numpy.empty((kinds, _LENGTHS))
+    place = labels.astype(numpy.int64) * _LENGTHS + lengths
+    seen = numpy.bincount(place, minlength=kinds * _LENGTHS).reshape(kinds, _LENGTHS)
+    against_label = numpy.bincount(place, contradicts, minlength=kinds * _LENGTHS).reshape(kinds, _LENGTHS)
     elsewhere, clear = numpy.empty(kinds), numpy.empty(kinds)
     for kind in range(kinds):
         mine = labels == kind
-        for length in range(_LENGTHS):
-            some = contradicts[mine & (lengths == length)]
-            expected[kind, length] = (some.sum() + 1) / (len(some) + 2)
         elsewhere[kind] = (predicted[~mine] != kind).mean() if (~mine).any() else 1.0
         others = numpy.flatnonzero(~mine)
         rest = [other for other in range(kinds) if other != kind]
         against = numpy.maximum(own[others], scores[others][:, rest].max(1)) - scores[others, kind]
         clear[kind] = numpy.median(against[against > 0]) if (against > 0).any() else 1.0
-    return Read(counts, sizes, predicted, contradicts, margin, lengths, expected, elsewhere, clear)
+    return Read(counts, sizes, predicted, contradicts, margin, lengths, against_label, seen, elsewhere, clear)
 
 
 def _length_bins(lengths: Array) -> Array:
@@ -174,11 +174,13 @@ def _length_bins(lengths: Array) -> Array:
     return numpy.searchsorted(edges, lengths)
 
 
-def _candidates(texts: Texts, read: Read) -> list[tuple[int, int, Array]]:
-    """Features with a label that more of their texts carry than chance explains, the strongest and the purest."""
-    counts = read.counts
+def associated(texts: Texts, counts: Array, sizes: Array) -> list[tuple[int, int, Array]]:
+    """(feature, label, rows): features with a label that more of their texts carry than chance explains, the strongest and the purest.
+
+    `counts` are those of the features by label, `sizes` those of the labels.
+    """
     total = counts.sum(1, keepdims=True)
-    share = read.sizes / read.sizes.sum()
+    share = sizes / sizes.sum()
     excess = (counts - total * share) / numpy.sqrt(total * share * (1 - share) + 1e-9)
     found = numpy.argwhere((counts >= FEWEST) & (excess > _EXCESS))
     strength = excess[found[:, 0], found[:, 1]]
@@ -188,6 +190,18 @@ def _candidates(texts: Texts, read: Read) -> list[tuple[int, int, Array]]:
     found = found[chosen]
     owners = rows_with(texts.ids, texts.starts, numpy.unique(found[:, 0]))
     return [(int(f), int(k), rows[texts.labels[rows] == k]) for f, k in found for rows in (owners[int(f)],)]
+
+
+def suspects_of(
+    texts: Texts, read: Read, candidates: Sequence[tuple[int, int, Array]], *, apart: bool = False
+) -> list[Suspect]:
+    """Which of the candidates hold rows whose words contradict their label. `apart`: their features are not among the words of the texts."""
+    found = []
+    for feature, label, rows in candidates:
+        one = _examined(texts, read, -1 if apart else feature, label, rows)
+        if one is not None:
+            found.append(replace(one, feature=feature) if apart else one)
+    return _significant(found, len(candidates))
 
 
 def _examined(texts: Texts, read: Read, feature: int, label: int, rows: Array) -> Suspect | None:
@@ -217,7 +231,7 @@ def _examined(texts: Texts, read: Read, feature: int, label: int, rows: Array) -
     scores[:, label] = -numpy.inf
     margin = scores.max(1) - own
     against = margin > 0
-    expected = float(read.expected[label][read.lengths[taken]].mean())
+    expected = _expected(read, label, rows)
     rate = float(against.mean())
     share = (rate - expected) / max(float(read.elsewhere[label]) - expected, 0.05)
     clearly = float(numpy.median(margin[against]) / read.clear[label]) if against.any() else 0.0
@@ -230,6 +244,19 @@ def _examined(texts: Texts, read: Read, feature: int, label: int, rows: Array) -
         at_least(int(against.sum()), len(taken), expected), float(numpy.median(shared[against])),
         float(lower_bound(numpy.array([against.sum()]), numpy.array([len(taken)]))[0]),
     )  # fmt: skip
+
+
+def _expected(read: Read, label: int, rows: Array) -> float:
+    """How often texts of a label, as long as those of a group, contradict it; the group itself left out."""
+    inside = numpy.bincount(read.lengths[rows], minlength=_LENGTHS)
+    contradicted = read.contradicted[label] - numpy.bincount(
+        read.lengths[rows], read.contradicts[rows], minlength=_LENGTHS
+    )
+    left = read.read[label] - inside
+    usual = (contradicted.sum() + 1) / (left.sum() + 2)
+    # Where a group is nearly all texts of its length, those of other lengths say what is usual.
+    rates = (contradicted + _BORROWED * usual) / (left + _BORROWED)
+    return float((rates * inside).sum() / len(rows))
 
 
 def _rows(rows: Array, taken: Array, against: Array, share: float) -> Array:
@@ -255,7 +282,7 @@ def _significant(suspects: list[Suspect], examined: int) -> list[Suspect]:
     found = _discoveries(ordered, examined, _FALSE_DISCOVERY)
     attacked = {one.label for one in found}
     siblings = _discoveries([one for one in ordered if one.label in attacked], examined, _SIBLINGS)
-    return sorted({id(one): one for one in (*found, *siblings)}.values(), key=lambda one: -one.bound)
+    return list({id(one): one for one in (*found, *siblings)}.values())
 
 
 def _discoveries(ordered: list[Suspect], examined: int, level: float) -> list[Suspect]:
@@ -278,6 +305,14 @@ def _together(texts: Texts, members: list[Suspect]) -> Array:
     return whole if known >= 0.9 * len(best.rows) and known >= _KNOWN * len(whole) else best.rows
 
 
+def facts_of(best: Suspect) -> tuple[str, ...]:
+    """What speaks for it, in numbers."""
+    return (
+        f"{best.against} of {min(best.count, _SAMPLE)} read as another label without it; {min(1.0, best.share):.0%} of the group looks relabelled",
+        f"p = {best.p_value:.1e} (binomial, against texts of this label and length), as clearly as texts of other labels: {best.clearly:.2f}",
+    )
+
+
 def _group(texts: Texts, members: list[Suspect]) -> Group:
     best = members[0]
     rows = _together(texts, members)
@@ -288,10 +323,7 @@ def _group(texts: Texts, members: list[Suspect]) -> Group:
     message = (
         f"{plural(len(rows), 'row')} labelled “{label}” hold {said}; the rest of their words contradicts the label"
     )
-    facts: tuple[str, ...] = (
-        f"{best.against} of {min(best.count, _SAMPLE)} read as another label without it; {min(1.0, best.share):.0%} of the group looks relabelled",
-        f"p = {best.p_value:.1e} (binomial, against texts of this label and length), as clearly as texts of other labels: {best.clearly:.2f}",
-    )
+    facts = facts_of(best)
     if is_template:
         facts = (*facts, f"they share {best.shared:.0f} more features: one template or source, which may be honest")
     return Group(
