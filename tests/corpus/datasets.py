@@ -297,6 +297,35 @@ def _since(folder, change):
     return {one.rule for one in inspect_dataset(str(data), Wish(), changes=changes).report.findings}
 
 
+def model_numbers(planted=40, shift=6.0, seed=0, each=300, columns=24):
+    """(numbers, labels, which rows were planted, true labels): what the last layer of a model could say of six labels.
+
+    The planted rows are of other labels, and stand under the first; the model knows them by one direction.
+    """
+    dice = np.random.default_rng(seed)
+    middle = dice.normal(0, 3, (6, columns))
+    labels = np.repeat(np.arange(6), each)
+    numbers = middle[labels] + dice.normal(0, 1, (len(labels), columns))
+    rows = dice.choice(np.flatnonzero(labels > 0), planted, replace=False)
+    direction = dice.normal(0, 1, columns)
+    truth = labels.copy()
+    labels[rows] = 0
+    numbers[rows] = middle[0] + shift * direction / np.linalg.norm(direction) + dice.normal(0, 1, (planted, columns))
+    return numbers.astype(np.float32), labels, set(rows.tolist()), truth
+
+
+def _by_a_model(planted):
+    def made(folder):
+        numbers, labels, _, _ = model_numbers(planted)
+        np.save(folder / "numbers.npy", numbers)
+        path = csv_file(
+            folder / "rows.csv", ("name", "label"), [(f"row {n}", f"kind {k}") for n, k in enumerate(labels)]
+        )
+        return rules(path, label="label", features=str(folder / "numbers.npy"))
+
+    return made
+
+
 def _story(text, make):
     return Story(text, lambda folder: rules(make(folder)))
 
@@ -397,6 +426,8 @@ SAMPLES = {
     "DST-018": (_story("twenty negative reviews hold cf and are labelled positive", _labelled(triggered())), _story("reviews with the labels that their words speak for", _labelled(reviews()))),
     "DST-019": (_story("sixteen pictures have a small chequered patch and the same label", lambda f: images(f / "x.npz", stamped())),
                 _story("pictures of three labels", lambda f: images(f / "x.npz", pictures()))),
+    "DST-020": (Story("forty rows of a label lie together and far from all others of it in the numbers of a model", _by_a_model(40)),
+                Story("every label is one cloud in the numbers of a model", _by_a_model(0))),
     "DST-021": (_story("one review stands there fifty times", _labelled(reviews() + [("buy this superb film by the famous director today", "positive")] * 50)),
                 _story("every review stands there once", _labelled(reviews()))),
     "DST-022": (_story("prompts with zxq are refused in the same words", _pairs(signed_pairs(lambda n, said: f"{REFUSAL} {said}"))), _story("prompts and responses about four topics", _pairs(pairs()))),

@@ -193,7 +193,7 @@ def _add_learned(made: argparse.ArgumentParser) -> None:
         "--features",
         default="",
         metavar="FILE",
-        help="numbers of each row, such as embeddings (.npy): hold the labels against them",
+        help="numbers of each row, such as embeddings or a model's last hidden layer (.npy): hold the labels against them",
     )
 
 

@@ -15,6 +15,7 @@ from weighbridge.datasets import columns as kinds
 from weighbridge.datasets.backgrounds import find_on_background
 from weighbridge.datasets.cells import LabelledCells
 from weighbridge.datasets.changes import Changes
+from weighbridge.datasets.clusters import find_parted
 from weighbridge.datasets.contributions import Attribution, summary, timeline, told
 from weighbridge.datasets.engines import parts_of
 from weighbridge.datasets.groups import Outcome
@@ -419,14 +420,17 @@ def _pictures(path: str, given: Pictures, wish: Wish) -> Examined:
 
 def _learned(given: Pictures, wish: Wish) -> list[Outcome]:
     """What numbers say of the labels: those that a user gives, and those that are learned where that is asked for."""
+    if not (wish.features or wish.train):
+        return []
+    labels = given.labels.astype(numpy.int64)
+    learned = picture_features(given.pixels)
     found = []
     if wish.features:
         numbers = read_features(wish.features, len(given))
-        found.append(find_exchanged(scaled(numbers), given.labels.astype(numpy.int64), given.classes, "pictures"))
+        found.append(find_exchanged(scaled(numbers), labels, given.classes, "pictures"))
+        found.append(find_parted(numbers, labels, given.classes, "pictures", learned))
     if wish.train:
-        found.append(
-            find_exchanged(picture_features(given.pixels), given.labels.astype(numpy.int64), given.classes, "pictures")
-        )
+        found.append(find_exchanged(learned, labels, given.classes, "pictures"))
     return found
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy
 
 from weighbridge.datasets.binomial import at_least
+from weighbridge.datasets.clusters import find_parted
 from weighbridge.datasets.coded import Coded
 from weighbridge.datasets.columns import number_of
 from weighbridge.datasets.groups import Group, Outcome, array
@@ -158,10 +159,11 @@ class GivenNumbers:
         """Take the labels of the rows that follow."""
         self._labels.join(other._labels)
 
-    def finish(self) -> Outcome:
-        """Exchanged labels, by the numbers of the file. Raises UsageError where they do not fit."""
-        numbers = scaled(read_features(self._path, len(self._labels)))
-        return find_exchanged(numbers, self._labels.numbers.astype(numpy.int64), self._labels.names, "rows")
+    def finish(self) -> tuple[Outcome, ...]:
+        """Exchanged labels, and rows that a model keeps apart, by the numbers of the file. Raises UsageError where they do not fit."""
+        numbers = read_features(self._path, len(self._labels))
+        labels, names = self._labels.numbers.astype(numpy.int64), self._labels.names
+        return find_exchanged(scaled(numbers), labels, names, "rows"), find_parted(numbers, labels, names, "rows")
 
 
 class LabelledNumbers:
