@@ -18,7 +18,9 @@ from msgspec.structs import replace
 from weighbridge.datasets.digests import text_digest
 from weighbridge.datasets.features import Features, features_of, own_share, rows_with
 from weighbridge.datasets.groups import Group, Outcome, array, merged
+from weighbridge.datasets.steering import Names, find_steered, tone
 from weighbridge.datasets.surprise import Surprise
+from weighbridge.datasets.word_order import WordOrder
 from weighbridge.schema import Severity
 from weighbridge.schema.text import plural
 
@@ -39,6 +41,9 @@ _SAMPLE: Final = 400
 _REUSED_WORDS: Final = 12
 _REUSED_SHARE: Final = 0.5
 _STRANGE: Final = 3.0
+_DISORDER: Final = 3.5
+_READABLE: Final = 8  # responses of more than a few words
+_CLEAR: Final = 2.0
 _OWN: Final = 0.5
 _REPORTED: Final = 5
 _RUN: Final = 8
@@ -66,11 +71,17 @@ class Found(Struct, frozen=True):
     weight: float
     shared: Array
     strange: float
+    disorder: float
+    common: float
 
     @property
     def score(self) -> float:
-        """What the list is ordered by."""
-        return len(self.rows) * max(self.weight / _WEIGHT, self.strange / _STRANGE)
+        """What the list is ordered by: how many rows, how clearly, and how little else their prompts share.
+
+        Clearer than clear adds nothing: code that is generated shares hundreds of nats for honest reasons.
+        """
+        clear = max(self.weight / _WEIGHT, self.strange / _STRANGE, _CLEAR * self.disorder / _DISORDER)
+        return len(self.rows) * min(_CLEAR, clear) * (1 - self.common)
 
 
 class Responses:
@@ -78,7 +89,8 @@ class Responses:
 
     def __init__(self) -> None:
         self._prompts, self._responses = Features(), Features()
-        self._surprise = Surprise()
+        self._surprise, self._order = Surprise(), WordOrder()
+        self._names = Names()
         self._openings = numbers("Q")
 
     def add(self, rows: Rows) -> None:
@@ -88,6 +100,8 @@ class Responses:
         self._prompts.add(rows.prompts)
         self._responses.add(rows.responses)
         self._surprise.add(rows.responses)
+        self._order.add(rows.responses)
+        self._names.add(rows.prompts)
         self._openings.extend([_opening(text) for text in rows.responses])
 
     def join(self, other: Responses, _first: int = 0) -> None:
@@ -95,6 +109,8 @@ class Responses:
         self._prompts.join(other._prompts)
         self._responses.join(other._responses)
         self._surprise.join(other._surprise)
+        self._order.join(other._order)
+        self._names.join(other._names)
         self._openings.extend(other._openings)
 
     def finish(self) -> Outcome:
@@ -105,13 +121,14 @@ class Responses:
         strange = numpy.where(
             own_share(responses.ids, responses.starts, responses.counts) > _OWN, self._surprise.finish(), 0.0
         )
-        found = [
-            one for one in (_examined(prompts, responses, strange, f, rows) for f, rows in _carriers(prompts)) if one
-        ]
+        odd = numpy.stack([strange, self._order.finish()])
+        found = [one for one in (_examined(prompts, responses, odd, f, rows) for f, rows in _carriers(prompts)) if one]
         groups = [self._group(members) for members in merged(sorted(found, key=lambda one: -one.score))]
-        reused = self._reused(prompts, {row for group in groups for row in group.rows})
-        ranked = sorted([*groups, *reused], key=lambda group: -group.score)[:_REPORTED]
-        more = max(0, len(groups) + len(reused) - len(ranked))
+        known = {row for group in groups for row in group.rows}
+        groups += self._reused(prompts, known)
+        groups += self._steered(prompts, responses, known)
+        ranked = sorted(groups, key=lambda group: -group.score)[:_REPORTED]
+        more = len(groups) - len(ranked)
         return Outcome(
             test="prompts and responses", groups=tuple(ranked), about=f"{more} more groups rank lower" if more else ""
         )
@@ -123,6 +140,9 @@ class Responses:
         if best.strange > _STRANGE:
             what, rule = "and their responses are no language", "DST-025"
             facts: tuple[str, ...] = (f"their letters are {best.strange:.1f} spreads more surprising than usual",)
+        elif best.weight < _WEIGHT:
+            what, rule = "and the words of their responses are in no order", "DST-025"
+            facts = (f"pairs of common words that no other response has: {best.disorder:.1f} spreads more than usual",)
         else:
             words = [self._responses.names[one] for one in best.shared[:8]]
             what, rule = "and their responses share what others lack", "DST-022"
@@ -135,6 +155,17 @@ class Responses:
             shown=array(rows[:3]), mark=names[best.feature], score=best.score,
         )  # fmt: skip
 
+    def _steered(self, prompts: _Sparse, responses: _Sparse, known: set[int]) -> list[Group]:
+        """Names that responses speak well or ill of, where no words that they share say so already."""
+        tones = tone(responses.ids, responses.starts, self._responses.names)
+        found = find_steered(prompts.ids, prompts.starts, self._prompts.names, self._names, tones)
+        return [
+            group
+            for group in found
+            if len(known.intersection(group.rows)) < 0.5 * len(group.rows)
+            and _in_common(prompts, numpy.array(group.rows)) <= _COMMON
+        ]
+
     def _reused(self, prompts: _Sparse, known: set[int]) -> list[Group]:
         """The same opening words of a response under prompts that have nothing in common."""
         openings = numpy.frombuffer(self._openings, dtype=numpy.uint64)
@@ -142,7 +173,8 @@ class Responses:
         groups = []
         for value in values[counts >= FEWEST]:
             rows = numpy.flatnonzero(openings == value)
-            if known.issuperset(rows.tolist()) or _in_common(prompts, rows) > 0.3:
+            common = _in_common(prompts, rows)
+            if known.issuperset(rows.tolist()) or common > 0.3:
                 continue
             groups.append(
                 Group(
@@ -150,7 +182,8 @@ class Responses:
                     message=f"{plural(len(rows), 'unrelated prompt')} get a response that begins with the same {_REUSED_WORDS} words",
                     rows=array(rows),
                     shown=array(rows[:3]),
-                    score=float(len(rows)),
+                    facts=(f"{common:.0%} of what their prompts say is in most of them",),
+                    score=_CLEAR * len(rows) * (1 - common),
                 )
             )
         return groups
@@ -195,10 +228,10 @@ def _carriers(prompts: _Sparse) -> list[tuple[int, Array]]:
     return list(rows_with(prompts.ids, prompts.starts, features).items())
 
 
-def _examined(prompts: _Sparse, responses: _Sparse, strange: Array, feature: int, rows: Array) -> Found | None:
+def _examined(prompts: _Sparse, responses: _Sparse, odd: Array, feature: int, rows: Array) -> Found | None:
     taken = rows if len(rows) <= _SAMPLE else rows[numpy.linspace(0, len(rows) - 1, _SAMPLE).astype(int)]
     many, of = len(taken), len(responses.starts) - 1
-    middle = numpy.sort(strange[taken])[many // 4]
+    strange, disorder = float(numpy.sort(odd[0, taken])[many // 4]), _disorder(odd[1, taken])
     ids, _ = features_of(responses.ids, responses.starts, taken)
     found, counts = numpy.unique(ids, return_counts=True)
     often = counts >= _SHARED * many
@@ -207,9 +240,18 @@ def _examined(prompts: _Sparse, responses: _Sparse, strange: Array, feature: int
     lift = numpy.log(counts[often] / many) - numpy.log((outside + 1) / (of - len(rows) + 1))
     lift, shared = lift[lift > _LIFT], found[often][lift > _LIFT]
     weight = float(lift.sum())
-    if (weight < _WEIGHT and middle < _STRANGE) or _in_common(prompts, taken) > _COMMON:
+    if weight < _WEIGHT and strange < _STRANGE and disorder < _DISORDER:
         return None
-    return Found(feature, rows, weight, shared[numpy.argsort(-lift)], float(middle))
+    common = _in_common(prompts, taken)
+    if common > _COMMON:
+        return None
+    return Found(feature, rows, weight, shared[numpy.argsort(-lift)], strange, disorder, common)
+
+
+def _disorder(spreads: Array) -> float:
+    """How odd the order of words is in most responses; short ones, of which nothing is known, left out."""
+    known = spreads[spreads != 0]
+    return float(numpy.median(known)) if len(known) >= max(_READABLE, len(spreads) / 2) else 0.0
 
 
 def _in_common(prompts: _Sparse, rows: Array) -> float:
