@@ -198,6 +198,48 @@ def hub(files, *, token="", private=False, page=1000):
     return web
 
 
+def hub_of_commits(versions, *, tags=None, page=1000):
+    """A hub with one data set, org/data. `versions` are (files, user, date, title), the first one first; `tags` map names to their number."""
+    web = Web({})
+    ids = [f"{number + 1:040x}" for number in range(len(versions))]
+    by_id = dict(zip(ids, versions, strict=True))
+
+    def pages(handler, url, items):
+        start = int(parse_qs(url.query).get("cursor", ["0"])[0])
+        headers = {}
+        if start + page < len(items):
+            headers["Link"] = f'<http://{handler.headers["Host"]}{url.path}?cursor={start + page}>; rel="next"'
+        handler.reply(200, json.dumps(items[start : start + page]).encode(), **headers)
+
+    def route(handler):
+        url = urlsplit(handler.path)
+        path = unquote(url.path)
+        if path.startswith("/api/datasets/org/data/revision/"):
+            handler.reply(200, json.dumps({"id": "org/data", "sha": ids[-1]}).encode())
+        elif path == f"/api/datasets/org/data/commits/{ids[-1]}":
+            told = [
+                {"id": oid, "title": title, "message": "", "authors": [{"user": user}], "date": date}
+                for oid, (_, user, date, title) in reversed(by_id.items())
+            ]
+            pages(handler, url, told)
+        elif path == "/api/datasets/org/data/refs":
+            named = [
+                {"name": name, "ref": f"refs/tags/{name}", "targetCommit": ids[n]} for name, n in (tags or {}).items()
+            ]
+            handler.reply(200, json.dumps({"branches": [], "tags": named}).encode())
+        elif match := re.match(r"/api/datasets/org/data/tree/([0-9a-f]{40})", path):
+            files = by_id[match[1]][0]
+            pages(handler, url, [listed(name, files[name]) for name in sorted(files)])
+        elif match := re.match(r"/datasets/org/data/resolve/([0-9a-f]{40})/(.+)", path):
+            handler.file(by_id[match[1]][0][match[2]])
+        else:
+            return False
+        return True
+
+    web.route = route
+    return web
+
+
 def registry(layers, *, lie="", token=""):
     """An OCI registry with one artifact; `layers` maps titles to bytes."""
     digests = {f"sha256:{hashlib.sha256(data).hexdigest()}": data for data in layers.values()}

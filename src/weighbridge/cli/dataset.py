@@ -58,6 +58,10 @@ def run(arguments: list[str]) -> int:
     options = Options(limits=settings.limits, own=frozenset(settings.knowledge), names=settings.names, workers=1)
     if is_far(given.path):
         return _told(given, _far(given, wish, options, settings.policy), started)
+    if given.history:
+        raise UsageError(
+            "--history takes a data set on a hub", hint="the history of a git repository on this machine is read anyway"
+        )
     if given.manifest:
         _write_manifest(given)
         return ADMITTED
@@ -69,7 +73,7 @@ def run(arguments: list[str]) -> int:
         options=options,
         asked=_asked(given),
         changes=changes,
-        sample=_count(given.recheck),
+        sample=_count("--recheck", given.recheck),
     )
     code = _told(given, done, started)
     if given.write_clean:
@@ -92,7 +96,8 @@ def _far(given: argparse.Namespace, wish: Wish, options: Options, policy: Policy
         if getattr(given, name):
             raise UsageError(f"--{name.replace('_', '-')} takes data on this machine", hint="download it first")
     return inspect_far_dataset(
-        given.path, wish, policy=policy, options=options, asked=_asked(given), budget=_bytes(given.max_fetched)
+        given.path, wish, policy=policy, options=options, asked=_asked(given), budget=_bytes(given.max_fetched),
+        history=_count("--history", given.history),
     )  # fmt: skip
 
 
@@ -140,12 +145,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         default="",
         help="of a list of addresses: fetch N of them, drawn by chance, and say what they hold now",
     )
-    made.add_argument(
-        "--max-fetched",
-        metavar="SIZE",
-        default="1G",
-        help="of data behind an address (https, s3, hf, oci): bring this much of it here (1G); what is left is said",
-    )
+    _add_far(made)
     signed = made.add_argument_group("signed manifests")
     signed.add_argument(
         "--manifest", metavar="FILE", help="write a signed manifest: digest, rows and columns of every file"
@@ -180,6 +180,22 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     add_output(made)
     flag(made.add_argument_group("verdict"), "policy", "policy file", metavar="FILE")
     return made.parse_args(arguments)
+
+
+def _add_far(made: argparse.ArgumentParser) -> None:
+    far = made.add_argument_group("data behind an address")
+    far.add_argument(
+        "--max-fetched",
+        metavar="SIZE",
+        default="1G",
+        help="of data behind an address (https, s3, hf, oci): bring this much of it here (1G); what is left is said",
+    )
+    far.add_argument(
+        "--history",
+        metavar="N",
+        default="",
+        help="of a data set on a hub: read its latest N commits too (a git repository on this machine is read anyway)",
+    )
 
 
 def _add_learned(made: argparse.ArgumentParser) -> None:
@@ -230,9 +246,9 @@ def _days(given: list[str]) -> tuple[date, ...]:
         raise UsageError(f"--snapshot: {error}", hint="such as 2026-11-20") from error
 
 
-def _count(text: str) -> int:
+def _count(option: str, text: str) -> int:
     if text and not (text.isdigit() and 0 < int(text) <= _MOST_ASKED):
-        raise UsageError(f"--recheck takes a number up to {_MOST_ASKED}, not {text!r}", hint="such as 200")
+        raise UsageError(f"{option} takes a number up to {_MOST_ASKED}, not {text!r}", hint="such as 200")
     return int(text or 0)
 
 

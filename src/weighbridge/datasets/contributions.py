@@ -115,7 +115,7 @@ def _facts(one: Change) -> Iterator[str]:
     yield f"{plural(one.added, 'row')} added, {one.gone} gone, {len(one.relabelled)} with another label"
     if one.first:
         yield f"the first commit of {commit.author.name or one.who}"
-    if not commit.signed:
+    if commit.signed is False:
         yield "unsigned"
     if commit.author.mail != commit.committer.mail:
         yield f"committed by {commit.committer.name} <{commit.committer.mail}>"

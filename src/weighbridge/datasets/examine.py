@@ -19,7 +19,7 @@ from weighbridge.datasets.clusters import find_parted
 from weighbridge.datasets.contributions import Attribution, summary, timeline, told
 from weighbridge.datasets.engines import parts_of
 from weighbridge.datasets.groups import Outcome
-from weighbridge.datasets.history import Contributions, read_history
+from weighbridge.datasets.history import Contributions, history_of, read_history
 from weighbridge.datasets.image_files import Pictures, holds_pictures, is_picture_folder, read_arrays, read_folder
 from weighbridge.datasets.labelled import Labelled
 from weighbridge.datasets.learned import find_exchanged, read_features
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from weighbridge.datasets.columns import Roles, Wish
     from weighbridge.datasets.engines import Engine
     from weighbridge.datasets.groups import Group
+    from weighbridge.datasets.history import Repository
     from weighbridge.datasets.table import Row
     from weighbridge.datasets.view import Rows
     from weighbridge.formats.rows import Batch, RowsFile
@@ -87,13 +88,15 @@ class Examined(Struct, frozen=True, kw_only=True):
 class Asked(Struct, frozen=True, kw_only=True):
     """How to examine: `heard` hears of rows as they are read, `against` is an earlier version of one table.
 
-    Of a folder, `only` names the files to look at. `engine` reads large tables; without one, this process does.
+    Of a folder, `only` names the files to look at. `engine` reads large tables; without one, this process does. `history` is that of
+    the data where it is kept elsewhere; a folder with a git repository has its own.
     """
 
     heard: Callable[[int], None] = lambda _: None
     against: str = ""
     only: frozenset[str] | None = None
     engine: Engine | None = None
+    history: Repository | None = None
 
 
 def examine(path: str, wish: Wish, asked: Asked | None = None) -> Iterator[Examined]:
@@ -119,7 +122,7 @@ def examine(path: str, wish: Wish, asked: Asked | None = None) -> Iterator[Exami
 def _folder(path: str, wish: Wish, asked: Asked) -> Iterator[Examined]:
     only = asked.only
     files = [one for one in listed(path) if only is None or _inside(path, one) in only]
-    history, unread = _history(path, wish)
+    history, unread = _history(path, wish, asked.history)
     yield from unread
     arrays = [
         entry.path
@@ -154,29 +157,34 @@ def _folder(path: str, wish: Wish, asked: Asked) -> Iterator[Examined]:
             hint="jsonl, json, csv, tsv, txt, parquet, arrow, hdf5, npz, or folders of pictures",
         )
     if history is not None:
-        yield _contributions(path, history, judged)
+        yield _contributions(os.path.join(path, "commits" if asked.history else ".git"), history, judged)
 
 
 def _inside(folder: str, path: str) -> str:
     return os.path.relpath(path, folder).replace(os.sep, "/")
 
 
-def _history(path: str, wish: Wish) -> tuple[Contributions | None, list[Examined]]:
+def _history(path: str, wish: Wish, kept: Repository | None) -> tuple[Contributions | None, list[Examined]]:
     """The history of a folder that has one; where it cannot be read, that is said."""
     try:
-        return read_history(path, wish), []
+        return history_of(kept, wish) if kept is not None else read_history(path, wish), []
     except WeighbridgeError as error:
-        return None, [_failure(os.path.join(path, ".git"), error)]
+        return None, [_failure(os.path.join(path, "commits" if kept else ".git"), error)]
 
 
-def _contributions(path: str, history: Contributions, judged: list[Group]) -> Examined:
+def _contributions(name: str, history: Contributions, judged: list[Group]) -> Examined:
     groups = told(history)
     picture = timeline(history, [*judged, *groups])
-    name = os.path.join(path, ".git")
+    is_signed = any(one.commit.signed is not None for one in history.changes)
+    signatures = (
+        "whether signatures of commits hold: that one is there is all that is looked at"
+        if is_signed
+        else "signatures of commits: nothing is told of them"
+    )
     profile = Profile(
         name=name, kind="contributions", rows=len(history.changes), notes=history.notes,
         tested=(f"contributions: {summary(history)}",), pictures=(picture,) if picture else (),
-        untested=("whether signatures of commits hold: that one is there is all that is looked at",),
+        untested=(signatures,),
     )  # fmt: skip
     failed = tuple((name, LimitExceeded(note, limit="bytes")) for note in history.notes[:1])
     return Examined(profile=profile, told=tuple(Told(group, ()) for group in groups), failed=failed, files=(name,))

@@ -10,7 +10,7 @@ import re
 import tempfile
 from collections import Counter, OrderedDict, defaultdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Struct
 
@@ -20,7 +20,7 @@ from weighbridge.datasets.groups import Group
 from weighbridge.datasets.table import is_rows, open_file
 from weighbridge.datasets.view import view
 from weighbridge.formats.git_history import GitHistory
-from weighbridge.schema import LimitExceeded, MalformedInput, Severity, WeighbridgeError
+from weighbridge.schema import LimitExceeded, MalformedInput, Severity, SourceError, WeighbridgeError
 from weighbridge.schema.text import plural
 
 if TYPE_CHECKING:
@@ -44,6 +44,34 @@ _POINTER: Final = re.compile(
     re.MULTILINE,
 )
 _POINTED: Final = 2048
+
+
+class Repository(Protocol):
+    """A history, wherever it is kept: commits, the files of each by the object that they are, and those objects."""
+
+    def refs(self) -> dict[str, str]:
+        """`HEAD`, branches and tags (`refs/tags/…`) with their commits."""
+        ...
+
+    def commits(self, start: str, most: int, /) -> tuple[list[Commit], bool]:
+        """(commits that lead to one, parents before children, whether these are all)."""
+        ...
+
+    def commit(self, oid: str, /) -> Commit:
+        """One commit. Raises MalformedInput."""
+        ...
+
+    def files(self, tree: str, /) -> dict[str, str]:
+        """Path and object of every file of a tree. Raises MalformedInput, LimitExceeded, SourceError."""
+        ...
+
+    def read(self, oid: str, /) -> tuple[str, bytes]:
+        """(kind, content) of an object. Raises MalformedInput, LimitExceeded, SourceError."""
+        ...
+
+    def forced(self) -> Iterable[tuple[str, str]]:
+        """(name, line) of what says that a name was moved by force."""
+        ...
 
 
 class Change(Struct, kw_only=True):
@@ -96,26 +124,31 @@ def read_history(folder: str, wish: Wish) -> Contributions | None:
     if not os.path.exists(os.path.join(folder, ".git")):
         return None
     with GitHistory(folder) as git:
-        refs = git.refs()
-        if "HEAD" not in refs:
-            return None
-        commits, whole = git.commits(refs["HEAD"], _COMMITS)
-        reader = _Reader(git, wish)
-        for commit in commits:
-            reader.take(commit)
-        notes = [] if whole else [f"{plural(len(commits), 'commit')} of the history were read, and it is longer"]
-        notes += [f"{name}: {why}" for name, why in list(reader.unread.items())[:_SHOWN]]
-        found = Contributions(reader.changes, reader.origin, tuple(notes))
-        found.fleeting = list(_fleeting(reader, {n: c for n, c in refs.items() if n.startswith("refs/tags/")}))
-        found.forced = list(git.forced())
+        return history_of(git, wish)
+
+
+def history_of(kept: Repository, wish: Wish) -> Contributions | None:
+    """The history of a repository; nothing where it has no commits. Raises SourceError, Unavailable."""
+    refs = kept.refs()
+    if "HEAD" not in refs:
+        return None
+    commits, whole = kept.commits(refs["HEAD"], _COMMITS)
+    reader = _Reader(kept, wish)
+    for commit in commits:
+        reader.take(commit)
+    notes = [] if whole else [f"{plural(len(commits), 'commit')} of the history were read, and it is longer"]
+    notes += [f"{name}: {why}" for name, why in list(reader.unread.items())[:_SHOWN]]
+    found = Contributions(reader.changes, reader.origin, tuple(notes))
+    found.fleeting = list(_fleeting(reader, {n: c for n, c in refs.items() if n.startswith("refs/tags/")}))
+    found.forced = list(kept.forced())
     return found
 
 
 class _Reader:
     """Takes commits, parents before children."""
 
-    def __init__(self, git: GitHistory, wish: Wish) -> None:
-        self._git, self._wish = git, wish
+    def __init__(self, kept: Repository, wish: Wish) -> None:
+        self._kept, self._wish = kept, wish
         self._trees: OrderedDict[str, dict[str, str]] = OrderedDict()
         self._rows: OrderedDict[str, dict[int, str]] = OrderedDict()
         self._parsed = self._listed = 0
@@ -134,8 +167,8 @@ class _Reader:
         self.changes.append(change)
         try:
             files = self._files(commit.tree)
-            before = [self._files(self._git.commit(one).tree) for one in commit.parents]
-        except (MalformedInput, LimitExceeded) as error:
+            before = [self._files(self._kept.commit(one).tree) for one in commit.parents]
+        except (MalformedInput, LimitExceeded, SourceError) as error:
             self.unread[commit.oid[:10]] = error.message
             return
         old = before[0] if before else {}
@@ -152,7 +185,7 @@ class _Reader:
         if known is None:
             if self._listed > _LISTED:
                 raise LimitExceeded(f"more than {_LISTED} files in the trees of its commits", limit="members")
-            known = self._trees[tree] = self._git.files(tree)
+            known = self._trees[tree] = self._kept.files(tree)
             self._listed += len(known)
             while len(self._trees) > _VERSIONS:
                 self._trees.popitem(last=False)
@@ -189,8 +222,8 @@ class _Reader:
         found = []
         for one in (oid, before):
             try:
-                _, body = self._git.read(one)
-            except (MalformedInput, LimitExceeded):
+                _, body = self._kept.read(one)
+            except (MalformedInput, LimitExceeded, SourceError):
                 return False
             match = _POINTER.search(body) if len(body) < _POINTED else None
             found.append(match[0] if match else b"")
@@ -213,7 +246,7 @@ class _Reader:
         return made
 
     def _read(self, path: str, oid: str) -> dict[int, str]:
-        _, body = self._git.read(oid)
+        _, body = self._kept.read(oid)
         self._parsed += len(body)
         if self._parsed > _PARSED:
             raise LimitExceeded(f"more than {_PARSED >> 30} GiB of versions", limit="bytes")

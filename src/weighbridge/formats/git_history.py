@@ -44,14 +44,14 @@ class Person(Struct, frozen=True):
 
 
 class Commit(Struct, frozen=True, kw_only=True):
-    """One commit. `signed` says that a signature is there, not that it holds."""
+    """One commit. `signed` says that a signature is there, not that it holds; None where nobody says."""
 
     oid: str
     tree: str
     parents: tuple[str, ...]
     author: Person
     committer: Person
-    signed: bool
+    signed: bool | None
     message: str
 
 

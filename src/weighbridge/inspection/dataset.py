@@ -17,6 +17,7 @@ from weighbridge.datasets.url_lists import NOT_ASKED
 from weighbridge.formats.columnar import ColumnarFile
 from weighbridge.inspection import declared
 from weighbridge.inspection.deep import together
+from weighbridge.inspection.far import far_history
 from weighbridge.inspection.far_data import BUDGET, brought
 from weighbridge.inspection.manifested import Since
 from weighbridge.inspection.manifested import findings as not_as_signed
@@ -60,13 +61,17 @@ class Done(Struct, frozen=True):
 
 def inspect_far_dataset(
     address: str, wish: Wish, *, policy: Policy | None = None, options: Options | None = None,
-    asked: Asked | None = None, budget: int = BUDGET,
+    asked: Asked | None = None, budget: int = BUDGET, history: int = 0,
 ) -> Done:  # fmt: skip
     """As `inspect_dataset`, for data behind an address: of its tables as much is brought here as `budget` bytes allow.
 
-    What was left there is said, and the report is not complete. Raises SourceError, UsageError.
+    Of a data set on a hub the latest `history` commits are read too, with as many bytes of their versions again. What was left
+    there is said, and the report is not complete. Raises SourceError, UsageError.
     """
     chosen, given = policy or Policy(), options or Options()
+    if history:
+        kept = far_history(address, given, most=history, budget=budget)
+        asked = replace(asked or Asked(), history=kept)
     with brought(address, given, budget) as here:
         try:
             done = inspect_dataset(here.folder, wish, policy=chosen, options=given, asked=asked)

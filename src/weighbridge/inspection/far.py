@@ -12,6 +12,7 @@ from weighbridge.source import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from weighbridge.inspection.far_history import HubHistory
     from weighbridge.inspection.plan import Job, Options, Result
     from weighbridge.source import Blob, Entry, Tree
     from weighbridge.source.http import Session
@@ -55,6 +56,19 @@ def listed(address: str, options: Options) -> tuple[str, list[tuple[str, Callabl
         return shown, [(name, lambda: blob)]
     tree, root = _tree(address, session)
     return root, [(entry.name, partial(tree.open, entry)) for entry in tree.entries() if entry.kind is Kind.FILE]
+
+
+def far_history(address: str, options: Options, *, most: int, budget: int) -> HubHistory:
+    """The history of a data set on a hub: its latest `most` commits. Raises UsageError for other addresses, SourceError."""
+    if not address.startswith("hf://"):
+        raise UsageError(
+            f"{address}: no history is told of it", hint="--history takes a data set on a hub (hf://datasets/…)"
+        )
+    from weighbridge.inspection.far_history import HubHistory  # noqa: PLC0415  # needs what only data sets do
+    from weighbridge.source.hub import HubTree  # noqa: PLC0415
+
+    session = _session(address, options, cached=False)
+    return HubHistory(HubTree(address, session), session, most=most, budget=budget)
 
 
 def _session(address: str, options: Options, *, cached: bool) -> Session:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -84,39 +85,67 @@ class HubTree(Unchecked):
 
     def entries(self) -> Iterator[Entry]:
         """See `Tree.entries`."""
-        address = f"{self._kind}/{self.name}/tree/{self.commit}?recursive=true"
-        count = 0
+        for item in self._files_at(self.commit):
+            yield self._entry(item)
+
+    def files_at(self, commit: str) -> dict[str, tuple[str, int]]:
+        """(digest, bytes) of every file at a commit, as the hub states them."""
+        return {item["path"]: (_digest(item), _size(item)) for item in self._files_at(commit)}
+
+    def commits(self, most: int) -> Iterator[dict[str, Any]]:
+        """Up to `most` commits that lead to this one, the latest first, as the hub tells them."""
+        listed = self._listed(f"{self._kind}/{self.name}/commits/{self.commit}")
+        return islice((item for item in listed if _COMMIT.match(str(item.get("id", "")))), most)
+
+    def tags(self) -> dict[str, str]:
+        """The commit of each tag."""
+        found, _ = self._api(f"{self._kind}/{self.name}/refs")
+        tags = found.get("tags") if isinstance(found, dict) else None
+        named = [one for one in tags if isinstance(one, dict)] if isinstance(tags, list) else []
+        return {str(one.get("name")): str(one.get("targetCommit")) for one in named[:_FILES]}
+
+    def _files_at(self, commit: str) -> Iterator[dict[str, Any]]:
+        for count, item in enumerate(self._listed(f"{self._kind}/{self.name}/tree/{commit}?recursive=true")):
+            if count >= _FILES:
+                raise LimitExceeded(f"more than {_FILES} files", limit="members")
+            if isinstance(item.get("path"), str) and item.get("type") == "file":
+                yield item
+
+    def _listed(self, address: str) -> Iterator[dict[str, Any]]:
+        """The items of a list that may go on on further pages."""
         while address:
             listing, headers = self._api(address)
-            for item in listing if isinstance(listing, list) else []:
-                count += 1
-                if count > _FILES:
-                    raise LimitExceeded(f"more than {_FILES} files", limit="members")
-                if isinstance(item, dict) and isinstance(item.get("path"), str) and item.get("type") == "file":
-                    yield self._entry(item)
+            yield from (item for item in (listing if isinstance(listing, list) else []) if isinstance(item, dict))
             following = _NEXT.search(headers.get("Link", ""))
             address = following[1] if following else ""
             if address and origin(address) != origin(self._endpoint):
-                raise SourceError(
-                    f"{self.name}: the list of files goes on at another host", hint="do not trust this hub"
-                )
+                raise SourceError(f"{self.name}: a list goes on at another host", hint="do not trust this hub")
 
     def _entry(self, item: dict[str, Any]) -> Entry:
-        lfs = item.get("lfs")
-        sha256 = lfs.get("oid") if isinstance(lfs, dict) else None
-        self._digests[item["path"]] = f"sha256:{sha256}" if sha256 else f"git-sha1:{item.get('oid', '')}"
-        size = lfs.get("size") if isinstance(lfs, dict) else item.get("size")
-        return Entry(name=item["path"], size=size if type(size) is int and size >= 0 else 0, kind=Kind.FILE)
+        self._digests[item["path"]] = _digest(item)
+        return Entry(name=item["path"], size=_size(item), kind=Kind.FILE)
 
     def open(self, entry: Entry) -> Blob:
         """See `Tree.open`. The size is what the server of the bytes says, not what the list says."""
         return HttpBlob(self._session, self.address_of(entry.name))
 
-    def address_of(self, name: str) -> str:
-        """Where the bytes of a file are fetched."""
+    def address_of(self, name: str, commit: str = "") -> str:
+        """Where the bytes of a file are fetched, of another commit than this one where that is said."""
         kind = "" if self._kind == "models" else f"{self._kind}/"
-        return f"{self._endpoint}/{kind}{self.name}/resolve/{self.commit}/{quote(name)}"
+        return f"{self._endpoint}/{kind}{self.name}/resolve/{commit or self.commit}/{quote(name)}"
 
     def anomalies(self) -> list[Anomaly]:
         """See `Tree.anomalies`."""
         return []
+
+
+def _digest(item: dict[str, Any]) -> str:
+    lfs = item.get("lfs")
+    sha256 = lfs.get("oid") if isinstance(lfs, dict) else None
+    return f"sha256:{sha256}" if sha256 else f"git-sha1:{item.get('oid', '')}"
+
+
+def _size(item: dict[str, Any]) -> int:
+    lfs = item.get("lfs")
+    size = lfs.get("size") if isinstance(lfs, dict) else item.get("size")
+    return size if type(size) is int and size >= 0 else 0
