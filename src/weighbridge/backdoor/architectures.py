@@ -1,4 +1,4 @@
-"""Knows architectures by the names and shapes of their tensors, as torchvision names them: ResNet and VGG of any depth.
+"""Knows architectures by the names and shapes of their tensors, as torchvision names them: ResNet and VGG of any depth, MobileNet, vision transformers.
 
 Sources: He et al. 2015 (arXiv 1512.03385), Simonyan and Zisserman 2014 (arXiv 1409.1556), torchvision 0.25 for names.
 Weights in other names say nothing of the order of layers: those are tested as ONNX.
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from torch import Tensor, nn
 
+from weighbridge.backdoor.mobile_nets import MobileNet, is_mobile_net
+from weighbridge.backdoor.vision_transformers import VisionTransformer, is_vision_transformer, renamed
 from weighbridge.backdoor.weights import read_tensors
 from weighbridge.schema import Unavailable
 
@@ -19,24 +21,23 @@ if TYPE_CHECKING:
     from weighbridge.backdoor.weights import Tensors
     from weighbridge.source import Blob
 
+_FIRST: Final = ("conv1.weight", "features.0.weight", "features.0.0.weight", "patches.weight")
+_NUMBER: Final = re.compile(r"\d+")
+_DEEPEST: Final = 4096
 _FEATURE: Final = re.compile(r"features\.(\d+)\.weight\Z")
 
 
 def open_weights(blob: Blob) -> tuple[nn.Module, tuple[int, int, int], str]:
     """(net, shape of its images, what it is) of a safetensors file. Raises Unavailable where the architecture is not known."""
     tensors = _inner(read_tensors(blob))
-    if {"conv1.weight", "layer1.0.conv1.weight", "fc.weight"} <= tensors.keys():
-        net: nn.Module = _ResNet(tensors)
-        small = tensors["conv1.weight"].shape[2] < 7
-        about, side = f"ResNet, {sum(1 for name in tensors if 'conv' in name)} convolutions", 32 if small else 224
-    elif "features.0.weight" in tensors and "classifier.0.weight" in tensors:
-        net, about, side = _Vgg(tensors), "VGG", 224
-    else:
-        raise Unavailable(
-            "weights alone, in names that say nothing of the architecture",
-            hint="export it: torch.onnx.export(model, images, 'model.onnx')",
-        )
-    first = tensors["conv1.weight" if "conv1.weight" in tensors else "features.0.weight"]
+    if any(int(number[:9]) > _DEEPEST for name in tensors for number in _NUMBER.findall(name)):
+        raise Unavailable(f"a tensor is in layer {_DEEPEST} or beyond", hint="export it as ONNX")
+    try:
+        net, about, side = _built(tensors)
+    except (KeyError, ValueError, IndexError, ZeroDivisionError, RuntimeError) as error:
+        raise Unavailable("its tensors are those of no net with these names", hint="export it as ONNX") from error
+    tensors = renamed(tensors) if isinstance(net, VisionTransformer) else tensors
+    first = next(tensors[name] for name in _FIRST if name in tensors)
     try:
         net.load_state_dict(tensors)
     except RuntimeError as error:
@@ -46,9 +47,29 @@ def open_weights(blob: Blob) -> tuple[nn.Module, tuple[int, int, int], str]:
     return net.float(), (int(first.shape[1]), side, side), about
 
 
+def _built(tensors: Tensors) -> tuple[nn.Module, str, int]:
+    """(net without its weights, what it is, side of its images). Raises Unavailable, and what odd names and shapes lead to."""
+    if {"conv1.weight", "layer1.0.conv1.weight", "fc.weight"} <= tensors.keys():
+        small = tensors["conv1.weight"].shape[2] < 7
+        about = f"ResNet, {sum(1 for name in tensors if 'conv' in name)} convolutions"
+        return _ResNet(tensors), about, 32 if small else 224
+    if "features.0.weight" in tensors and "classifier.0.weight" in tensors:
+        return _Vgg(tensors), "VGG", 224
+    if is_mobile_net(tensors):
+        mobile = MobileNet(tensors)
+        return mobile, mobile.about, 224
+    if is_vision_transformer(tensors):
+        transformer = VisionTransformer(tensors)
+        return transformer, transformer.about, transformer.side
+    raise Unavailable(
+        "weights alone, in names that say nothing of the architecture",
+        hint="export it: torch.onnx.export(model, images, 'model.onnx')",
+    )
+
+
 def _inner(tensors: Tensors) -> Tensors:
     """Tensors by their names in the model: checkpoints put them under `state_dict.`, wrappers under `module.`."""
-    for first in ("conv1.weight", "features.0.weight"):
+    for first in ("conv1.weight", "features.0.weight", "features.0.0.weight", "cls_token", "class_token"):
         found = [name for name in tensors if name == first or name.endswith(f".{first}")]
         if found:
             prefix = min(found, key=len).removesuffix(first)
