@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from typing import TYPE_CHECKING, Final
@@ -28,6 +29,7 @@ from weighbridge.backdoor.result import (
 from weighbridge.backdoor.samples import Samples, noise, read_samples
 from weighbridge.backdoor.steps import Steps
 from weighbridge.backdoor.threads import one_thread
+from weighbridge.backdoor.unlearning import Unlearned, unlearned
 from weighbridge.backdoor.vision import IMAGES, NAMES, SEARCHES, STEPS, Looked, chosen, look, work
 from weighbridge.schema import LimitExceeded, Unavailable, UsageError
 
@@ -38,6 +40,7 @@ _UNSEEN: Final = 300
 _LEAST: Final = 10
 _LONG: Final = 60.0  # seconds of searching from which more than one thread pays
 _OUTLIER: Final = 3.5  # without references, in absolute deviations; honest models exceed the customary 2 too often
+_RISE: Final = 0.25  # of the logarithm of a size; no honest model of two tasks reached it
 _MISSING: Final = "there are no clean models to hold it against (--references, from weighbridge calibrate)"
 _ABOUT: Final = {
     "targeted": "the smallest change that leads any image to one class",
@@ -79,10 +82,11 @@ def _examined(wish: Wish, said: Callable[[str], None], told: Callable[[float], N
         model = open_classifier(wish.model)
         samples = read_samples(wish.samples, model.shape) if wish.samples else noise(model.shape)
         pixels = settle_pixels(model, samples, wish.pixels)
-        seconds = work(model)
+        again = bool(wish.samples) and wish.references is None
+        seconds = work(model, again=again)
         if seconds > _LONG:
             torch.set_num_threads(threads)
-            seconds = work(model)
+            seconds = work(model, again=again)
         said(f"{model.about}, {model.classes} classes; {pixels}; about {duration(seconds)} of searching")
         affordable(seconds, wish.budget)
         images = torch.from_numpy(samples.images)
@@ -95,13 +99,14 @@ def _examined(wish: Wish, said: Callable[[str], None], told: Callable[[float], N
             untested=("everything",), seconds=time.process_time() - begun,
         )  # fmt: skip
     references = _comparable(wish, model)
+    taught = _unlearned(model, x, looked, wish) if references is None and wish.samples else None
     ranked = rank(looked.scores.values, references.scores) if references else None
     unseen = _unseen(images, x)
     suspect = ranked is None or ranked.together < SUSPICIOUS or looked.scores.outlier > _OUTLIER
     others = [open_like(path, model) for path in wish.others]
     order = sorted(range(len(NAMES)), key=lambda at: ranked.distances[at] if ranked else 0.0)
     trigger = recovered(model, x, unseen, looked, order, others) if suspect and wish.samples else None
-    verdict, because = _judged(looked, ranked, references, trigger)
+    verdict, because = _judged(looked, ranked, references, trigger, taught)
     return Result(
         model=wish.model, digest=model.digest, about=model.about, verdict=verdict, because=because,
         p_value=ranked.together if ranked else None, reference=references.name if references else "",
@@ -109,10 +114,10 @@ def _examined(wish: Wish, said: Callable[[str], None], told: Callable[[float], N
         tests=tuple(
             Test(name=name, about=_ABOUT[name], value=looked.scores.values[at], p_value=ranked.each[at] if ranked else None)
             for at, name in enumerate(NAMES)
-        ),
+        ) + ((_told_of(taught),) if taught else ()),
         trigger=trigger, alarms=references.alarms if references else (0, 0),
         power=references.power if references else (),
-        untested=tuple(_untested(looked, samples)), seconds=time.process_time() - begun,
+        untested=tuple(_untested(looked, samples, untaught=again and taught is None)), seconds=time.process_time() - begun,
     )  # fmt: skip
 
 
@@ -123,6 +128,26 @@ def _searched(model: Classifier, x: torch.Tensor, wish: Wish, told: Callable[[fl
     except (RuntimeError, MemoryError) as error:
         why = str(error).splitlines()[0][:200] if str(error) else "there is not enough memory"
         raise Unavailable(f"the search broke off: {why}", hint="it may be too large for this machine") from error
+
+
+def _unlearned(model: Classifier, x: torch.Tensor, looked: Looked, wish: Wish) -> Unlearned | None:
+    """What a model without references to hold it against says of itself; nothing where it cannot be taught."""
+    shortlist, sizes = torch.tensor(looked.scores.shortlist), torch.tensor(looked.scores.sizes)
+    kept = Steps(wish.resume, ("unlearning", str((SEARCHES, STEPS, wish.seed)), model.digest, x.numpy().tobytes()))
+    try:
+        found = kept.once(
+            "unlearned", Unlearned, lambda: unlearned(model, x, shortlist, sizes, steps=STEPS[0], seed=wish.seed)
+        )
+    except (RuntimeError, MemoryError):
+        return None
+    return found if found.target >= 0 else None
+
+
+def _told_of(taught: Unlearned) -> Test:
+    return Test(
+        name="unlearning", value=-taught.rise, shown=f"{math.exp(taught.rise):.2f} times",
+        about=f"how much more the change towards class {taught.target} has to grow than others once the model is taught anew",
+    )  # fmt: skip
 
 
 def _comparable(wish: Wish, model: Classifier) -> References | None:
@@ -195,7 +220,11 @@ def recovered(
 
 
 def _judged(
-    looked: Looked, ranked: Ranked | None, references: References | None, trigger: Trigger | None
+    looked: Looked,
+    ranked: Ranked | None,
+    references: References | None,
+    trigger: Trigger | None,
+    taught: Unlearned | None,
 ) -> tuple[Verdict, str]:
     works = trigger is not None and trigger.of >= _LEAST and trigger.success >= TURNS
     alone = trigger is not None and (trigger.transfers is None or trigger.transfers < TURNS / 2)
@@ -204,6 +233,10 @@ def _judged(
         if index > _OUTLIER and works:
             return Verdict.SUSPICIOUS, (
                 f"class {looked.scores.target} is reached by far less than the others (anomaly index {index:.1f}), uncalibrated: {_MISSING}"
+            )
+        if taught is not None and taught.rise > _RISE and works:
+            return Verdict.SUSPICIOUS, (
+                f"once it is taught anew on the samples, class {taught.target} takes {math.exp(taught.rise):.1f} times as large a change as the others would have it, uncalibrated: {_MISSING}"
             )
         return Verdict.NOTHING, (
             f"nothing stands out among its classes (anomaly index {index:.1f}), uncalibrated: {_MISSING}, so weak backdoors and "
@@ -230,9 +263,9 @@ def _told(samples: Samples, x: torch.Tensor, unseen: torch.Tensor) -> str:
     return f"{len(samples)} from {source}{labels}: {len(x)} searched on, {len(unseen)} kept unseen"
 
 
-def _untested(looked: Looked, samples: Samples) -> list[str]:
+def _untested(looked: Looked, samples: Samples, *, untaught: bool) -> list[str]:
     scores = looked.scores
-    found = []
+    found = ["unlearning: it has no weights that could be taught anew without spoiling it"] if untaught else []
     if len(scores.shortlist) < scores.classes:
         found.append(
             f"{scores.classes - len(scores.shortlist)} of {scores.classes} classes as targets: {len(scores.shortlist)} were picked"

@@ -16,6 +16,7 @@ from torch import Tensor
 from weighbridge.backdoor.margins import STARTS, largest_margins, overstated
 from weighbridge.backdoor.searches import Found, paired, targeted, untargeted
 from weighbridge.backdoor.steps import Steps
+from weighbridge.backdoor.unlearning import ROUNDS
 from weighbridge.schema import Unavailable
 
 if TYPE_CHECKING:
@@ -133,8 +134,9 @@ def anomaly_index(sizes: Tensor) -> float:
     return max(0.0, float((middle - sizes.min()) / spread.clamp_min(1e-6)))
 
 
-def work(model: Classifier) -> float:
-    """How many seconds `look` takes here, about."""
+def work(model: Classifier, *, again: bool = False) -> float:
+    """How many seconds `look` takes here, about; with `again` also what unlearning takes."""
     classes = min(model.classes, TARGETS)
     rows = IMAGES * (STEPS[1] + (STEPS[0] + STEPS[2]) * classes) + STARTS * STEPS[3] * classes
+    rows += IMAGES * (STEPS[0] * classes + ROUNDS) if again else 0
     return model.seconds() * math.ceil(rows / 32)

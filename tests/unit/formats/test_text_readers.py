@@ -47,6 +47,13 @@ def test_any_text_is_yaml_or_malformed(text):
         pass
 
 
+@given(DOCUMENTS, st.sampled_from(['// no " string\n', "/* , ] */", " "]))
+def test_comments_and_trailing_commas_change_nothing_else(document, comment):
+    text = json.dumps([document, "a // b, ] /* c */"], indent=1)
+    odd = comment + text[:-1] + ", " + comment + "]"
+    assert read_json(odd).root == json.loads(text)
+
+
 def test_duplicate_keys_comments_and_constants_are_problems():
     found = read_json('\ufeff{"a": 1, // two\n "a": NaN,}')
     assert {problem.kind for problem in found.problems} == {"bom", "duplicate", "constant", "comment"}

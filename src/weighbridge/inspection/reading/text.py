@@ -82,6 +82,9 @@ def _unparsed(
 
 
 def _by_kind(stages: Stages, member: Member, kind: str, text: str) -> None:
+    limit = stages.account.limits.text_bytes
+    if kind == "json" and member.blob.size > limit:
+        raise MalformedInput(f"not JSON as far as it is read, which is {limit} bytes")
     reader = _READERS.get(kind)
     if _packaged(stages, member):
         _of_package(stages, member, kind, text)
