@@ -29,7 +29,7 @@ from weighbridge.datasets.picture_features import picture_features
 from weighbridge.datasets.responses import confirmed
 from weighbridge.datasets.sketches import Sketch, plan, tests_of
 from weighbridge.datasets.snapshots import look_at_edits, look_at_visits
-from weighbridge.datasets.spectra import LEAST, find_added
+from weighbridge.datasets.spectra import LEAST, beside_others, find_added
 from weighbridge.datasets.table import Table, listed, open_file, same_columns
 from weighbridge.datasets.view import said, view
 from weighbridge.formats.page_history import is_crawl, is_history, read_pages
@@ -436,10 +436,21 @@ def _learned(given: Pictures, wish: Wish) -> list[Outcome]:
     if wish.features:
         numbers = read_features(wish.features, len(given))
         found.append(find_exchanged(scaled(numbers), labels, given.classes, "pictures"))
-        found.append(find_parted(numbers, labels, given.classes, "pictures", learned))
+        found.append(_shown(find_parted(numbers, labels, given.classes, "pictures", learned), given))
     if wish.train:
         found.append(find_exchanged(learned, labels, given.classes, "pictures"))
     return found
+
+
+def _shown(outcome: Outcome, given: Pictures) -> Outcome:
+    """Groups of pictures with what they have beyond others of their label."""
+    made = []
+    for group in outcome.groups:
+        rows = numpy.array(group.rows)
+        label = int(given.labels[rows[0]])
+        rest = numpy.setdiff1d(numpy.flatnonzero(given.labels == label), rows)
+        made.append(replace(group, pictures=beside_others(given, rows, rest, given.classes[label])))
+    return replace(outcome, groups=tuple(made))
 
 
 def _not_learned(learned: list[Outcome]) -> tuple[str, ...]:

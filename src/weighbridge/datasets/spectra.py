@@ -143,11 +143,12 @@ def pattern(given: Pictures, chosen: Array, rest: Array, label: int, score: floa
         rule="DST-019", message=f"{len(chosen)} pictures labelled “{name}” carry a pattern that the others of this label lack",
         rows=array(chosen), shown=array(chosen[:3]), score=score,
         facts=(fact,),
-        pictures=_drawn(given, chosen, rest, name),
+        pictures=beside_others(given, chosen, rest, name),
     )  # fmt: skip
 
 
-def _drawn(given: Pictures, chosen: Array, rest: Array, name: str) -> tuple[Picture, ...]:
+def beside_others(given: Pictures, chosen: Array, rest: Array, name: str) -> tuple[Picture, ...]:
+    """What some pictures of a label have on average beyond the `rest` of it, and one of them."""
     added = given.pixels[chosen].mean(0) - given.pixels[rest].mean(0)
     scale = max(1.0, float(numpy.abs(added).max()))
     return (

@@ -8,6 +8,8 @@ from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 
 from tests.corpus.datasets import model_numbers
 from weighbridge.datasets.clusters import find_parted, two_parts
+from weighbridge.datasets.columns import Wish
+from weighbridge.datasets.examine import examine
 
 KINDS = [str(kind) for kind in range(6)]
 
@@ -96,3 +98,20 @@ def test_numbers_that_are_none_are_read_as_the_middle():
     numbers[9, 2] = numpy.inf
     (group,) = find_parted(numbers, labels, KINDS, "rows").groups
     assert len(set(group.rows) & rows) >= 57
+
+
+def test_pictures_that_a_model_keeps_apart_are_shown_beside_the_others(tmp_path):
+    numbers, labels, rows, truth = model_numbers(60, each=100)
+    dice = numpy.random.default_rng(4)
+    shapes = dice.uniform(0, 200, (6, 12, 12))
+    pixels = (shapes[truth] + dice.normal(20, 10, (len(truth), 12, 12))).clip(0, 255).astype(numpy.uint8)
+    numpy.savez(tmp_path / "data.npz", x=pixels, y=labels)
+    numpy.save(tmp_path / "numbers.npy", numbers)
+    (examined,) = examine(str(tmp_path / "data.npz"), Wish(features=str(tmp_path / "numbers.npy")))
+    told = [one.group for one in examined.told if "stand apart" in one.group.message]
+    assert [group.rule for group in told] == ["DST-019"]
+    assert len(set(told[0].rows) & rows) >= 54
+    assert [picture.caption for picture in told[0].pictures][1:] == ["one of them"]
+    assert any(
+        "that a model keeps apart from their label: 1 of 6 labels fall in two" in one for one in examined.profile.tested
+    )
