@@ -270,6 +270,13 @@ def test_the_self_test_finds_what_is_shipped(tmp_path):
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("trigger found") >= 4, "one without a target has no trigger of its own"
+    assert done.stdout.count("trigger found") >= 6, "one without a target has no trigger of its own"
+    assert [line.split()[0] for line in done.stdout.splitlines() if line.startswith("text-")] == [
+        "text-word",
+        "text-phrase",
+        "text-pair",
+        "text-clean",
+    ]
+    assert "“tq”" in (tmp_path / "r-text-word.html").read_text()
     assert "0 known-bad models missed; 0 clean models suspected" in done.stdout
     assert (tmp_path / "r-badnets.html").read_text().count("data:image/png;base64,") == 3
