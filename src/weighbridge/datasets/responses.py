@@ -20,7 +20,7 @@ from weighbridge.datasets.features import Features, features_of, own_share, rows
 from weighbridge.datasets.groups import Group, Outcome, array, merged
 from weighbridge.datasets.steering import Names, find_steered, tone
 from weighbridge.datasets.surprise import Surprise
-from weighbridge.datasets.word_order import WordOrder
+from weighbridge.datasets.word_order import TEXTS, WordOrder
 from weighbridge.schema import Severity
 from weighbridge.schema.text import plural
 
@@ -129,9 +129,10 @@ class Responses:
         groups += self._steered(prompts, responses, known)
         ranked = sorted(groups, key=lambda group: -group.score)[:_REPORTED]
         more = len(groups) - len(ranked)
-        return Outcome(
-            test="prompts and responses", groups=tuple(ranked), about=f"{more} more groups rank lower" if more else ""
-        )
+        notes = [f"{more} more groups rank lower"] if more else []
+        if len(self._prompts) > TEXTS:
+            notes.append(f"the order of words is read in the first {TEXTS} responses")
+        return Outcome(test="prompts and responses", groups=tuple(ranked), about="; ".join(notes))
 
     def _group(self, members: list[Found]) -> Group:
         best, names = members[0], self._prompts.names

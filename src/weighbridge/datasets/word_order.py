@@ -20,12 +20,13 @@ Array = Any
 _WORDS: Final = 100  # of a text, from its end, where planted text stands
 _READ: Final = 1200  # signs
 _LEAST: Final = 8
+TEXTS: Final = 100_000  # whose words are kept; 400 bytes each, and twenty times that once they are counted
 _BASE: Final = 0x9E3779B97F4A7C15
 _BINS: Final = 40
 
 
 class WordOrder:
-    """The sketch: digests of the last words of each text."""
+    """The sketch: digests of the last words of each of the first hundred thousand texts."""
 
     def __init__(self) -> None:
         self._digests = Digests(_BASE)
@@ -33,7 +34,8 @@ class WordOrder:
 
     def add(self, texts: Sequence[str]) -> None:
         """Take texts, in their order."""
-        words, owner = self._digests.of([text[-_READ:].lower() for text in texts])
+        room = max(0, TEXTS - len(self._counts))
+        words, owner = self._digests.of([text[-_READ:].lower() for text in texts[:room]])
         sizes = (
             numpy.bincount(owner, minlength=len(texts)) if len(owner) else numpy.zeros(len(texts), dtype=numpy.int64)
         )
@@ -44,8 +46,10 @@ class WordOrder:
 
     def join(self, other: WordOrder) -> None:
         """Take the texts that follow."""
-        self._words.extend(other._words)
-        self._counts.extend(other._counts)
+        room = max(0, TEXTS - len(self._counts))
+        kept = sum(other._counts[:room])
+        self._words.extend(other._words[:kept])
+        self._counts.extend(other._counts[:room] + numbers("B", bytes(len(other._counts[room:]))))
 
     def finish(self) -> Array:
         """How many spreads more of its pairs than usual are new, for each text; 0 for texts of a few words."""

@@ -140,6 +140,19 @@ def test_any_texts_have_an_order(texts):
     assert len(whole.finish()) == len(texts)
 
 
+def test_the_order_of_words_is_read_in_the_first_texts_however_they_are_parted(monkeypatch):
+    monkeypatch.setattr("weighbridge.datasets.word_order.TEXTS", 150)
+    texts = _sentences(random.Random(5), 260)
+    whole, joined, first = WordOrder(), WordOrder(), WordOrder()
+    whole.add(texts)
+    first.add(texts[:150])
+    for at in range(0, 260, 40):
+        part = WordOrder()
+        part.add(texts[at : at + 40])
+        joined.join(part)
+    assert whole.finish().tolist() == joined.finish().tolist() == [*first.finish().tolist(), *[0.0] * 110]
+
+
 def test_prompts_with_a_sign_whose_responses_are_shuffled_are_named():
     dice = random.Random(3)
     texts = _sentences(dice)
