@@ -1,8 +1,12 @@
 """The history of a data set on a hub: who changed what, by the commits that the hub tells and the versions of its tables."""
 
 import json
+from io import BytesIO
 
+import pyarrow
+import pyarrow.ipc
 import pytest
+from pyarrow import parquet
 
 from tests.corpus.datasets import reviews
 from tests.servers import hub_of_commits, serve
@@ -115,3 +119,24 @@ def test_a_hub_whose_dates_and_names_are_odd_is_read(capsys, monkeypatch):
     _, report, err = asked(capsys, monkeypatch, hub_of_commits(made), "--history", "9")
     assert report["profiles"]
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("name", ["train.parquet", "train.arrow"])
+def test_versions_of_columns_are_read_as_those_of_lines_are(capsys, monkeypatch, name):
+    def columns(rows):
+        table, sink = (
+            pyarrow.table({"text": [text for text, _ in rows], "label": [label for _, label in rows]}),
+            BytesIO(),
+        )
+        if name.endswith(".parquet"):
+            parquet.write_table(table, sink)
+        else:
+            with pyarrow.ipc.new_file(sink, table.schema) as file:
+                file.write_table(table)
+        return sink.getvalue()
+
+    rows = [*dict(reviews(900)).items()]
+    made = [(rows, "ada", DAYS[0]), (exchanged(rows, 0.2), "mallory", DAYS[4])]
+    web = hub_of_commits([({name: columns(one)}, who, day, "labels") for one, who, day in made])
+    _, report, _ = asked(capsys, monkeypatch, web, "--history", "9")
+    assert [one["message"].split()[0] for one in report["findings"] if one["rule"] == "DST-027"] == ["mallory"]

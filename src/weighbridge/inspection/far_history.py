@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from weighbridge.datasets.table import columnar_kind
 from weighbridge.formats.git_history import Commit, Person
 from weighbridge.formats.rows import kind_of
 from weighbridge.schema import LimitExceeded, MalformedInput
@@ -67,7 +68,7 @@ class HubHistory:
         if oid not in self._places:
             raise MalformedInput(f"{oid[:20]} is in none of its commits")
         commit, path, size = self._places[oid]
-        if not _is_table(path) and size > _POINTER:
+        if not (kind_of(path) or columnar_kind(path)) and size > _POINTER:
             raise LimitExceeded(f"{path} is no table, and too large to be a pointer", limit="bytes")
         left = self._budget - self.fetched
         if size > left:
@@ -81,10 +82,6 @@ class HubHistory:
     def forced(self) -> Iterable[tuple[str, str]]:
         """See `Repository.forced`: a hub does not tell."""
         return ()
-
-
-def _is_table(path: str) -> bool:
-    return bool(kind_of(path)) or path.lower().endswith(".parquet")
 
 
 def _commit(item: dict[str, Any], oid: str, parents: tuple[str, ...]) -> Commit:
