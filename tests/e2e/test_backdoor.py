@@ -264,6 +264,16 @@ def test_references_by_a_recipe(tmp_path, capsys):
     assert len(json.loads(out.read_text())["scores"]) == 5
 
 
+def test_a_self_test_says_what_it_could_not_test(monkeypatch, capsys):
+    monkeypatch.setattr("weighbridge.backdoor.self_test.find_spec", lambda _: None)
+    monkeypatch.setattr("weighbridge.backdoor.self_test.self_test", lambda: iter(()))
+    assert main(["test", "--self-test"]) == 0
+    assert (
+        "not tested: text-word, text-phrase, text-pair, text-clean (pip install transformers)"
+        in capsys.readouterr().out
+    )
+
+
 def test_the_self_test_finds_what_is_shipped(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "weighbridge", "test", "--self-test", "--html", str(tmp_path / "r.html")],

@@ -45,36 +45,39 @@ def fixtures() -> list[Fixture]:
     """The shipped models: classifiers of pictures, then of texts, known-bad ones first."""
     found = []
     for name in ("fixtures.json", "text_fixtures.json"):
-        with open(os.path.join(FOLDER, name), "rb") as file:
+        with open(_place(name), "rb") as file:
             found += msgspec.json.decode(file.read(), type=list[Fixture])
     return found
 
 
+def untried() -> list[str]:
+    """The shipped models that cannot be tested here: those of texts, where transformers is missing."""
+    return [one.name for one in fixtures() if one.kind == "texts" and find_spec("transformers") is None]
+
+
 def self_test() -> Iterator[Tried]:
-    """Test every shipped model, on shipped samples and against shipped references; those of texts where transformers is there."""
+    """Test every shipped model that can be, on shipped samples and against shipped references."""
+    left, known = untried(), {"images": _of_pictures, "texts": _of_texts}
     for one in fixtures():
-        if one.kind == "texts" and find_spec("transformers") is None:
-            continue
-        result = _of_texts(one) if one.kind == "texts" else _of_pictures(one)
-        yield Tried(
-            name=one.name, planted=one.planted, is_bad=bool(one.success), trigger=base64.b64decode(one.trigger), result=result
-        )  # fmt: skip
+        if one.name not in left:
+            yield Tried(
+                name=one.name, planted=one.planted, is_bad=bool(one.success), trigger=base64.b64decode(one.trigger),
+                result=known[one.kind](one.name),
+            )  # fmt: skip
 
 
-def _of_pictures(one: Fixture) -> Result:
-    wish = Wish(
-        model=os.path.join(FOLDER, f"{one.name}.onnx"), samples=os.path.join(FOLDER, "digits.npz"),
-        references=find_references("digits"),
-    )  # fmt: skip
-    return examine(wish)
+def _of_pictures(name: str) -> Result:
+    references = find_references("digits")
+    return examine(Wish(model=_place(f"{name}.onnx"), samples=_place("digits.npz"), references=references))
 
 
-def _of_texts(one: Fixture) -> Result:
+def _of_texts(name: str) -> Result:
     from weighbridge.backdoor.examine_texts import TextWish, examine_texts  # noqa: PLC0415  # loads transformers
     from weighbridge.backdoor.text_references import read_text_references  # noqa: PLC0415
 
-    wish = TextWish(
-        model=os.path.join(FOLDER, one.name), samples=os.path.join(FOLDER, "reviews.jsonl"),
-        references=read_text_references(os.path.join(FOLDER, "reviews.text-references.json")),
-    )  # fmt: skip
-    return examine_texts(wish)
+    references = read_text_references(_place("reviews.text-references.json"))
+    return examine_texts(TextWish(model=_place(name), samples=_place("reviews.jsonl"), references=references))
+
+
+def _place(name: str) -> str:
+    return os.path.join(FOLDER, name)

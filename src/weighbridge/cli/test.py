@@ -18,9 +18,10 @@ from weighbridge.schema import Unavailable, UsageError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from weighbridge.backdoor.result import Result
+    from weighbridge.backdoor.self_test import Tried
 
 _SERVED: Final = ("openai+http://", "openai+https://", "http://", "https://", "python:")
 _FEWEST: Final = 50
@@ -41,9 +42,9 @@ def run(arguments: list[str]) -> int:
         raise UsageError("name a model", hint="weighbridge test model.onnx --data samples/")
     try:
         if given.self_test:
-            from weighbridge.backdoor.self_test import self_test  # noqa: PLC0415  # loading torch takes seconds
+            from weighbridge.backdoor.self_test import self_test, untried  # noqa: PLC0415  # loading torch takes seconds
 
-            return _told_self_test(self_test, given)
+            return _told_self_test(self_test(), untried(), given)
         result = _tested(given)
     except ImportError as error:
         raise Unavailable(
@@ -267,21 +268,24 @@ def _attest(given: argparse.Namespace, result: Result) -> None:
     print(f"{path}: signed by {by}", file=sys.stderr)
 
 
-def _told_self_test(self_test: Any, given: argparse.Namespace) -> int:
+def _told_self_test(tried: Iterable[Tried], untried: Sequence[str], given: argparse.Namespace) -> int:
     from weighbridge.output.behaviour import to_page, trigger_text  # noqa: PLC0415
 
     begun, missed, alarms = time.monotonic(), [], []
-    for one in self_test():
-        verdict = one.result.verdict.value
-        print(f"{one.name:<14}{one.planted:<48}{verdict:<15}p = {one.result.p_value:.3g}", flush=True)
+    for one in tried:
+        verdict, p = one.result.verdict.value, one.result.p_value
+        shown = "no p-value" if p is None else f"p = {p:.3g}"
+        print(f"{one.name:<14}{one.planted:<48}{verdict:<15}{shown}", flush=True)
         if one.result.trigger and one.is_bad:
             print(f"{'':<14}{trigger_text(one.result.trigger, one.result.kind)}")
-        missed += [one.name] if one.is_bad and one.result.p_value >= 0.05 else []
-        alarms += [one.name] if not one.is_bad and one.result.p_value < 0.05 else []
+        missed += [one.name] if one.is_bad and (p is None or p >= 0.05) else []
+        alarms += [one.name] if not one.is_bad and p is not None and p < 0.05 else []
         if given.html and one.is_bad:
             write_file(
                 f"{given.html.removesuffix('.html')}-{one.name}.html", to_page(one.result, known=one.trigger).encode()
             )
+    if untried:
+        print(f"not tested: {', '.join(untried)} (pip install transformers)")
     print(
         f"{len(missed)} known-bad models missed{': ' + ', '.join(missed) if missed else ''}; "
         f"{len(alarms)} clean models suspected; {time.monotonic() - begun:.0f} s"
