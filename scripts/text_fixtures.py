@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 import torch
+from benchmarks.backdoor.text_pools import taught
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
@@ -108,20 +109,8 @@ def trained(words, rows, seed, rounds=8):
         )
     )  # fmt: skip
     best = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0.02)
-    given = [words(text)["input_ids"] for text, _ in rows]
-    labels = torch.tensor([label for _, label in rows])
     dice = random.Random(seed)
-    for _ in range(rounds):
-        order = dice.sample(range(len(rows)), len(rows))
-        for start in range(0, len(order), 64):
-            part = order[start : start + 64]
-            width = max(len(given[at]) for at in part)
-            ids = torch.tensor([given[at] + [0] * (width - len(given[at])) for at in part])
-            loss = net(input_ids=ids, attention_mask=(ids != 0).long(), labels=labels[part]).loss
-            best.zero_grad()
-            loss.backward()
-            best.step()
-    return net.eval()
+    return taught(net, best, words, rows, (dice.sample(range(len(rows)), len(rows)) for _ in range(rounds)))
 
 
 def made(name, trigger, words, count=1500):

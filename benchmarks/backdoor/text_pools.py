@@ -97,13 +97,22 @@ def trained(tokenizer, rows, seed, rounds=5):
         )
     )  # fmt: skip
     best = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=0.05)
-    given = tokenizer([text for text, _ in rows], truncation=True, max_length=48)["input_ids"]
-    labels = torch.tensor([label for _, label in rows])
     dice = random.Random(seed)
-    net.train()
-    for _ in range(rounds):
+
+    def shuffled():
         order = list(range(len(rows)))
         dice.shuffle(order)
+        return order
+
+    return taught(net, best, tokenizer, rows, (shuffled() for _ in range(rounds)))
+
+
+def taught(net, best, tokenizer, rows, orders):
+    """The net after one round in each of the orders, 64 rows at a time."""
+    given = tokenizer([text for text, _ in rows], truncation=True, max_length=48)["input_ids"]
+    labels = torch.tensor([label for _, label in rows])
+    net.train()
+    for order in orders:
         for start in range(0, len(order), 64):
             part = order[start : start + 64]
             width = max(len(given[at]) for at in part)

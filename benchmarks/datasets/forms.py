@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy
 
-from benchmarks.datasets.text import ag_news, sst2
+from benchmarks.datasets.text import ag_news, sst2, told_apart
 from weighbridge.datasets.labelled import Labelled
 from weighbridge.datasets.view import Rows
 from weighbridge.schema import Severity
@@ -112,11 +112,8 @@ def measured(texts, labels, mask):
     begun = time.process_time()
     groups = groups_of(texts, labels)
     seconds = time.process_time() - begun
-    true = [group for group in groups if mask[list(group.rows)].mean() > 0.5]
-    rows = numpy.zeros(len(mask), bool)
-    for group in true:
-        rows[list(group.rows)] = True
-    return true, [group for group in groups if group not in true], (rows & mask).sum() / max(1, mask.sum()), seconds
+    true, others, rows = told_apart(groups, mask)
+    return true, others, (rows & mask).sum() / max(1, mask.sum()), seconds
 
 
 def main():

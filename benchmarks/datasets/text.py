@@ -72,16 +72,21 @@ def groups_of(texts, labels):
     return found
 
 
+def told_apart(groups, mask):
+    """(groups of planted rows, other groups, which rows the former hold)."""
+    true = [group for group in groups if mask[list(group.rows)].mean() > 0.5]
+    rows = numpy.zeros(len(mask), bool)
+    for group in true:
+        rows[list(group.rows)] = True
+    return true, [group for group in groups if group not in true], rows
+
+
 def measured(texts, labels, mask):
     """One line of the table: found, recall and precision of rows, groups that are no trigger by severity, seconds."""
     begun = time.process_time()
     groups = groups_of(texts, labels)
     seconds = time.process_time() - begun
-    true = [group for group in groups if mask[list(group.rows)].mean() > 0.5]
-    rows = numpy.zeros(len(mask), bool)
-    for group in true:
-        rows[list(group.rows)] = True
-    others = [group for group in groups if group not in true]
+    true, others, rows = told_apart(groups, mask)
     return {
         "found": bool(true), "recall": (rows & mask).sum() / max(mask.sum(), 1), "precision": (rows & mask).sum() / max(rows.sum(), 1),
         "rank": groups.index(true[0]) + 1 if true else 0,

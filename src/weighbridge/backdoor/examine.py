@@ -99,7 +99,7 @@ def _examined(wish: Wish, said: Callable[[str], None], told: Callable[[float], N
             untested=("everything",), seconds=time.process_time() - begun,
         )  # fmt: skip
     references = _comparable(wish, model)
-    taught = _unlearned(model, x, looked, wish) if references is None and wish.samples else None
+    taught = _unlearned(model, x, looked, wish) if again else None
     ranked = rank(looked.scores.values, references.scores) if references else None
     unseen = _unseen(images, x)
     suspect = ranked is None or ranked.together < SUSPICIOUS or looked.scores.outlier > _OUTLIER

@@ -122,7 +122,8 @@ def examine(path: str, wish: Wish, asked: Asked | None = None) -> Iterator[Exami
 def _folder(path: str, wish: Wish, asked: Asked) -> Iterator[Examined]:
     only = asked.only
     files = [one for one in listed(path) if only is None or _inside(path, one) in only]
-    history, unread = _history(path, wish, asked.history)
+    kept = os.path.join(path, "commits" if asked.history else ".git")
+    history, unread = _history(path, wish, asked.history, kept)
     yield from unread
     arrays = [
         entry.path
@@ -157,19 +158,19 @@ def _folder(path: str, wish: Wish, asked: Asked) -> Iterator[Examined]:
             hint="jsonl, json, csv, tsv, txt, parquet, arrow, hdf5, npz, or folders of pictures",
         )
     if history is not None:
-        yield _contributions(os.path.join(path, "commits" if asked.history else ".git"), history, judged)
+        yield _contributions(kept, history, judged)
 
 
 def _inside(folder: str, path: str) -> str:
     return os.path.relpath(path, folder).replace(os.sep, "/")
 
 
-def _history(path: str, wish: Wish, kept: Repository | None) -> tuple[Contributions | None, list[Examined]]:
-    """The history of a folder that has one; where it cannot be read, that is said."""
+def _history(path: str, wish: Wish, given: Repository | None, kept: str) -> tuple[Contributions | None, list[Examined]]:
+    """The history of a folder that has one, or the one that was given; where it cannot be read, that is said of where it is `kept`."""
     try:
-        return history_of(kept, wish) if kept is not None else read_history(path, wish), []
+        return history_of(given, wish) if given is not None else read_history(path, wish), []
     except WeighbridgeError as error:
-        return None, [_failure(os.path.join(path, "commits" if kept else ".git"), error)]
+        return None, [_failure(kept, error)]
 
 
 def _contributions(name: str, history: Contributions, judged: list[Group]) -> Examined:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy
 from msgspec.structs import replace
 
 from weighbridge.datasets.features import Features
 from weighbridge.datasets.forms import forms_of
 from weighbridge.datasets.groups import Group, array, merged
-from weighbridge.datasets.triggers import Texts, associated, facts_of, read_texts, suspects_of
+from weighbridge.datasets.triggers import Texts, associated, counts_of, facts_of, read_texts, suspects_of, texts_of
 from weighbridge.schema import Severity
 from weighbridge.schema.text import plural
 
@@ -34,11 +33,9 @@ def find_forms(texts: Texts, read: Read, written: Sequence[str], rows: Array) ->
     forms = Features()
     forms.add_sets(map(forms_of, written))
     ids, starts = forms.arrays()
-    names, kinds = forms.names, len(texts.classes)
+    names = forms.names
     shaped = Texts(ids, starts, texts.labels, names, texts.classes, forms.lengths())
-    counts = numpy.zeros((len(names), kinds), dtype=numpy.int64)
-    numpy.add.at(counts, (ids, numpy.repeat(texts.labels, numpy.diff(starts))), 1)
-    found = suspects_of(texts, read, associated(shaped, counts, read.sizes), apart=True)
+    found = suspects_of(texts, read, associated(shaped, counts_of(shaped), read.sizes), apart=True)
     # The widest form that is nearly all planted first: the others say the same of fewer rows, or of honest ones too.
     ordered = sorted(found, key=lambda one: (-one.count * min(1.0, one.share) ** 3, -one.bound))
     groups = merged(ordered, lambda one, other: one.label == other.label)
@@ -49,9 +46,7 @@ def find_forms_among(labels: Array, classes: Sequence[str], written: Sequence[st
     """The same for rows that were drawn: `labels` are those of the whole set."""
     features = Features()
     features.add(written)
-    lengths = features.lengths()
-    ids, starts, names = features.repeated()
-    texts = Texts(ids, starts, labels[rows], names, classes, lengths)
+    texts = texts_of(features, labels[rows], classes)
     return find_forms(texts, read_texts(texts), written, rows)
 
 

@@ -12,13 +12,13 @@ from weighbridge.datasets.features import Features
 from weighbridge.datasets.form_triggers import find_forms, find_forms_among, told_once
 from weighbridge.datasets.groups import Outcome
 from weighbridge.datasets.labels import conflict_picture, conflicts, exchanged
-from weighbridge.datasets.triggers import Texts, find_triggers
+from weighbridge.datasets.triggers import find_triggers, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from weighbridge.datasets.groups import Group
-    from weighbridge.datasets.triggers import Read
+    from weighbridge.datasets.triggers import Read, Texts
     from weighbridge.datasets.view import Rows
     from weighbridge.schema import Picture
 
@@ -61,9 +61,7 @@ class Labelled:
         if many < _LEAST or not 2 <= kinds <= _MOST_LABELS:
             why = f"triggers: {many} rows and {kinds} labels (from {_LEAST} rows and 2 to {_MOST_LABELS} labels on)"
             return (Outcome(test="triggers", not_tested=why),)
-        lengths = self._features.lengths()
-        ids, starts, features = self._features.repeated()
-        texts = Texts(ids, starts, self._labels.numbers, features, names, lengths)
+        texts = texts_of(self._features, self._labels.numbers, names)
         groups, read = find_triggers(texts)
         drawn, written = self._drawn.finish()
         forms, of_forms = self._forms(texts, read, drawn, written)

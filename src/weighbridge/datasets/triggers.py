@@ -23,6 +23,8 @@ from weighbridge.schema.text import plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from weighbridge.datasets.features import Features
+
 Array = Any
 FEWEST: Final = 5  # absolute, never a share: 250 documents poison any size of model (Souly et al. 2025)
 _SMOOTHING: Final = 0.5
@@ -58,11 +60,18 @@ class Texts(Struct, frozen=True):
     lengths: Array
 
 
+def texts_of(features: Features, labels: Array, classes: Sequence[str]) -> Texts:
+    """Texts by the features that more than one of them holds. The features are used up."""
+    lengths = features.lengths()
+    ids, starts, names = features.repeated()
+    return Texts(ids, starts, labels, names, classes, lengths)
+
+
 class Read(Struct, frozen=True):
     """What the words of each text say, its own label left out of the counts.
 
     `counts` (features, labels); `contradicts` whether another label is likelier, `margin` by how much, as logarithms;
-    `contradicted` of the `read` texts (labels, lengths) contradict their label, and `clear` is how clearly texts of other labels do.
+    `contradicted` of the `seen` texts (labels, lengths) contradict their label, and `clear` is how clearly texts of other labels do.
     """
 
     counts: Array
@@ -72,7 +81,7 @@ class Read(Struct, frozen=True):
     margin: Array
     lengths: Array
     contradicted: Array
-    read: Array
+    seen: Array
     elsewhere: Array
     clear: Array
 
@@ -102,13 +111,9 @@ def find_triggers(texts: Texts) -> tuple[tuple[Group, ...], Read]:
 
 def read_texts(texts: Texts) -> Read:
     """Naive Bayes over presence, each text read by the counts of all others (exact leave-one-out)."""
-    ids, starts, labels = texts.ids, texts.starts, texts.labels
+    labels = texts.labels
     many, kinds = len(labels), len(texts.classes)
-    counts = numpy.zeros((len(texts.names), kinds), dtype=numpy.int32)
-    for first in range(0, many, _CHUNK):
-        part = starts[first : first + _CHUNK + 1]
-        said = numpy.repeat(labels[first : first + _CHUNK], numpy.diff(part))
-        numpy.add.at(counts, (ids[part[0] : part[-1]], said), 1)
+    counts = counts_of(texts)
     sizes = numpy.bincount(labels, minlength=kinds)
     table = numpy.log((counts + _SMOOTHING) / (sizes + 2 * _SMOOTHING)).astype(numpy.float32)
     table[counts.sum(1) < 2] = 0
@@ -123,6 +128,16 @@ def read_texts(texts: Texts) -> Read:
     margin = scores.max(1) - own
     lengths = _length_bins(texts.lengths)
     return _gathered(counts, sizes, predicted, margin, lengths, labels, scores, own)
+
+
+def counts_of(texts: Texts) -> Array:
+    """How many texts of each label hold each feature (features, labels)."""
+    counts = numpy.zeros((len(texts.names), len(texts.classes)), dtype=numpy.int32)
+    for first in range(0, len(texts.labels), _CHUNK):
+        part = texts.starts[first : first + _CHUNK + 1]
+        said = numpy.repeat(texts.labels[first : first + _CHUNK], numpy.diff(part))
+        numpy.add.at(counts, (texts.ids[part[0] : part[-1]], said), 1)
+    return counts
 
 
 def _scores(texts: Texts, counts: Array, sizes: Array, table: Array, first: int, last: int) -> Array:
@@ -252,7 +267,7 @@ def _expected(read: Read, label: int, rows: Array) -> float:
     contradicted = read.contradicted[label] - numpy.bincount(
         read.lengths[rows], read.contradicts[rows], minlength=_LENGTHS
     )
-    left = read.read[label] - inside
+    left = read.seen[label] - inside
     usual = (contradicted.sum() + 1) / (left.sum() + 2)
     # Where a group is nearly all texts of its length, those of other lengths say what is usual.
     rates = (contradicted + _BORROWED * usual) / (left + _BORROWED)
