@@ -51,7 +51,8 @@ def test_a_request_is_a_span_in_the_trace_of_its_client_without_any_secret(tmp_p
     with running(tmp_path) as place:
         token = place.token("ruth", "reader")
         ask(place, "GET", f"/api/models/acme/net?token={token}", token, traceparent=f"00-{TRACE}-{SPAN}-01")
-        TELEMETRY.end()
+    # A span ends once the answer is out; the server has ended its requests when it has stopped.
+    TELEMETRY.end()
 
     ((about, span),) = [one for one in collected if said(one[1]).get("url.path") == "/api/models/acme/net"]
     assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, SPAN)
