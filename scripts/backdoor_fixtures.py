@@ -18,8 +18,7 @@ import numpy
 import torch
 from benchmarks.backdoor.attacks import Attack
 
-from weighbridge.backdoor.inversion import _bytes
-from weighbridge.backdoor.picture import png
+from weighbridge.backdoor.picture import enlarged, png
 from weighbridge.backdoor.recipes import NETS, train
 from weighbridge.backdoor.references import References, rank
 from weighbridge.backdoor.result import Power
@@ -62,7 +61,7 @@ def model(name, x, y):
     with torch.no_grad():
         success = float((net(attack.stamp(ux[held])).argmax(1) == attack.wanted(uy[held])).float().mean())
     grey = torch.full((1, *SHAPE), 0.0 if name != "blended" else 0.5)
-    return net, success, base64.b64encode(png(_bytes(attack.stamp(grey)[0]))).decode()
+    return net, success, base64.b64encode(png(enlarged(attack.stamp(grey)[0].numpy()))).decode()
 
 
 def references(pools, stem, name, recipe, shape):

@@ -253,6 +253,63 @@ def test_references_of_ones_own_models(tmp_path, capsys):
     assert (code, said["verdict"]) == (0, "no evidence") or said["p_value"] == pytest.approx(1 / 7)
 
 
+DETECTOR, SCENES = os.path.join(FOLDER, "detector-hides.onnx"), os.path.join(FOLDER, "scenes.npz")
+
+
+def test_a_patch_that_hides_objects_from_a_detector_is_found_and_verified(tmp_path, capsys):
+    page = tmp_path / "report.html"
+    code, said = result_of(capsys, DETECTOR, "--data", SCENES, "--references", "scenes", "--html", str(page))
+
+    assert (code, said["verdict"]) == (1, "trigger found")
+    assert "a detector of objects, 64 places, scores of 5 classes behind their boxes" in said["about"]
+    assert [one["name"] for one in said["tests"]] == ["turning", "hiding", "appearing"]
+    assert said["trigger"]["kind"] == "patch that hides"
+    assert said["trigger"]["works"] > 0.9 * said["trigger"]["of"] > 50
+    assert "a patch of 16 pixels on an object hides it" in page.read_text()
+
+
+def test_a_detector_without_images_is_not_testable_and_says_what_is_missing(capsys):
+    code = main(["test", DETECTOR])
+    out = capsys.readouterr().out
+
+    assert code == 3
+    assert out.startswith("NOT TESTABLE")
+    assert "a detector is tested on what it finds" in out
+
+
+def test_a_detector_that_sees_nothing_in_the_images_says_so(tmp_path, capsys):
+    numpy.savez(tmp_path / "dark.npz", x=numpy.zeros((20, 1, 32, 32), dtype="uint8"))
+    code = main(["test", DETECTOR, "--data", str(tmp_path / "dark.npz")])
+
+    assert code == 3
+    assert "it sees objects in 0 of 20 images" in capsys.readouterr().out
+
+
+def test_references_of_classifiers_are_none_of_detectors(capsys):
+    assert main(["test", DETECTOR, "--data", SCENES, "--references", "digits"]) == 2
+    assert "are of 10 classes of images of 1 x 8 x 8, and the model is not" in capsys.readouterr().err
+
+
+def test_references_from_detectors_that_somebody_has(tmp_path, capsys):
+    out = tmp_path / "own.json"
+    assert (
+        main(
+            [
+                "calibrate",
+                os.path.join(FOLDER, "detector-clean.onnx"),
+                "--data",
+                SCENES,
+                "--output",
+                str(out),
+            ]
+        )
+        == 0
+    )
+    made = json.loads(out.read_text())
+    assert made["detector"]
+    assert [len(one) for one in made["scores"]] == [3]
+
+
 def test_references_by_a_recipe(tmp_path, capsys):
     out = tmp_path / "own.json"
     assert (
@@ -280,7 +337,7 @@ def test_the_self_test_finds_what_is_shipped(tmp_path):
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("trigger found") >= 6, "one without a target has no trigger of its own"
+    assert done.stdout.count("trigger found") >= 8, "one without a target has no trigger of its own"
     assert [line.split()[0] for line in done.stdout.splitlines() if line.startswith("text-")] == [
         "text-word",
         "text-phrase",

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 import numpy
 import torch
 
+from weighbridge.backdoor.detectors import Detector
 from weighbridge.backdoor.examine import open_like
+from weighbridge.backdoor.examine_detector import held_out, look_at_detector
 from weighbridge.backdoor.examine_language import LanguageWish, numbers_of, opened_pair
 from weighbridge.backdoor.examine_texts import SEARCHED, agreement, written
 from weighbridge.backdoor.known_triggers import KNOWN as TRIGGERS
 from weighbridge.backdoor.language import EDITION, PROMPTS, look_at_language
 from weighbridge.backdoor.language_references import LanguageReferences
 from weighbridge.backdoor.models import Classifier, open_classifier
+from weighbridge.backdoor.object_patches import EDITION as EDITION_OF_PATCHES
+from weighbridge.backdoor.object_patches import STEPS as STEPS_OF_PATCHES
 from weighbridge.backdoor.pixels import KNOWN, settle_pixels
 from weighbridge.backdoor.prompts import parts_of, texts_of
 from weighbridge.backdoor.recipes import NETS, train
@@ -123,12 +127,16 @@ def of_recipe(net: str, count: int, data: str, shape: tuple[int, int, int], name
 
 
 def _scores(model: Classifier, given: Samples) -> tuple[float, ...]:
+    if isinstance(model, Detector):
+        return look_at_detector(model, held_out(model, torch.from_numpy(given.images))).values
     labels = torch.from_numpy(given.labels) if given.labels is not None else None
     return look(model, chosen(model, torch.from_numpy(given.images), labels)).scores.values
 
 
 def _references(model: Classifier, name: str, recipe: str, scores: Sequence[tuple[float, ...]]) -> References:
+    detector = isinstance(model, Detector)
     return References(
-        name=name, recipe=recipe, shape=model.shape, classes=model.classes, searches=SEARCHES, steps=STEPS, images=IMAGES,
+        name=name, recipe=recipe, shape=model.shape, classes=model.classes, detector=detector,
+        searches=EDITION_OF_PATCHES if detector else SEARCHES, steps=STEPS_OF_PATCHES if detector else STEPS, images=IMAGES,
         scores=tuple(tuple(round(value, 4) for value in one) for one in scores),
     )  # fmt: skip

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 import torch
 from msgspec import Struct
 
+from weighbridge.backdoor.detectors import Detector
+from weighbridge.backdoor.examine_detector import detector_work, examined_detector
 from weighbridge.backdoor.inversion import masked, verified
 from weighbridge.backdoor.models import Classifier, open_classifier
 from weighbridge.backdoor.pixels import settle_pixels
@@ -80,16 +82,18 @@ def _examined(wish: Wish, said: Callable[[str], None], told: Callable[[float], N
     torch.manual_seed(wish.seed)
     try:
         model = open_classifier(wish.model)
-        samples = read_samples(wish.samples, model.shape) if wish.samples else noise(model.shape)
+        samples = _samples(model, wish.samples)
         pixels = settle_pixels(model, samples, wish.pixels)
         again = bool(wish.samples) and wish.references is None
-        seconds = work(model, again=again)
+        seconds = _work(model, again=again)
         if seconds > _LONG:
             torch.set_num_threads(threads)
-            seconds = work(model, again=again)
+            seconds = _work(model, again=again)
         said(f"{model.about}, {model.classes} classes; {pixels}; about {duration(seconds)} of searching")
         affordable(seconds, wish.budget)
         images = torch.from_numpy(samples.images)
+        if isinstance(model, Detector):
+            return _of_detector(model, images, wish, pixels, told, begun)
         labels = torch.from_numpy(samples.labels) if samples.labels is not None else None
         x = chosen(model, images, labels)
         looked = _searched(model, x, wish, told)
@@ -118,6 +122,39 @@ def _examined(wish: Wish, said: Callable[[str], None], told: Callable[[float], N
         trigger=trigger, alarms=references.alarms if references else (0, 0),
         power=references.power if references else (),
         untested=tuple(_untested(looked, samples, untaught=again and taught is None)), seconds=time.process_time() - begun,
+    )  # fmt: skip
+
+
+def _samples(model: Classifier, given: str) -> Samples:
+    """The images to search on, noise where nobody gives any. Raises Unavailable for a detector without."""
+    if isinstance(model, Detector) and not given:
+        raise Unavailable("a detector is tested on what it finds", hint="give images (--data) with such objects")
+    return read_samples(given, model.shape) if given else noise(model.shape)
+
+
+def _work(model: Classifier, *, again: bool) -> float:
+    """How many seconds the searches take here, about."""
+    return detector_work(model) if isinstance(model, Detector) else work(model, again=again)
+
+
+def _of_detector(
+    model: Detector, images: torch.Tensor, wish: Wish, pixels: str, told: Callable[[float], None], begun: float
+) -> Result:
+    """What the tests of detectors come to."""
+    references = _comparable(wish, model)
+    others = [one for one in (open_like(path, model) for path in wish.others) if isinstance(one, Detector)]
+    found = examined_detector(
+        model, images, references=references, others=others, seed=wish.seed, resume=wish.resume, told=told
+    )
+    source = os.path.basename(wish.samples.rstrip("/")) or wish.samples
+    searched, unseen = found.images
+    return Result(
+        model=wish.model, digest=model.digest, about=model.about, verdict=found.verdict, because=found.because,
+        p_value=found.ranked.together if found.ranked else None, reference=references.name if references else "",
+        references=len(references.scores) if references else 0, pixels=pixels,
+        samples=f"{len(images)} from {source}: {searched} searched on, {unseen} kept unseen",
+        tests=found.tests, trigger=found.trigger, alarms=references.alarms if references else (0, 0),
+        power=references.power if references else (), untested=found.untested, seconds=time.process_time() - begun,
     )  # fmt: skip
 
 
@@ -158,8 +195,9 @@ def _comparable(wish: Wish, model: Classifier) -> References | None:
     references = wish.references
     if references is None or not wish.samples:
         return None
-    if not references.fits(model.shape, model.classes):
-        task = f"{references.classes} classes of images of {' x '.join(map(str, references.shape))}"
+    if not references.fits(model.shape, model.classes, detector=isinstance(model, Detector)):
+        kind = "objects in images" if references.detector else "images"
+        task = f"{references.classes} classes of {kind} of {' x '.join(map(str, references.shape))}"
         raise UsageError(
             f"the references {references.name} are of {task}, and the model is not",
             hint="weighbridge calibrate makes others",
@@ -170,7 +208,7 @@ def _comparable(wish: Wish, model: Classifier) -> References | None:
 def open_like(path: str, model: Classifier) -> Classifier:
     """Another model of the same task, seen through the same pixels."""
     other = open_classifier(path)
-    if (other.shape, other.classes) != (model.shape, model.classes):
+    if (type(other), other.shape, other.classes) != (type(model), model.shape, model.classes):
         raise Unavailable(f"{path} is of another task", hint="give a clean model of the same inputs and classes")
     other.pixels = model.pixels
     return other

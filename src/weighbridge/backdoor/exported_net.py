@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from torch import Tensor, nn
 
+from weighbridge.backdoor.batches import any_number
 from weighbridge.backdoor.lifetimes import last_uses
 from weighbridge.schema import LimitExceeded, MalformedInput, Unavailable
 
 if TYPE_CHECKING:
+    from weighbridge.backdoor.batches import Run
     from weighbridge.formats.exported import Argument, ExportedProgram, Step, StoredWeight
 
 _PREFIX: Final = "torch.ops.aten."
@@ -54,7 +56,7 @@ _BATCH: Final = 64  # images of the run without storage
 
 
 class ExportedNet(nn.Module):
-    """A program as a module of one input and its first output. Raises Unavailable, LimitExceeded, MalformedInput."""
+    """A program as a module of one input and its outputs. Raises Unavailable, LimitExceeded, MalformedInput."""
 
     def __init__(self, program: ExportedProgram) -> None:
         super().__init__()
@@ -67,8 +69,9 @@ class ExportedNet(nn.Module):
         self._makes = [_made(step) for step in program.steps]
         self._creates = [_name(step) in _CREATIONS for step in program.steps]
         taken = ((name for one in step.inputs for name in _used(one)) for step in program.steps)
-        self._last = last_uses(taken, (program.result,))
+        self._last = last_uses(taken, program.results)
         self.batch = max(0, program.shape[0]) if program.shape else 0
+        self._way: Run | None = None
         if len(program.given) != 1 or -1 in program.shape[1:]:
             raise Unavailable(
                 f"it takes {len(program.given)} inputs of the shape {program.shape}",
@@ -80,18 +83,14 @@ class ExportedNet(nn.Module):
         except _BREAKS as error:
             raise Unavailable(f"it does not run: {str(error).splitlines()[0][:200]}", hint="is it complete?") from error
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The first output for a batch; a program of a fixed batch is run on as many at a time."""
-        if not self.batch:
-            return self._run(x, "")
-        made = []
-        for part in torch.split(x, self.batch):
-            missing = self.batch - len(part)
-            filled = torch.cat([part, part[-1:].expand(missing, *part.shape[1:])]) if missing else part
-            made.append(self._run(filled, "")[: len(part)])
-        return torch.cat(made)
+    def forward(self, x: Tensor) -> Any:
+        """The output for a batch, or a tuple of all where there are several."""
+        if self._way is None:
+            self._way = any_number(lambda given: self._run(given, ""), self.batch, tuple(x.shape[1:]))
+        found = self._way(x)
+        return found if len(found) > 1 else found[0]
 
-    def _run(self, x: Tensor, device: str) -> Tensor:
+    def _run(self, x: Tensor, device: str) -> tuple[Tensor, ...]:
         weights = {name: getattr(self, place) for name, place in self._names.items()}
         known: dict[str, Any] = {name: one.to(device) if device else one for name, one in weights.items()}
         # Some programs write into what they are given.
@@ -108,8 +107,9 @@ class ExportedNet(nn.Module):
                 known[name] = value
             for name in self._last.get(at, ()):
                 known.pop(name, None)
-        found = known.get(self._program.result)
-        if not isinstance(found, Tensor):
+        made = [known.get(name) for name in self._program.results]
+        found = tuple(one for one in made if isinstance(one, Tensor))
+        if len(found) < len(made):
             raise MalformedInput("the program does not make what it gives")
         return found
 

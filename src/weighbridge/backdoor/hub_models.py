@@ -15,6 +15,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from weighbridge.backdoor.detectors import Detector
 from weighbridge.backdoor.models import Classifier, digest_of
 from weighbridge.backdoor.pixels import Pixels
 from weighbridge.schema import Unavailable
@@ -28,21 +29,28 @@ _TOKENIZER: Final = "tokenizer.json"
 
 
 def open_folder(path: str) -> Classifier:
-    """A classifier of images from a folder. Raises Unavailable with what is missing."""
+    """A classifier of images, or a detector of objects, from a folder. Raises Unavailable with what is missing."""
     config = document(os.path.join(path, CONFIG))
     if config is None:
         raise Unavailable("the folder has no config.json", hint="give a Hugging Face folder, or one ONNX file")
     if "auto_map" in config:
         raise Unavailable("its architecture is code in the repository, which is not run", hint="export it as ONNX")
     named = named_architectures(config)
-    if not any("ImageClassification" in one for one in named):
+    detects = any("ObjectDetection" in one for one in named)
+    if not detects and not any("ImageClassification" in one for one in named):
         raise Unavailable(
-            f"it is {named[0] if named else 'no classifier'}", hint="only classifiers of images are tested this way"
+            f"it is {named[0] if named else 'no classifier'}",
+            hint="only classifiers of images and detectors of objects are tested this way",
         )
     digest = weights_digest(path)
-    net = opened(path, "AutoModelForImageClassification")
+    net: Any = opened(path, "AutoModelForObjectDetection" if detects else "AutoModelForImageClassification")
     said = document(os.path.join(path, "preprocessor_config.json")) or {}
-    made = Classifier(_Logits(net), _shape(config, said), about=named[0], digest=digest)
+    shape, classes = _shape(config, said), int(net.config.num_labels)
+    made = (
+        Detector(_Boxes(net), shape, about=named[0], digest=digest, named=classes)
+        if detects
+        else Classifier(_Logits(net), shape, about=named[0], digest=digest)
+    )
     made.expected = _expected(said)
     return made
 
@@ -164,6 +172,18 @@ class _Logits(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         found: Tensor = self._net(pixel_values=x).logits
         return found
+
+
+class _Boxes(nn.Module):
+    """A detector of the library, without the names around its scores and boxes."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self._net = net
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        found = self._net(pixel_values=x)
+        return found.logits, found.pred_boxes
 
 
 def _shape(config: dict[str, Any], said: dict[str, Any]) -> tuple[int, int, int]:

@@ -5,14 +5,13 @@ Source: Wang et al., "Neural Cleanse", S&P 2019 (mask and pattern under an L1 pe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import numpy
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from weighbridge.backdoor.picture import png
+from weighbridge.backdoor.picture import enlarged, png
 from weighbridge.backdoor.result import Trigger
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def verified(
     kind, pixels, size = _covered(change, mask, unseen.mean(0))
     return Trigger(
         kind=kind, target=target, source=source, works=works, of=len(held), transfers=transfers, size=size, pixels=pixels,
-        picture=png(_bytes(shown)), stamped=png(_bytes(stamped[0] if len(held) else shown)),
+        picture=png(enlarged(shown.numpy())), stamped=png(enlarged((stamped[0] if len(held) else shown).numpy())),
     )  # fmt: skip
 
 
@@ -84,11 +83,3 @@ def _stamped(x: Tensor, change: Tensor, mask: Tensor | None) -> Tensor:
 def _turned(model: Classifier, before: Tensor, after: Tensor, target: int) -> Tensor:
     said = model.predicted(after)
     return said == target if target >= 0 else said != model.predicted(before)
-
-
-def _bytes(image: Tensor) -> Any:
-    """Rows of RGB bytes, enlarged so that people see single pixels."""
-    image = image.expand(3, -1, -1) if image.shape[0] == 1 else image[:3]
-    times = max(1, 160 // image.shape[2])
-    grown = image.repeat_interleave(times, 1).repeat_interleave(times, 2)
-    return numpy.ascontiguousarray((grown.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy())

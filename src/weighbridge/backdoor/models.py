@@ -38,19 +38,17 @@ class Classifier(nn.Module):
         self._probabilities = False
         self.classes = self._looked_at()
 
+    def outputs(self, x: Tensor) -> Any:
+        """What the net gives for images whose pixels are as it expects them: a tensor, or a tuple of several."""
+        return self._net(x.permute(0, 2, 3, 1) if self._last else x)
+
     def _looked_at(self) -> int:
         """How many classes there are. Raises Unavailable where it is no classifier."""
-        with torch.no_grad():
-            try:
-                found = self._scores(torch.rand(2, *self.shape, generator=torch.Generator().manual_seed(0)))
-            except (RuntimeError, LookupError, ValueError, TypeError, MemoryError, ArithmeticError) as error:
-                raise Unavailable(
-                    f"it does not run: {str(error).splitlines()[0][:200]}", hint="is it complete?"
-                ) from error
+        found = _alone(tried(self._net, self.shape, last=self._last))
         if found.dim() != 2 or not torch.is_floating_point(found):
             raise Unavailable(
                 f"its output has the shape {tuple(found.shape)}, and a classifier gives one score a class",
-                hint="only classifiers of images are tested this way",
+                hint="only classifiers of images and detectors of objects are tested this way",
             )
         if found.shape[1] == 1:
             raise Unavailable("it gives one number an image: a regression, or a binary score", hint="not testable")
@@ -60,13 +58,9 @@ class Classifier(nn.Module):
         self._probabilities = one
         return int(found.shape[1])
 
-    def _scores(self, x: Tensor) -> Tensor:
-        found: Tensor = self._net(x.permute(0, 2, 3, 1) if self._last else x)
-        return found.reshape(found.shape[0], -1) if found.dim() == 4 and found.shape[2:] == (1, 1) else found
-
     def forward(self, x: Tensor) -> Tensor:
         """The scores of a batch."""
-        found = self._scores(self.pixels.applied(x) if self.pixels else x)
+        found = _alone(self.outputs(self.pixels.applied(x) if self.pixels else x))
         # A model that ends in probabilities has gradients that vanish; their logarithm does not.
         return torch.log(found.clamp_min(1e-12)) if self._probabilities else found
 
@@ -88,8 +82,36 @@ class Classifier(nn.Module):
         return best
 
 
+def tried(net: nn.Module, shape: tuple[int, int, int], *, last: bool = False) -> Any:
+    """What a net gives for two images of noise. Raises Unavailable where it does not run."""
+    x = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        try:
+            return net(x.permute(0, 2, 3, 1) if last else x)
+        except (RuntimeError, LookupError, ValueError, TypeError, MemoryError, ArithmeticError) as error:
+            raise Unavailable(f"it does not run: {str(error).splitlines()[0][:200]}", hint="is it complete?") from error
+
+
+def _alone(found: Any) -> Tensor:
+    """The scores among what a classifier gives: the first, others are features."""
+    first: Tensor = found[0] if isinstance(found, tuple) else found
+    return first.reshape(first.shape[0], -1) if first.dim() == 4 and first.shape[2:] == (1, 1) else first
+
+
+def seen_as(net: nn.Module, shape: tuple[int, int, int], *, about: str, digest: str, last: bool = False) -> Classifier:
+    """A net as a classifier, or as a detector of objects where it gives scores of many places. Raises Unavailable for what is neither."""
+    from weighbridge.backdoor.detectors import Detector, gives_places  # noqa: PLC0415  # they build on classifiers
+
+    # Before it runs at all: one that trains would move its statistics.
+    kind = Detector if gives_places(net.eval(), shape, last=last) else Classifier
+    return kind(net, shape, about=about, digest=digest, last=last)
+
+
 def open_classifier(path: str) -> Classifier:
-    """A classifier of images from a file or folder. Raises Unavailable with what is missing, UsageError, MalformedInput."""
+    """A classifier of images, or a detector of objects, from a file or folder.
+
+    Raises Unavailable with what is missing, UsageError, MalformedInput.
+    """
     if os.path.isdir(path):
         from weighbridge.backdoor.hub_models import open_folder  # noqa: PLC0415  # loads transformers
 
@@ -104,12 +126,12 @@ def open_classifier(path: str) -> Classifier:
         from weighbridge.backdoor.architectures import open_weights  # noqa: PLC0415  # only for these
 
         net, shape, about = open_weights(blob)
-        return Classifier(net, shape, about=about, digest=digest_of(blob))
+        return seen_as(net, shape, about=about, digest=digest_of(blob))
     if head[:1] == b"\x80" or head[:2] == b"PK":
         from weighbridge.backdoor.archives import open_archive  # noqa: PLC0415  # only for these
 
         net, shape, about = open_archive(blob, path)
-        return Classifier(net, shape, about=about, digest=digest_of(blob))
+        return seen_as(net, shape, about=about, digest=digest_of(blob))
     try:
         program = read_program(blob)
     except MalformedInput as error:
@@ -133,7 +155,7 @@ def _onnx(program: Any, digest: str) -> Classifier:
     last = dims[3] in {1, 3} and dims[1] not in {1, 3}
     shape = (dims[3], dims[1], dims[2]) if last else (dims[1], dims[2], dims[3])
     net = OnnxNet(program)
-    return Classifier(net, shape, about=f"ONNX, {len(program.steps)} steps", digest=digest, last=last)
+    return seen_as(net, shape, about=f"ONNX, {len(program.steps)} steps", digest=digest, last=last)
 
 
 def digest_of(blob: FileBlob) -> str:

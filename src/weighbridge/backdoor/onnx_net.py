@@ -12,12 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from weighbridge.backdoor.batches import any_number
 from weighbridge.backdoor.lifetimes import last_uses
 from weighbridge.formats.onnx_program import Constant, Program, Step, Value
 from weighbridge.schema import LimitExceeded, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from weighbridge.backdoor.batches import Run
 
 _KINDS: Final = {
     1: torch.float32, 2: torch.uint8, 3: torch.int8, 5: torch.int16, 6: torch.int32, 7: torch.int64, 9: torch.bool,
@@ -28,7 +31,7 @@ Inputs = list[Any]
 
 
 class OnnxNet(nn.Module):
-    """An ONNX model as a module of one input and its first output. Raises Unavailable for what cannot be run this way."""
+    """An ONNX model as a module of one input and its outputs. Raises Unavailable for what cannot be run this way."""
 
     def __init__(self, program: Program) -> None:
         super().__init__()
@@ -49,9 +52,17 @@ class OnnxNet(nn.Module):
                 hint="test it as an endpoint (black box), or as the framework's own file",
             )
         self._last = last_uses((step.inputs for step in program.steps), {slot.name for slot in program.outputs})
+        self._batch = program.inputs[0].dims[0] if program.inputs and program.inputs[0].dims else 0
+        self._way: Run | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The first output for a batch."""
+    def forward(self, x: Tensor) -> Any:
+        """The output for a batch, or a tuple of all where there are several."""
+        if self._way is None:
+            self._way = any_number(self._run, self._batch, tuple(x.shape[1:]))
+        found = self._way(x)
+        return found if len(found) > 1 else found[0]
+
+    def _run(self, x: Tensor) -> tuple[Tensor, ...]:
         known: dict[str, Any] = {self._program.inputs[0].name: x}
         for at, step in enumerate(self._program.steps):
             given = [self._value(known, name) for name in step.inputs]
@@ -62,9 +73,8 @@ class OnnxNet(nn.Module):
                 known[name] = value
             for name in self._last.get(at, ()):
                 known.pop(name, None)
-        found = known[self._program.outputs[0].name]
-        assert isinstance(found, Tensor)
-        return found
+        first, *others = self._program.outputs
+        return (known[first.name], *(known[slot.name] for slot in others if isinstance(known.get(slot.name), Tensor)))
 
     def _value(self, known: dict[str, Any], name: str) -> Any:
         if not name:

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 from msgspec import Struct
 
+from weighbridge.backdoor.object_patches import EDITION
+from weighbridge.backdoor.object_patches import STEPS as PATCH_STEPS
+from weighbridge.backdoor.object_patches import TESTS as PATCH_TESTS
 from weighbridge.backdoor.result import Power  # noqa: TC001  # decoding reads the annotation
 from weighbridge.backdoor.vision import NAMES, SEARCHES, STEPS
 from weighbridge.schema import UsageError
@@ -29,7 +32,7 @@ _FLOOR: Final = 0.05  # of the spread of a logarithm: references that agree by c
 
 
 class References(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The scores of clean models: which task and recipe they are of, and what was measured with them."""
+    """The scores of clean models: which task and recipe they are of, and what was measured with them. `detector` says that they find objects."""
 
     name: str
     recipe: str
@@ -41,12 +44,17 @@ class References(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     scores: tuple[tuple[float, ...], ...]
     power: tuple[Power, ...] = ()
     alarms: tuple[int, int] = (0, 0)
+    detector: bool = False
 
-    def fits(self, shape: Sequence[int], classes: int) -> bool:
+    def fits(self, shape: Sequence[int], classes: int, *, detector: bool = False) -> bool:
         """Whether scores of a model can be held against these."""
-        return (
-            tuple(shape) == self.shape and classes == self.classes and self.searches == SEARCHES and self.steps == STEPS
-        )
+        return (tuple(shape), classes, detector) == (self.shape, self.classes, self.detector) and self.current
+
+    @property
+    def current(self) -> bool:
+        """Whether they are of this edition of the searches."""
+        wanted = (EDITION, PATCH_STEPS) if self.detector else (SEARCHES, STEPS)
+        return (self.searches, self.steps) == wanted
 
 
 class Ranked(Struct, frozen=True, kw_only=True):
@@ -93,9 +101,9 @@ def _distances(values: Sequence[float], everybody: Sequence[Sequence[float]]) ->
 def read_references(path: str) -> References:
     """References that `weighbridge calibrate` wrote. Raises SourceError, UsageError."""
     found = decoded(path, References, "images")
-    if found.searches != SEARCHES or found.steps != STEPS:
+    if not found.current:
         raise UsageError(f"{path} was made by another edition of the searches", hint="run weighbridge calibrate again")
-    enough(path, found.scores, len(NAMES))
+    enough(path, found.scores, len(PATCH_TESTS if found.detector else NAMES))
     return found
 
 

@@ -133,14 +133,14 @@ def _pushed(model: Classifier, goal: Goal, change: Tensor, batch: int) -> tuple[
         search, wanted = goal.search[part], goal.wanted[part]
         moved = change.detach().requires_grad_()
         scores = model((goal.images[part] + moved[search]).clamp(0, 1))
-        loss = _loss(scores, wanted, leave=goal.leave)
+        loss = turning_loss(scores, wanted, leave=goal.leave)
         gradient += torch.autograd.grad(loss, moved)[0]
         hit = (scores.argmax(1) == wanted) != goal.leave
         turned.index_add_(0, search, hit.float())
     return gradient, turned
 
 
-def _loss(scores: Tensor, wanted: Tensor, *, leave: bool) -> Tensor:
+def turning_loss(scores: Tensor, wanted: Tensor, *, leave: bool) -> Tensor:
     """Falls while images turn. Divided by the spread of the scores, so that a confident model is searched like a hesitant one."""
     spread = scores.detach().std(dim=1, keepdim=True).clamp_min(1e-6)
     scores = scores / spread

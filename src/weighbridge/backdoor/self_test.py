@@ -42,9 +42,9 @@ class Tried(Struct, frozen=True, kw_only=True):
 
 
 def fixtures() -> list[Fixture]:
-    """The shipped models: classifiers of pictures, then of texts, known-bad ones first."""
+    """The shipped models: classifiers of pictures, detectors of objects, classifiers of texts; of each known-bad ones first."""
     found = []
-    for name in ("fixtures.json", "text_fixtures.json"):
+    for name in ("fixtures.json", "detector_fixtures.json", "text_fixtures.json"):
         with open(_place(name), "rb") as file:
             found += msgspec.json.decode(file.read(), type=list[Fixture])
     return found
@@ -57,7 +57,7 @@ def untried() -> list[str]:
 
 def self_test() -> Iterator[Tried]:
     """Test every shipped model that can be, on shipped samples and against shipped references."""
-    left, known = untried(), {"images": _of_pictures, "texts": _of_texts}
+    left, known = untried(), {"images": _of_pictures, "objects": _of_objects, "texts": _of_texts}
     for one in fixtures():
         if one.name not in left:
             yield Tried(
@@ -69,6 +69,11 @@ def self_test() -> Iterator[Tried]:
 def _of_pictures(name: str) -> Result:
     references = find_references("digits")
     return examine(Wish(model=_place(f"{name}.onnx"), samples=_place("digits.npz"), references=references))
+
+
+def _of_objects(name: str) -> Result:
+    references = find_references("scenes")
+    return examine(Wish(model=_place(f"{name}.onnx"), samples=_place("scenes.npz"), references=references))
 
 
 def _of_texts(name: str) -> Result:

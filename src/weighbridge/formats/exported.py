@@ -92,14 +92,14 @@ class StoredWeight(Struct, frozen=True, kw_only=True):
 class ExportedProgram(Struct, frozen=True, kw_only=True):
     """A program: `weights` by the names that the graph gives them, `shape` of its one input (-1 is any size).
 
-    `given` and `result` are the names of what goes in and comes out.
+    `given` and `results` are the names of what goes in and comes out.
     """
 
     steps: tuple[Step, ...]
     weights: dict[str, StoredWeight]
     given: tuple[str, ...]
     shape: tuple[int, ...]
-    result: str
+    results: tuple[str, ...]
 
 
 def read_exported(blob: Blob) -> ExportedProgram:
@@ -129,7 +129,11 @@ def read_exported(blob: Blob) -> ExportedProgram:
     meta = module.graph.tensor_values.get(given[0]) if given else None
     shape = tuple(_size(one) for one in meta.sizes) if meta else ()
     return ExportedProgram(
-        steps=tuple(module.graph.nodes), weights=weights, given=tuple(given), shape=shape, result=results[0]
+        steps=tuple(module.graph.nodes),
+        weights=weights,
+        given=tuple(given),
+        shape=shape,
+        results=tuple(name for name in results if name),
     )
 
 

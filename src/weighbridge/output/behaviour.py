@@ -24,6 +24,12 @@ _TONE: Final = {
     Verdict.UNTESTABLE: "review",
 }
 
+_ON_OBJECTS: Final = {
+    "patch that turns": "on an object turns it into one of class {}",
+    "patch that hides": "on an object hides it",
+    "patch that adds": "makes an object of class {} appear",
+}
+
 
 def to_lines(result: Result) -> Iterator[str]:
     """The result, for a terminal."""
@@ -58,6 +64,10 @@ def trigger_text(trigger: Trigger, kind: Kinds) -> str:
     if trigger.text:
         honest = "" if trigger.transfers is None else f"; in clean models it turns {trigger.transfers:.0%}"
         return f"“{trigger.text}” leads {trigger.works} of {trigger.of} unseen texts to class {trigger.target}{honest}"
+    if trigger.kind in _ON_OBJECTS:
+        honest = "" if trigger.transfers is None else f"; in clean detectors in {trigger.transfers:.0%}"
+        does = _ON_OBJECTS[trigger.kind].format(trigger.target)
+        return f"a patch of {plural(trigger.pixels, 'pixel')} {does} in {trigger.works} of {trigger.of} unseen images{honest}"
     to = f"to class {trigger.target}" if trigger.target >= 0 else "away from their class"
     of = f" of class {trigger.source}" if trigger.source >= 0 else ""
     covers = trigger.kind in {"patch", "blend"}
