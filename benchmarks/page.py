@@ -366,6 +366,8 @@ def _variants(data):
         "",
         "Inert packages of this project: techniques of incidents, one harm written in the idioms that hide it, and benign ones. They were written to find what was missed,",
         "and mended: at first look 20 of 48 in Python and 5 of 34 in JavaScript were stopped, and of 22 more in JavaScript, written after that, 10. One stays open: a form that submits a key.",
+        "Four batches more were written from public descriptions without a look at what finds them, and each was measured once before anything was mended: 51 of 115 were stopped, 45 of 87, 40 of 66, and 23 of 65 of unusual ways.",
+        "That is what to expect of ways that nobody here has thought of. After mending 290 of the 333 are stopped; those are counted below. Open are, among others, pages that listen to forms and keys, functions of the same program that are replaced and send what they see, and scripts of a shell that npm runs.",
         "Stopped: by us with exit code 1, by GuardDog from its score for suspicious packages (5.0) on, by bandit with an issue of high severity.",
         "",
         *_header("packages", "in all", *tools),

@@ -8,6 +8,7 @@ import subprocess
 import zipfile
 from pathlib import Path
 
+from tests.corpus.blind_variants import BLIND_PACKAGES, BLIND_SCRIPTS, HONEST_PACKAGES, HONEST_SCRIPTS
 from tests.corpus.package_variants import VARIANTS
 from tests.corpus.packages import BENIGN, INCIDENTS
 from tests.corpus.script_variants import SCRIPT_BENIGN, SCRIPT_VARIANTS
@@ -67,7 +68,17 @@ def variants(peers, every):
         ("incidents", INCIDENTS),
         ("ways to write it in Python", VARIANTS),
         ("ways to write it in JavaScript", SCRIPT_VARIANTS),
-        ("benign", {**BENIGN, **SCRIPT_BENIGN}),
+        ("written blind, in Python", BLIND_PACKAGES),
+        ("written blind, in JavaScript", BLIND_SCRIPTS),
+        (
+            "benign",
+            {
+                **BENIGN,
+                **SCRIPT_BENIGN,
+                **HONEST_PACKAGES,
+                **{f"{name}, script": one for name, one in HONEST_SCRIPTS.items()},
+            },
+        ),
     ):
         paths = list(_laid(samples, label.replace(" ", "-")))
         made[label] = {

@@ -172,7 +172,11 @@ class Flow:
             for name, module in self.modules.items() for scope, origins in module.returns.items() if origins
         ]  # fmt: skip
         does = [
-            ((name, call.scope), frozenset(sinks(call.name)), [place] if (place := self.called(call, name)) else [])
+            (
+                (name, _around(call.scope)),
+                frozenset(sinks_of(call)),
+                [place] if (place := self.called(call, name)) else [],
+            )
             for name, module in self.modules.items()
             for call in module.calls
             if call.scope and PARAMETER in call.origins
@@ -198,7 +202,7 @@ class Flow:
 
     def does(self, call: Call, module: str) -> str:
         """What a call does with its arguments: itself, or through the function of the package that it calls."""
-        found = set(sinks(call.name))
+        found = set(sinks_of(call))
         place = self.called(call, module)
         if place is not None:
             found.update(self.sinks.get(place, ()))
@@ -253,10 +257,11 @@ class Flow:
                 context = contexts.get((name, call.scope), LAZY)
                 for sink in self.does(call, name):
                     for source in labels:
-                        if source == WEAK and ("D" in labels or sink not in sinks(call.name)):
+                        weak = source in WEAK
+                        if weak and ("D" in labels or sink not in sinks_of(call) or (source == "b" and sink != "X")):
                             continue
                         yield Chain(
-                            flow=("D" if source == WEAK else source) + sink,
+                            flow=("D" if weak else source) + sink,
                             module=name,
                             call=call,
                             context=context,
@@ -298,7 +303,7 @@ class Flow:
         """The calls of other functions through which what was handed over reaches a sink."""
         for _ in range(_ROUNDS):
             place = self.called(call, module)
-            if place is None or sink in sinks(call.name):
+            if place is None or sink in sinks_of(call):
                 return
             module, scope = place
             inside = [c for c in self.modules[module].calls if c.scope == scope and PARAMETER in c.origins]
@@ -307,6 +312,16 @@ class Flow:
                 return
             call = found
             yield module, call.line, call.name
+
+
+def sinks_of(call: Call) -> str:
+    """What a call does with its arguments itself: by its name, or by the class of the value that it is called on."""
+    return sinks(call.name) or (sinks(call.method) if call.method else "")
+
+
+def _around(scope: str) -> str:
+    """The function that a lambda stands in: it has the parameters of that."""
+    return scope.partition(".<lambda>")[0]
 
 
 def _settled(facts: list[tuple[Place, frozenset[str], list[Place]]]) -> dict[Place, frozenset[str]]:

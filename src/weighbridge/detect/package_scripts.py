@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from weighbridge.detect.knowledge import commands as shell
-from weighbridge.detect.knowledge.behaviour import HIDDEN_COMMAND, SURE_DROP_POINTS
+from weighbridge.detect.knowledge.behaviour import EMBEDDED, HIDDEN_COMMAND, SURE_DROP_POINTS
 from weighbridge.detect.knowledge.scripts import (
     ADDRESS,
     RUNTIME,
     SENDING_COMMAND,
+    WATCHERS,
     labels_of,
     script_label,
     script_sinks,
@@ -35,17 +38,50 @@ INSTALL, IMPORT, LAZY = "install", "import", "lazy"
 _WHAT: Final = {
     "NX": "what is downloaded is run", "NP": "what is downloaded is started", "DX": "decoded text is run", "DP": "a decoded command is started",
     "ES": "the environment is sent away", "KS": "keys, wallets or a browser's secrets are sent away", "HS": "host and user are sent away",
-    "CS": "what a command printed is sent away",
+    "CS": "what a command printed is sent away", "QX": "what a request carries is run", "QP": "what a request carries is started",
+    "MX": "what is hidden in a picture or a sound is run", "kS": "what proves who somebody is, is sent away", "BX": "decoded text is run", "AS": "what is handed to a function of another package is sent away",
 }  # fmt: skip
 _WHEN: Final = {INSTALL: "on installation", IMPORT: "on import", LAZY: "when it is called"}
 # How grave a flow is on import, and when it is called; on installation every one is critical.
 _WEIGHTS: Final[dict[str, tuple[Severity, Severity | None]]] = {
     "NX": (Severity.HIGH, Severity.MEDIUM), "NP": (Severity.HIGH, Severity.MEDIUM), "DX": (Severity.HIGH, Severity.MEDIUM),
     "DP": (Severity.HIGH, Severity.MEDIUM), "ES": (Severity.HIGH, Severity.MEDIUM), "KS": (Severity.HIGH, Severity.HIGH),
-    "HS": (Severity.MEDIUM, None), "CS": (Severity.MEDIUM, None),
+    "HS": (Severity.MEDIUM, None), "CS": (Severity.MEDIUM, None), "QX": (Severity.HIGH, Severity.HIGH), "QP": (Severity.HIGH, Severity.HIGH),
+    "MX": (Severity.HIGH, Severity.HIGH), "kS": (Severity.HIGH, None), "BX": (Severity.HIGH, Severity.MEDIUM), "AS": (Severity.HIGH, Severity.HIGH),
 }  # fmt: skip
+# Who replaces a function of these has a request in hand, and sends it on.
+_HTTP: Final = ("http.", "https.", "http2.", "undici.", "axios.", "node-fetch.", "request.", "fetch.")
 _ENTRIES: Final = ("main", "module", "browser", "exports", "bin")
 _MOST: Final = 3
+_INLINE: Final = re.compile(r"(?:\A|\s)(?:-e|-p|-c|-pe|--eval|--print)\s")
+_DECODERS: Final = frozenset({"Buffer.from", "Buffer", "atob"})
+_DELETERS: Final = frozenset(
+    {
+        "fs.rmSync",
+        "fs.rm",
+        "fs.promises.rm",
+        "fs.rmdirSync",
+        "fs-extra.removeSync",
+        "fs-extra.remove",
+        "rimraf",
+        "rimraf.sync",
+    }
+)
+_SHORTEST: Final = 16
+_FETCHER: Final = re.compile(r"(?:curl|wget)\b")
+_SHELL: Final = re.compile(r"(?:/bin/)?(?:ba|z|da)?sh\b|node\b|python[\d.]*\b|perl\b")
+_DECODED: Final = frozenset({"<decoded>", "atob"})
+_SCRIPTS: Final = (".js", ".mjs", ".cjs")
+# Where programs are started from without being asked, and who may come in.
+_KEPT: Final = re.compile(
+    r"\.ssh/authorized_keys|\bcrontab\s+-|CurrentVersion\\+Run\b|Programs\\+Startup|LaunchAgents/|LaunchDaemons/|\.config/(?:systemd|autostart)|schtasks\s+/create|/etc/(?:cron|systemd|ld\.so\.preload|hosts|sudoers)|MpPreference"
+)
+_PLACES: Final = frozenset(
+    {"os.tmpdir", "os.homedir", "process.env.TEMP", "process.env.APPDATA", "process.env.LOCALAPPDATA"}
+)
+_PASTES: Final = re.compile(
+    r"(?:copy-paste|clipboardy|clipboard|node-clipboardy|electron\.clipboard)\.(?:default\.)?(?:copy|write|writeSync|writeText)\Z"
+)
 
 
 # `node -e` that asks for a file of the package, and swallows the error where it is not there.
@@ -93,7 +129,15 @@ def _names(value: object) -> Iterator[str]:
 
 
 def _required(subject: PackageSubject, path: Path) -> Iterator[Path]:
-    for name in subject.scripts[path].requires:
+    script = subject.scripts[path]
+    started = (
+        word.lstrip("/")
+        for call in script.calls
+        if "P" in script_sinks(call.name, set())
+        for word in call.text.split()
+        if word.endswith(_SCRIPTS)
+    )
+    for name in (*script.requires, *started):
         found = script_at(path, name, subject.scripts)
         if found is not None:
             yield found
@@ -146,8 +190,8 @@ def _said(calls: Sequence[ScriptCall], context: str) -> Iterator[_Said]:
     grave = Severity.CRITICAL if context == INSTALL else Severity.HIGH
     for call in calls:
         labels = labels_of(call.origins)
-        does = script_sinks(call.name, labels)
-        for flow in (f"{source}{sink}" for sink in does for source in sorted(labels)):
+        does = set(script_sinks(call.name, labels))
+        for flow in (f"{source}{sink}" for sink in sorted(does) for source in sorted(labels)):
             severity = _weight(flow, context)
             if severity is not None and not _is_plain(flow, call):
                 made = next((origin for origin in call.origins if flow[0] in script_label(origin)), "a connection")
@@ -155,6 +199,27 @@ def _said(calls: Sequence[ScriptCall], context: str) -> Iterator[_Said]:
         doing = _command(call, context) if "P" in does and call.text else ""
         if doing:
             yield _Said(f"a command {doing}", grave, call, [f"{call.name}({call.text[:120]})"])
+        if does & {"W", "P"} and context != LAZY and (kept := _KEPT.search(" ".join((call.text, *call.origins)))):
+            yield _Said(
+                f"it installs itself into {printable(kept[0])}", grave, call, [f"{call.name}({call.text[:120]})"]
+            )
+        if call.name == "require" and _DECODED & set(call.origins):
+            yield _Said("a module is asked for by a decoded name", Severity.HIGH, call, [f"{call.name}(…)"])
+        if call.name == "import" and "data:text/javascript" in call.text and labels & {"N", "D", "B"}:
+            yield _Said(
+                "what is downloaded or decoded is run", Severity.HIGH, call, [f"{call.name}({call.text[:80]} …)"]
+            )
+        if "X" in does and EMBEDDED.search(call.text):
+            yield _Said(
+                "text that fetches or decodes what it runs is run",
+                Severity.HIGH,
+                call,
+                [f"{call.name}({call.text[:120]})"],
+            )
+        if call.name in _DECODERS and (hidden := _hidden(call.text)):
+            yield _Said(f"a hidden command {hidden}", Severity.HIGH, call, [f"{call.name}({call.text[:120]})"])
+        if call.name in _DELETERS and set(call.origins) == {"os.homedir"}:
+            yield _Said("the home of the user is deleted", Severity.HIGH, call, [f"{call.name}(os.homedir())"])
         point = SURE_DROP_POINTS.search(call.text)
         if point:
             lines = [f"{call.name}(… {point[0][:80]} …)"]
@@ -171,7 +236,27 @@ def _weight(flow: str, context: str) -> Severity | None:
 
 def _is_plain(flow: str, call: ScriptCall) -> bool:
     """What looks like a flow and is none: a client is given its options, a command its environment."""
+    if flow == "QP":
+        # A server may start programs by request; what is handed to a shell is something else.
+        return not call.name.endswith((".exec", ".execSync"))
+    if flow == "BX":
+        # Loaders of modules are handed what they compile as bytes.
+        return call.name.endswith("_compile")
+    if flow == "AS":
+        return any(origin.startswith(_HTTP) for origin in call.origins)
     return flow == "ES" and not call.text and call.name.endswith((".request", ".create"))
+
+
+def _hidden(text: str) -> str:
+    """What is wrong with a command that stands in base64; empty where there is none."""
+    for word in text.split()[:4]:
+        if len(word) >= _SHORTEST:
+            with suppress(ValueError):
+                said = b64decode(word, validate=True).decode("utf-8")
+                doing = shell.fetches_and_runs(said) or ("fetches what it runs" if HIDDEN_COMMAND.search(said) else "")
+                if doing:
+                    return doing
+    return ""
 
 
 def _command(call: ScriptCall, context: str) -> str:
@@ -179,6 +264,14 @@ def _command(call: ScriptCall, context: str) -> str:
     doing = shell.fetches_and_runs(call.text)
     if not doing and HIDDEN_COMMAND.search(call.text):
         return "is hidden or fetches what it runs"
+    if not doing and shell.destroys(call.text):
+        return "destroys what its user owns"
+    if not doing and EMBEDDED.search(call.text) and _INLINE.search(call.text):
+        return "starts an interpreter with code that fetches or decodes what it runs"
+    if not doing and context == INSTALL and shell.LETS_IN.search(call.text):
+        return "brings in or lets in somebody else"
+    if not doing and context != LAZY and shell.AGENT_UNASKED.search(call.text):
+        return "starts an agent that asks nobody"
     if not doing and context == INSTALL and SENDING_COMMAND.search(call.text):
         return "sends something away"
     return doing
@@ -193,20 +286,52 @@ def _together(calls: Sequence[ScriptCall], grave: Severity) -> Iterator[_Said]:
         writes = "W" in script_sinks(call.name, labels) or any("createWriteStream" in origin for origin in call.origins)
         if writes and labels & {"N", "D"}:
             written |= {origin for origin in call.origins if origin.startswith("'") and "://" not in origin}
-        connection = any(origin.startswith(("net.", "tls.")) for origin in call.origins)
+        connection = any(origin.startswith(("net.", "tls.", "ssh2.")) for origin in call.origins)
         if call.name.endswith(".pipe") and connection and any(o.startswith("child_process.") for o in call.origins):
             yield _Said("a shell is handed to a remote machine", grave, call, [f"{call.name}(…)"])
-    for call in [call for call in calls if call.name == "require" or call in started] if written else ():
+    fetching = next((call for call in started if _FETCHER.match(call.text)), None)
+    if fetching is not None and any(call.name.endswith(".pipe") for call in calls):
+        shells = [call for call in started if _SHELL.match(call.text)]
+        if shells:
+            yield _Said(
+                "what a command fetches is run",
+                grave,
+                fetching,
+                [f"{fetching.name}({fetching.text[:120]})", f"{shells[0].name}({shells[0].text[:60]})"],
+            )
+    watcher = next((call for call in calls if WATCHERS.match(call.name)), None)
+    if watcher is not None and any("S" in script_sinks(call.name, labels_of(call.origins)) for call in calls):
+        yield _Said(
+            "screen, keys or camera are watched where something is sent", Severity.HIGH, watcher, [f"{watcher.name}(…)"]
+        )
+    yield from _in_a_place(calls, started, grave)
+    for call in (
+        [call for call in calls if call.name in {"require", "process.dlopen"} or call in started] if written else ()
+    ):
         if written & set(call.origins):
             yield _Said("a file is fetched, written and started", grave, call, [f"{call.name}({call.text[:120]})"])
     for call in calls:
         if RUNTIME.search(call.text) and started and (script_sinks(call.name, set()) or "N" in script_label(call.name)):
             yield _Said("another runtime is fetched and started", grave, call, [f"{call.name}({call.text[:120]})"])
-        if call.name.endswith("clipboard.writeText") and ADDRESS.search(call.text):
+        pastes = call.name.endswith("clipboard.writeText") or _PASTES.match(call.name)
+        if pastes and ADDRESS.search(call.text):
             yield _Said("an address in the clipboard is replaced", grave, call, [f"{call.name}({call.text[:80]})"])
     asked = next((call for call in calls if call.name == f"{WALLET}="), None)
     if asked is not None and any("eth_sendTransaction" in call.text or ADDRESS.search(call.text) for call in calls):
         yield _Said("what a page asks a wallet is changed on its way", grave, asked, [f"{WALLET} = …"])
+
+
+def _in_a_place(calls: Sequence[ScriptCall], started: Sequence[ScriptCall], grave: Severity) -> Iterator[_Said]:
+    """A file that is fetched into a folder for what passes, and started out of it: installers have one of their own."""
+    fetched = any("N" in labels_of((call.name, *call.origins)) for call in calls)
+    places: set[str] = set()
+    for call in calls:
+        if fetched and ("W" in script_sinks(call.name, set()) or call.name.endswith("createWriteStream")):
+            places |= _PLACES & set(call.origins)
+    for call in started:
+        if places & set(call.origins):
+            yield _Said("a file is fetched, written and started", grave, call, [f"{call.name}({call.text[:120]})"])
+            return
 
 
 def detect_scripts(subject: PackageSubject) -> Iterator[Finding]:
@@ -215,7 +340,8 @@ def detect_scripts(subject: PackageSubject) -> Iterator[Finding]:
         hooks = said.get("scripts")
         for hook in ("preinstall", "install", "postinstall", "prepare", "preuninstall"):
             command = hooks.get(hook) if isinstance(hooks, dict) else None
-            if isinstance(command, str) and hook != "prepare":
+            # What prepares a package runs where it is made, and where it is installed out of a repository.
+            if isinstance(command, str) and (hook != "prepare" or shell.fetches_and_runs(command)):
                 yield from _hook(path, hook, command)
     for path, script in subject.scripts.items():
         marks = script.marks
@@ -253,6 +379,7 @@ def _script(path: tuple[str, ...], marks: dict[str, int], *, hooked: bool) -> It
 
 def _hook(path: tuple[str, ...], hook: str, command: str) -> Iterator[Finding]:
     doing = shell.fetches_and_runs(command) or ("is hidden or fetches" if HIDDEN_COMMAND.search(command) else "")
+    doing = doing or ("brings in somebody else" if shell.LETS_IN.search(command) else "")
     known = re.match(
         r"\s*(?:node-gyp|prebuild-install|node-pre-gyp|husky|patch-package|opencollective|is-ci|exit 0|echo|tsc|npm run|node-gyp-build)\b",
         command,

@@ -15,6 +15,7 @@ from weighbridge.detect.knowledge.behaviour import (
     HIDDEN_COMMAND,
     MESSENGERS,
     PERSISTENCE,
+    RUNS_FILE,
     SECRET_FILES,
     SHELLCODE,
     SURE_DROP_POINTS,
@@ -25,9 +26,9 @@ from weighbridge.detect.knowledge.behaviour import (
     label,
     sinks,
 )
-from weighbridge.detect.package_flow import IMPORT, INSTALL, LAZY, START, Chain, contexts_of
+from weighbridge.detect.package_flow import IMPORT, INSTALL, LAZY, START, Chain, contexts_of, sinks_of
 from weighbridge.detect.package_places import START_MODULES, is_aside
-from weighbridge.formats.python_source import MODULE
+from weighbridge.formats.python_source import HOME, MODULE
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Evidence, Location, Severity
 from weighbridge.schema.patterns import lazy
@@ -47,7 +48,8 @@ _WHAT: Final = {
     "NP": "what is downloaded is started", "NL": "what is downloaded is unpickled", "DL": "decoded data is unpickled",
     "MX": "what is hidden in a picture or a sound is run", "ML": "what is hidden in a picture or a sound is unpickled",
     "KS": "keys, wallets or a browser's secrets are sent away", "ES": "the environment is sent away", "HS": "who and where the host is, is sent away",
-    "VS": "variables of the environment are sent away",
+    "VS": "variables of the environment are sent away", "kS": "what proves who somebody is, is sent away", "FS": "files that are looked for are sent away",
+    "CS": "what a command prints is sent away", "pS": "a private key is sent away", "AS": "what is handed to a function of another package is sent away", "QX": "what a request carries is run", "QP": "what a request carries is started",
 }  # fmt: skip
 _COMMANDS: Final = frozenset(
     {
@@ -77,13 +79,20 @@ _RUNS_IT: Final = lazy(
     r"(?:&&|;|\||\n)\s*(?:sudo\s+|nohup\s+|setsid\s+)*(?:chmod|(?:ba|z)?sh|python[\d.]*|node|bun|deno|perl|ruby|start|\./|/tmp/)",
     re.IGNORECASE,
 )
+_ADDRESS: Final = lazy(r"(?<=@ )https?://\S+|(?<=@)https?://\S+|\A(?:http|ftp)s?://\S+")
+_PIP: Final = lazy(r"pip\.(?:main|_internal(?:\.cli\.main)?\.main)\Z|_internal\.cli\.main\.main\Z")
+_INDEX: Final = lazy(r"(?m)^\s*(?:extra-)?index-url\s*=\s*http://|^\s*trusted-host\s*=|^registry\s*=\s*http://")
+_DERIVES: Final = lazy(
+    r"(?i)sign|hmac|hash|digest|jwt|crypt|sha\d|public|address|account|derive|from_?key|load_|<patched>"
+)
+_NUMBERED: Final = lazy(r"https?://(?:\d+\.){3}\d+")
 _FROM_FILES: Final = lazy(r"open|read|compile\Z|getsource|Path|load|get_data|<parameter>|format\Z|join\Z|dedent")
 # How grave a flow is where it happens by itself, and where it happens when it is called.
 _WEIGHTS: Final[dict[str, tuple[Severity, Severity | None]]] = {
     "DX": (Severity.CRITICAL, Severity.MEDIUM), "DP": (Severity.CRITICAL, Severity.MEDIUM), "NX": (Severity.CRITICAL, Severity.MEDIUM),
     "NP": (Severity.CRITICAL, Severity.LOW), "NL": (Severity.HIGH, Severity.LOW), "DL": (Severity.MEDIUM, None),
     "MX": (Severity.CRITICAL, Severity.HIGH), "ML": (Severity.CRITICAL, Severity.MEDIUM),
-    "KS": (Severity.CRITICAL, Severity.HIGH), "ES": (Severity.CRITICAL, Severity.MEDIUM), "HS": (Severity.HIGH, None), "VS": (Severity.HIGH, None),
+    "KS": (Severity.CRITICAL, Severity.HIGH), "ES": (Severity.CRITICAL, Severity.MEDIUM), "HS": (Severity.HIGH, None), "VS": (Severity.HIGH, None), "kS": (Severity.CRITICAL, None), "FS": (Severity.HIGH, None), "AS": (Severity.HIGH, Severity.MEDIUM), "pS": (Severity.HIGH, Severity.HIGH), "CS": (Severity.HIGH, None), "QX": (Severity.CRITICAL, Severity.HIGH), "QP": (Severity.CRITICAL, Severity.HIGH),
 }  # fmt: skip
 # Flows that are followed through every file.
 CRITICAL_FLOWS: Final = frozenset(flow for flow, (hot, _) in _WEIGHTS.items() if hot is Severity.CRITICAL)
@@ -129,12 +138,7 @@ def _weight(context: str, hot: Severity, lazy: Severity | None) -> Severity | No
 
 
 def _chains(subject: PackageSubject, sure: dict[tuple[str, str], str], told: set[tuple[str, int]]) -> Iterator[Finding]:
-    for chain in _timed(subject, sure):
-        if chain.flow not in _WEIGHTS or (chain.module, chain.call.line) in told or _is_plain(chain):
-            continue
-        severity = _weight(chain.context, *_WEIGHTS[chain.flow])
-        if severity is None or (is_aside(chain.module) and chain.context == LAZY):
-            continue
+    for chain, severity in _gravest(subject, sure):
         told.add((chain.module, chain.call.line))
         rule = "PKG-009" if chain.context == INSTALL else "PKG-010" if chain.context == START else "PKG-019"
         yield _at(
@@ -146,6 +150,21 @@ def _chains(subject: PackageSubject, sure: dict[tuple[str, str], str], told: set
             severity,
             chain.steps,
         )
+
+
+def _gravest(subject: PackageSubject, sure: dict[tuple[str, str], str]) -> Iterator[tuple[Chain, Severity]]:
+    """The gravest chain of each line."""
+    found: dict[tuple[str, int], tuple[Chain, Severity]] = {}
+    for chain in _timed(subject, sure):
+        if chain.flow not in _WEIGHTS or _is_plain(chain) or (is_aside(chain.module) and chain.context == LAZY):
+            continue
+        severity = _weight(chain.context, *_WEIGHTS[chain.flow])
+        if chain.flow == "QX" and chain.context == LAZY and "X" not in sinks_of(chain.call):
+            severity = Severity.MEDIUM  # a console that somebody opens to others, rather than a door that nobody sees
+        place = (chain.module, chain.call.line)
+        if severity is not None and (place not in found or severity.rank < found[place][1].rank):
+            found[place] = chain, severity
+    yield from found.values()
 
 
 def _timed(subject: PackageSubject, sure: dict[tuple[str, str], str]) -> Iterator[Chain]:
@@ -164,15 +183,32 @@ def _is_plain(chain: Chain) -> bool:
     """Data that is only looked up in: `eval` and commands that are constant, whatever else stands beside."""
     call = chain.call
     first = call.arguments[0] if call.arguments else None
-    if chain.flow[1] == "X" and isinstance(first, str):
+    if chain.flow[1] == "X" and isinstance(first, str) and "{}" not in first:
         return True
+    if chain.flow == "QP":
+        # A server may start programs by request; what is handed to a shell is something else.
+        shell_of = call.keyword("shell")
+        return not (
+            call.name.startswith(("os.system", "os.popen"))
+            or "getoutput" in call.name
+            or (shell_of is not None and shell_of.value is True)
+        )
+    if chain.flow == "FS":
+        return not any(one == "open" or "read" in one for one in call.origins)
+    if chain.flow == "pS":
+        # What is signed or derived with a key may go out.
+        return "S" not in sinks_of(call) or any(_DERIVES.search(one) for one in call.origins)
+    if chain.flow in {"kS", "CS"}:
+        return "S" not in sinks_of(call)
     if chain.flow == "VS":
-        return chain.context not in {INSTALL, START} or "S" not in sinks(call.name)
+        return chain.context not in {INSTALL, START} or "S" not in sinks_of(call)
     if chain.flow == "HS":
         # To look one's own address up is no message; to look up a name that is put together may be one.
-        looks_up = call.name.endswith(("gethostbyname", "getaddrinfo")) and not isinstance(first, str)
-        return looks_up or "S" not in sinks(call.name)
-    return chain.flow[1] == "P" and words_of(call) != "" and None not in _flat(call)
+        own = {"socket.gethostname", "socket.getfqdn", "platform.node"}
+        looks_up = call.name.endswith(("gethostbyname", "getaddrinfo")) and set(call.origins) <= own
+        return looks_up or "S" not in sinks_of(call)
+    words = words_of(call)
+    return chain.flow[1] == "P" and words != "" and None not in _flat(call) and "{}" not in words
 
 
 def _flat(call: Call) -> list[object]:
@@ -182,7 +218,11 @@ def _flat(call: Call) -> list[object]:
 
 def words_of(call: Call) -> str:
     """The constant words of a command."""
-    return " ".join(str(word) for word in _flat(call) if isinstance(word, str))
+    given = _flat(call)
+    if call.name.startswith(("os.exec", "os.spawn", "os.posix_spawn")):
+        given = [word for one in call.arguments for word in (one if isinstance(one, tuple) else (one,))]
+    words = (word.decode("latin-1") if isinstance(word, bytes) else word for word in given)
+    return " ".join(str(word) for word in words if isinstance(word, str))
 
 
 def _dropped(subject: PackageSubject, contexts: dict[tuple[str, str], str]) -> Iterator[Finding]:
@@ -196,14 +236,18 @@ def _dropped(subject: PackageSubject, contexts: dict[tuple[str, str], str]) -> I
                 if contexts.get((name, call.scope)) != context:
                     continue
                 does, labels = flow.does(call, name), flow.labels(call.origins, name, call.scope)
-                if "W" in does and (set(labels) & {"N", "D"} or "N" in label(call.name)):
+                # What is decoded and handed on may end anywhere; what is fetched says more.
+                kinds = {"N", "D"} if "W" in sinks_of(call) else {"N"}
+                if "W" in does and (set(labels) & kinds or "N" in label(call.name)):
                     written.append((name, call))
-                elif "P" in sinks(call.name) and not is_harmless_command(words_of(call) or "?"):
+                elif ("P" in sinks(call.name) and not is_harmless_command(words_of(call) or "?")) or (
+                    RUNS_FILE.match(call.name) and any(place == name for place, _ in written)
+                ):
                     started.append((name, call))
         if written and started:
             steps = [(name, call.line, call.name) for name, call in (written[0], started[0])]
             rule = {START: "PKG-010", INSTALL: "PKG-009"}.get(context, "PKG-019")
-            message = f"a file is fetched or decoded, written and started {_WHEN[context]}"
+            message = f"a file is fetched or decoded, written and started or made executable {_WHEN[context]}"
             yield _at(subject, rule, started[0][0], started[0][1].line, message, Severity.CRITICAL, steps)
 
 
@@ -241,13 +285,46 @@ def _one(subject: PackageSubject, call: Call, context: str) -> tuple[str, str, S
         return rule, f"a function of {call.name.partition('.')[0]} is chosen by a computed name", Severity.HIGH
     if "X" in sinks(call.name) and context in {INSTALL, START} and _is_odd(call):
         return rule, f"{call.name} runs a text that comes from no file", Severity.HIGH
+    if "W" in sinks(call.name) and context != LAZY and (plants := _plants(call)):
+        return rule, f"a text that {plants} is written", Severity.HIGH
+    if context != LAZY and _PIP.match(call.name):
+        return rule, f"other packages are installed by {call.name}", Severity.HIGH
     if "P" in sinks(call.name):
         return _process(subject, call, context, rule)
+    if call.name == "shutil.rmtree" and HOME in call.origins and set(call.origins) <= {HOME, "os.path.expanduser"}:
+        return rule, "the home of the user is deleted", Severity.HIGH
+    if context == INSTALL and call.name.rpartition(".")[2] == "setup" and (wanted := _from_address(call)):
+        severity = Severity.MEDIUM if wanted.startswith("https://") and not _NUMBERED.match(wanted) else Severity.HIGH
+        return rule, f"a requirement comes from {printable(wanted[:80])}", severity
     if context == INSTALL and "N" in label(call.name) and "S" in sinks(call.name):
         return rule, f"the network is reached by {call.name}", Severity.MEDIUM
     if context == START and set(sinks(call.name)) & {"X", "P", "S"}:
         return rule, f"{call.name} is called", Severity.CRITICAL
     return None
+
+
+def _plants(call: Call) -> str:
+    """What a text that is written would do if it were run or read; empty where that is nothing bad."""
+    first = call.arguments[0] if call.arguments else None
+    text = first.decode("latin-1") if isinstance(first, bytes) else first
+    if not isinstance(text, str):
+        return ""
+    if shell.fetches_and_runs(text) or (_FETCHES.search(text) and _RUNS_IT.search(text)) or EMBEDDED.search(text):
+        return "fetches or decodes what it runs"
+    if _INDEX.search(text):
+        return "has packages fetched from elsewhere"
+    return "hides or fetches what it runs" if HIDDEN_COMMAND.search(text) else ""
+
+
+def _from_address(call: Call) -> str:
+    """The address that a requirement of a setup script is fetched from; empty where there is none."""
+    given = [k.value for k in call.keywords if k.name in {"install_requires", "setup_requires", "dependency_links"}]
+    for one in given:
+        for text in one if isinstance(one, tuple) else (one,):
+            match = _ADDRESS.search(text) if isinstance(text, str) else None
+            if match:
+                return match[0]
+    return ""
 
 
 def _is_odd(call: Call) -> bool:
@@ -259,11 +336,13 @@ def _is_odd(call: Call) -> bool:
 def _process(subject: PackageSubject, call: Call, context: str, rule: str) -> tuple[str, str, Severity] | None:
     text = words_of(call)
     doing = shell.fetches_and_runs(text)
+    if shell.destroys(text):
+        return rule, f"a command destroys what its user owns: {printable(text[:100])}", Severity.HIGH
     if EMBEDDED.search(text):
         severity = Severity.CRITICAL if context != LAZY else Severity.MEDIUM
         return (
             rule,
-            f"another Python is started with code that decodes or fetches what it runs: {printable(text[:80])}",
+            f"another interpreter is started with code that decodes or fetches what it runs: {printable(text[:80])}",
             severity,
         )
     if doing or HIDDEN_COMMAND.search(text):
@@ -281,6 +360,13 @@ def _process(subject: PackageSubject, call: Call, context: str, rule: str) -> tu
             f"a command fetches: {printable(text[:100])}",
             Severity.CRITICAL if _RUNS_IT.search(text) else Severity.HIGH,
         )
+    if shell.LETS_IN.search(text):
+        return rule, f"a command brings in or lets in somebody else: {printable(text[:100])}", Severity.HIGH
+    installs = shell.installs_from_elsewhere(text) if shell.installs(text) else ""
+    if installs:
+        return rule, f"a command {printable(installs[:100])}", Severity.HIGH
+    if context == IMPORT and shell.installs(text):
+        return rule, f"a command installs other packages: {printable(text[:80])}", Severity.MEDIUM
     if is_harmless_command(text) or (text and text.split()[0] == "sys.executable"):
         return None
     quiet = {k.name for k in call.keywords} & {"creationflags", "start_new_session", "preexec_fn", "startupinfo"}
@@ -370,6 +456,10 @@ def _stores(
             Severity.HIGH,
             [(name, at, "") for found in kinds.values() for at, _ in found][:_SHOWN],
         )
+    elif kinds["browsers"] and strings.at_once and "sqlite3" in code.imports:
+        line, store = kinds["browsers"][0]
+        message = f"{printable(store)} is read where data is sent, on import"
+        yield _at(subject, "PKG-029", name, line, message, Severity.HIGH, [(name, line, "")])
     elif kinds["credentials"] and strings.at_once:
         line, store = kinds["credentials"][0]
         yield _at(
@@ -448,9 +538,10 @@ def _readability(
     subject: PackageSubject, name: str, code: Behaviour, contexts: dict[tuple[str, str], str]
 ) -> Iterator[Finding]:
     runs = [call for call in code.calls if "X" in sinks(call.name)]
-    if code.mark and runs:
+    if code.mark and (runs or any(call.name.endswith("__pyarmor__") for call in code.calls)):
         where = [(name, code.mark, "")]
-        yield _at(subject, "PKG-027", name, code.mark, "the mark of an obfuscator", Severity.CRITICAL, where)
+        severity = Severity.CRITICAL if runs else Severity.HIGH
+        yield _at(subject, "PKG-027", name, code.mark, "the mark of an obfuscator", severity, where)
         return
     for line in code.hot:
         if _HIDDEN.search(code.shown.get(line, "")):
@@ -484,7 +575,10 @@ def matters(name: str) -> bool:
     return (
         bool(label(name) or sinks(name))
         or name.startswith(("winreg.", "ctypes."))
-        or name.endswith("(computed)")
+        or RUNS_FILE.match(name) is not None
+        or _PIP.match(name) is not None
+        or name in {"shutil.rmtree", "setup", "setuptools.setup", "distutils.core.setup"}
+        or name.endswith(("(computed)", ".extractall", "__pyarmor__"))
         or any(pattern.match(name) for needed, _ in TOGETHER for pattern in needed)
     )
 

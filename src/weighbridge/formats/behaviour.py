@@ -93,7 +93,7 @@ def behaviour(
         else []
     )
     runs = "exec" in source or "eval" in source
-    mark = marked(source) if runs else None
+    mark = marked(source) if runs or "__pyarmor__" in source else None
     first = source.count("\n", 0, mark.start()) + 1 if mark else 0
     return Behaviour(
         mark=first,

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Stands for what was decoded from a text.
 DECODED: Final = "<decoded>"
+# Stands for what somebody hands to a function of another module that was replaced.
+PATCHED: Final = "<patched>"
 # What a page asks a wallet with; an assignment to it is told as a call of `ethereum.request=`.
 WALLET: Final = "ethereum.request"
 _ROUNDS: Final = 2
@@ -54,7 +56,7 @@ _GOES_ON: Final = frozenset(
 )  # fmt: skip
 _CONTINUES: Final = frozenset({".", "(", "[", "+", "?", ":", "&&", "||", ",", "=", "*", "/"})
 # What stands for itself where it is assigned, beside modules that were asked for.
-_THEMSELVES: Final = frozenset({"process", "eval", "Function", "require"})
+_THEMSELVES: Final = frozenset({"process", "eval", "Function", "require", "atob"})
 _ASSIGNS: Final = frozenset({"=", "+=", "||=", "??=", "&&="})
 
 
@@ -217,6 +219,8 @@ class _Reader:
             return at + 1
         last = self._text(at - 1) if frame.kind == "group" and self._tokens[at - 1].kind == NAME else ""
         before = f"{frame.name}()" if frame.kind == "call" else self._resolved([last], {})[0] if last else "?"
+        if last == "constructor" and "Function" in frame.origins:
+            before = "Function"
         return self._chain(
             at + 1, [before if frame.kind == "call" or _runs(before) else "?"], dict(frame.origins), bare=True
         )
@@ -327,6 +331,8 @@ class _Reader:
         handed = dict.fromkeys(self._given.get(at, ()))
         if around.kind == "call":
             handed |= {around.name: None, **around.origins}
+        if self._patches(target):
+            handed |= {PATCHED: None}
         for parameter in parameters:
             scope.declare(parameter)
             self._bind(parameter, handed, scope)
@@ -335,6 +341,12 @@ class _Reader:
         frame = Frame(kind, at, scope)
         frame.function = at
         self._open(frame)
+
+    def _patches(self, target: str) -> bool:
+        """Whether a function is put in the place of one of another module."""
+        root = target.partition(".")[0]
+        module = self._top.scope.holder(root).names.get(root, root)
+        return "." in target and any(module == one or module.startswith(f"{one}.") for one in self._modules)
 
     def _name(self, at: int) -> int:
         word = self._text(at)
@@ -479,10 +491,13 @@ class _Reader:
                 said = [one.text for one in self._tokens if one.kind == STRING and one.text.startswith(("eth_", "0x"))]
                 self._tell(f"{WALLET}=", self._line(at), (), " ".join(said))
             return at + 1
-        if self._declaring and following in {";", ","} and self._top.targets is None:
+        # Among the arguments of a call nothing is declared.
+        declares = self._declaring and self._top.kind not in {"call", "group", "index", "object"}
+        if declares and following in {";", ","} and self._top.targets is None:
             self._top.scope.declare(name)
         self._stand_for(name, following)
-        self._record({**origins, name: None} if "." in name or "(" in name or following == "(" else origins)
+        read = "." in name or "(" in name or following == "(" or name == "Function"
+        self._record({**origins, name: None} if read else origins)
         if following == "(":
             frame = Frame("call", at, self._top.scope, name)
             frame.origins.update(origins)
@@ -497,10 +512,16 @@ class _Reader:
     def _stand_for(self, name: str, following: str) -> None:
         """An assignment of nothing but a module, or a part of one, is another name for it."""
         frame = self._top
-        if frame.targets is None or frame.assigned or following in {"(", "+", "?", "||", "&&", "["}:
+        if (
+            frame.targets is None
+            or (frame.assigned and name != "Function")
+            or following in {"(", "+", "?", "||", "&&", "["}
+        ):
             return
         root = name.partition(".")[0]
-        if root.partition("/")[0] not in self._modules and root not in _THEMSELVES:
+        # Modules of an organisation have a stroke in their names, and some a dot.
+        known = root.partition("/")[0] in self._modules or root in _THEMSELVES or name in self._modules
+        if not known and not (name[:1] == "@" and name.startswith(tuple(f"{one}." for one in self._modules))):
             return
         for target, key in frame.targets:
             if target != "<return>" and "." not in target:
@@ -518,7 +539,11 @@ class _Reader:
         full = scope.names.get(root, f"{root}_" if own else root)
         name = ".".join([full, *(part for part in parts[1:] if part != "default")])
         # The constructor of a function is what makes functions of texts.
-        name = "Function" if name == "?.constructor" else name
+        name = (
+            "Function"
+            if name in {"?.constructor", "Function.constructor", "Object.getPrototypeOf().constructor"}
+            else name
+        )
         return name, {**origins, **dict.fromkeys(sorted(made))}
 
 

@@ -12,7 +12,7 @@ _TELLING: Final = (
     "eval", "Function(", "Function (", "child_process", "vm.run", "vm.Script", "os.hostname", "os.userInfo", "hostname()", "_compile", "id_rsa", ".npmrc",
     "ethereum.request", "clipboard.writeText", "wallet", "Login Data", ".ssh", "execa", "worker_threads", "process.binding", "_load(", "mainModule",
     ".constructor", "process[", "webhooks/", "api.telegram.org/bot", "oast.", "oastify", "burpcollaborator", "interactsh", "pipedream", "webhook.site",
-    "require('/", 'require("/',
+    "fromSecretKey", "mnemonicTo", "homedir()", ".dlopen", "require('vm')", 'require("vm")', "node:vm", "'/etc/", "'/.env'", "/.env'", "findCredentials", "dpapi", "getPrototypeOf(async", "screenshot-desktop", "iohook", "global-key-listener", "node-webcam", "data:text/javascript", "require-from-string", "atob(", ".reverse()", "clipboardy", "copy-paste", "require('/", 'require("/',
 )  # fmt: skip
 _ENVIRONMENT: Final = re.compile(r"process\.env(?![.\w\[])")
 # Words that are put together, or written as escapes.

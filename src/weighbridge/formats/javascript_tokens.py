@@ -1,6 +1,6 @@
 """Knows the tokens of JavaScript: names, strings with their escapes undone, punctuation. Comments and numbers' values are left out.
 
-What hides words is undone on the way: `'a' + 'b'` is one string, `a['b']` is `a.b`, a template is its strings and expressions.
+What hides words is undone on the way: `'a' + 'b'` is one string, one that is turned around is what it comes to, `a['b']` is `a.b`, a template is its strings and expressions.
 Source: ECMA-262, lexical grammar. A slash begins a regular expression where no operand stands before it.
 """
 
@@ -146,7 +146,7 @@ def _mark(found: list[Token], token: Token) -> None:
         found[-1] = Token(MARK, ".", name.at, False)
         found.append(Token(NAME, name.text, name.at, False))
         return
-    if token.text == ")" and _joins(found):
+    if token.text == ")" and (_joins(found) or _turns_around(found)):
         return
     found.append(token)
 
@@ -166,6 +166,19 @@ def _joins(found: list[Token]) -> bool:
             return True
         at -= 2
     return False
+
+
+_TURNED: Final = [".", "split", "(", "", ")", ".", "reverse", "(", ")", ".", "join", "("]
+
+
+def _turns_around(found: list[Token]) -> bool:
+    """`'cba'.split('').reverse().join(''` becomes one string."""
+    if len(found) < 14 or found[-14].kind != STRING or found[-1].text or [one.text for one in found[-13:-1]] != _TURNED:
+        return False
+    first = found[-14]
+    del found[-14:]
+    found.append(Token(STRING, first.text[::-1], first.at, first.first))
+    return True
 
 
 def _meant(text: str) -> str:

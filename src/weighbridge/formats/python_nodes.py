@@ -128,6 +128,21 @@ def is_spelled(node: ast.AST, times: int) -> bool:
     return False
 
 
+def joins_single(node: ast.Call) -> bool:
+    """Whether a call joins, without anything between them, parts that are looked up one by one."""
+    function = node.func
+    if not (
+        isinstance(function, ast.Attribute) and function.attr == "join" and isinstance(function.value, ast.Constant)
+    ):
+        return False
+    first = node.args[0] if node.args else None
+    return (
+        function.value.value in {"", b""}
+        and isinstance(first, ast.GeneratorExp | ast.ListComp)
+        and isinstance(first.elt, ast.Subscript)
+    )
+
+
 def opens_media(name: str, node: ast.Call) -> bool:
     """Whether a call opens a picture, a sound or a font by a name that is written out, or put together from one."""
     if name.rpartition(".")[2] not in _OPENERS:

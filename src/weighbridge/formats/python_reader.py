@@ -18,19 +18,23 @@ from weighbridge.formats.python_nodes import (
     is_none,
     is_numbers,
     is_spelled,
+    joins_single,
     main_guard,
     opens_media,
     under,
 )
+from weighbridge.formats.python_secrets import is_key, may_give_secrets, of_call, of_path, of_variable
 from weighbridge.formats.python_source import (
     CALL_BACK,
     COMPUTED,
+    KEY,
     MEDIA,
+    MESSAGE,
     MODULE,
     NUMBERS,
     PARAMETER,
+    PATCHED,
     PROPERTIES,
-    SECRETS,
     VALUE,
     Call,
     Keyword,
@@ -49,10 +53,11 @@ _DOTTED: Final = re.compile(r"[A-Za-z_][\w.]*\Z")
 _Parts: TypeAlias = list[tuple[ast.AST, str]] | None
 _SENSITIVE: Final = frozenset({"os", "builtins", "subprocess", "sys", "posix", "nt", "ctypes", "importlib", "pty"})
 _ENVIRONMENT: Final = "os.environ"
-_SECRET_PATH: Final = re.compile(
-    r"\bid_(?:rsa|ed25519|ecdsa|dsa)\b(?!\.pub)|\.ssh[/\\]*\Z|wallet\.dat|[Ee]xodus[/\\.]|Login Data|\bkey4\.db|\blogins\.json"
-    r"|cookies\.sqlite|Local Storage[/\\]+leveldb|/etc/shadow|\.gnupg\b|\.(?:bash|zsh)_history|solana[/\\]id\.json"
-)
+_REQUESTS: Final = ("request.", "flask.request.", "self.request.")
+_LISTENERS: Final = frozenset({"on_message", "message_handler", "on_data", "on_command"})
+_EVENTS: Final = frozenset({"on_message", "on_raw_message_edit", "on_message_edit"})
+_WRAPPERS: Final = ("tarfile.open", "zipfile.ZipFile", "gzip.GzipFile", "tarfile.TarFile")
+_HOLES: Final = re.compile(r"%[-#0 +]*[\d*]*(?:\.\d+)?[sdrxif]|\{[^{}\n]{0,40}\}")
 _TEXT_RUNNERS: Final = frozenset({"exec", "eval", "builtins.exec", "builtins.eval"})
 _RUNNERS: Final = _TEXT_RUNNERS | {"os.system", "os.popen"}
 _PUT_TOGETHER: Final = (ast.BinOp, ast.GeneratorExp, ast.ListComp)
@@ -69,6 +74,8 @@ class Reader:
         self._imported: dict[str, None] = {}
         self._bindings = Bindings()
         self._values: dict[tuple[str, str], object] = {}
+        # Archives that are written into a buffer, by their names.
+        self._laid_over: dict[str, ast.Name] = {}
         self._imports: list[str] = []
         self._calls: list[Call] = []
         self._functions: dict[str, list[str]] = {MODULE: []}
@@ -119,8 +126,15 @@ class Reader:
         self._parameters(node.args, inner)
         # Decorators, defaults and annotations run where the function is defined.
         names = self._decorated(node.decorator_list, scope)
-        outside = [*node.decorator_list, *node.args.defaults, *(d for d in node.args.kw_defaults if d)]
+        outside = [
+            *node.decorator_list,
+            *node.args.defaults,
+            *(d for d in node.args.kw_defaults if d),
+            *_annotated(node),
+        ]
         self._functions[scope] += names
+        for name in names:
+            self._listens(name.rpartition(".")[2], inner, node.lineno, scope)
         if any(name.endswith("property") for name in names):
             self._functions.setdefault(f"{scope}.{PROPERTIES}", []).append(inner)
         return [*((part, scope) for part in outside), *((part, inner) for part in node.body)]
@@ -155,9 +169,13 @@ class Reader:
         return [(node.body, inside(scope))]
 
     def _parameters(self, arguments: ast.arguments, inner: str) -> None:
-        for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+        more = [one for one in (arguments.vararg, arguments.kwarg) if one is not None]
+        for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *more):
             if argument.arg not in {"self", "cls"}:
-                self._bindings.bind_name(argument.arg, (PARAMETER,), inner)
+                given = (PARAMETER, KEY) if is_key(argument.arg) else (PARAMETER,)
+                # Bots are told what to do by what is written to them.
+                told = inner.rpartition(".")[2] in _EVENTS
+                self._bindings.bind_name(argument.arg, (*given, MESSAGE) if told else given, inner)
 
     def _entered(self, node: ast.withitem, scope: str) -> _Parts:
         if node.optional_vars is not None:
@@ -191,7 +209,7 @@ class Reader:
     def _constant(self, node: ast.Constant, scope: str) -> _Parts:
         del scope
         value = node.value
-        if isinstance(value, str) and len(value) > 7:
+        if isinstance(value, str) and len(value) > 6:
             self._texts.append(Text(node.lineno, value))
         elif isinstance(value, bytes) and len(value) > 7:
             self._texts.append(Text(node.lineno, value.decode("latin-1")))
@@ -246,12 +264,13 @@ class Reader:
             for target in targets:
                 if isinstance(target, ast.Name):
                     self._returns.setdefault(target.id, {}).update(dict.fromkeys(given))
-                    self._functions.setdefault(target.id, []).extend(given)
+                    self._functions.setdefault(target.id, []).extend((*given, inside(scope)))
         dotted, origins = self.dotted(value) or self._runner(value), self._origins(value, scope)
         if isinstance(node, ast.AugAssign) and is_spelled(value, 1):
             origins = (*origins, "chr")
         constant = self.constant(value, scope)
         for target in targets:
+            self._replaced(target, value, node.lineno, scope)
             self._object(target, value, scope)
             self._bindings.bind(target, origins, scope, more=isinstance(node, ast.AugAssign))
             if not isinstance(target, ast.Name):
@@ -264,8 +283,27 @@ class Reader:
             if not scope and origins:
                 self._returns.setdefault(target.id, {}).update(dict.fromkeys(origins))
 
+    def _replaced(self, target: ast.AST, value: ast.AST, line: int, scope: str) -> None:
+        """A function of another module that one of this module takes the place of: it is called with what is handed to that one."""
+        if type(target) is not ast.Attribute or type(value) is not ast.Name:
+            return
+        self._listens(target.attr, self.dotted(value), line, scope)
+        root: ast.AST = target
+        while isinstance(root, ast.Attribute):
+            root = root.value
+        if isinstance(root, ast.Name) and root.id in self._imported:
+            made = (f"{PATCHED}{self.dotted(target)}",)
+            self._calls.append(
+                Call(name=self.dotted(value), line=line, scope=scope, arguments=(None,), keywords=(), origins=made)
+            )
+
     def _object(self, target: ast.AST, value: ast.AST, scope: str) -> None:
         made = self.dotted(value.func) if isinstance(value, ast.Call) else ""
+        if made in _WRAPPERS and isinstance(value, ast.Call) and isinstance(target, ast.Name):
+            given = [*value.args[:1], *(one.value for one in value.keywords if one.arg in {"fileobj", "file"})]
+            below = next((one for one in given if isinstance(one, ast.Name)), None)
+            if below is not None:
+                self._laid_over[target.id] = below
         self._bindings.is_object(target, f"{made}()" if made else "", scope)
 
     def _runner(self, value: ast.AST) -> str:
@@ -284,9 +322,15 @@ class Reader:
         given_text = node.args[:1] if name in _TEXT_RUNNERS else node.args
         for part in (*given_text, *(keyword.value for keyword in node.keywords)):
             origins.update(dict.fromkeys(self._origins(part, scope)))
-            if name.rpartition(".")[2] in CALL_BACK and (given := self.dotted(part)):
-                called.append(given)
+            if name.rpartition(".")[2] in CALL_BACK:
+                given = inside(scope) if type(part) is ast.Lambda else self.dotted(part)
+                if given:
+                    called.append(given)
         self._functions[scope] += called
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "extractall":
+            origins.update(dict.fromkeys(self._origins(node.func.value, scope)))
+        if name == "os.path.join" and (path := self._path(node, scope)):
+            self._texts.append(Text(node.lineno, path))
         self._take(node, origins, scope)
         keywords = []
         for keyword in node.keywords:
@@ -307,10 +351,27 @@ class Reader:
                 method=self._bindings.method(node.func, scope),
             )
         )
+        for keyword in node.keywords:
+            given = self.dotted(keyword.value)
+            self._listens(keyword.arg or "", given, node.lineno, scope)
+            if given in _TEXT_RUNNERS:
+                called.append(given)
         # Who is called back gets what else was handed over.
         for given in called if origins else ():
             self._calls.append(
                 Call(name=given, line=node.lineno, scope=scope, arguments=(None,), keywords=(), origins=made)
+            )
+
+    def _path(self, node: ast.Call, scope: str) -> str:
+        """The written parts of a path that is put together; empty where there are fewer than two."""
+        known = [one for one in (self.constant(part, scope) for part in node.args) if isinstance(one, str)]
+        return "/".join(known) if len(known) > 1 else ""
+
+    def _listens(self, what: str, function: str, line: int, scope: str) -> None:
+        """A function that is called with what a machine far away says."""
+        if function and what in _LISTENERS:
+            self._calls.append(
+                Call(name=function, line=line, scope=scope, arguments=(None,), keywords=(), origins=(MESSAGE,))
             )
 
     def _take(self, node: ast.Call, origins: dict[str, None], scope: str) -> None:
@@ -325,6 +386,10 @@ class Reader:
             spelled = ("chr",) if any(is_spelled(argument, 1) for argument in node.args) else ()
             if origins or spelled:
                 self._bindings.bind(function.value, (*origins, *spelled), scope, more=True)
+        if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name) and origins:
+            below = self._laid_over.get(function.value.id)
+            if below is not None and function.attr in {"add", "write", "writestr", "addfile"}:
+                self._bindings.bind(below, tuple(origins), scope, more=True)
 
     def _handed_over(self, arguments: list[ast.expr]) -> Iterator[str]:
         for argument in arguments:
@@ -405,15 +470,7 @@ class Reader:
         while waiting and len(found) < 2 * _ORIGINS:
             current = waiting.pop()
             if isinstance(current, ast.Call):
-                name = self.dotted(current.func) or self._described(current.func)
-                # One character is no text; characters that are put together are (below).
-                if name != "chr":
-                    found[NUMBERS if is_numbers(name, current) else MEDIA if opens_media(name, current) else name] = (
-                        None
-                    )
-                method = self._bindings.method(current.func, scope)
-                if method:
-                    found[method] = None
+                found.update(self._given(current, scope))
                 if isinstance(current.func, ast.Attribute) and not self._is_environment(current.func):
                     waiting.append(current.func.value)
                 waiting += [*current.args, *(keyword.value for keyword in current.keywords)]
@@ -425,11 +482,13 @@ class Reader:
                 found.update(dict.fromkeys(made or self._foreign(current)))
                 continue
             if isinstance(current, ast.Constant):
-                if isinstance(current.value, str) and len(current.value) > 3 and _SECRET_PATH.search(current.value):
-                    found[SECRETS] = None
+                if isinstance(current.value, str) and len(current.value) > 3 and (secret := of_path(current.value)):
+                    found[secret] = None
                 continue
             if isinstance(current, ast.Subscript) and self.dotted(current.value) == _ENVIRONMENT:
                 found[f"{_ENVIRONMENT}[]"] = None
+                if secret := of_variable(self.constant(current.slice, scope)):
+                    found[secret] = None
                 waiting.append(current.slice)
                 continue
             if isinstance(current, ast.Attribute) and self.dotted(current) == _ENVIRONMENT:
@@ -438,9 +497,30 @@ class Reader:
             if isinstance(current, _PUT_TOGETHER) and is_spelled(current, 2 if isinstance(current, ast.BinOp) else 1):
                 found["chr"] = None
             if isinstance(current, ast.Attribute):
+                dotted = self.dotted(current)
+                if dotted.startswith(_REQUESTS):
+                    found[dotted] = None
                 found.update(dict.fromkeys(self._bindings.origins(current, scope) or self._foreign(current)))
             waiting += children(current)
         return tuple(found)
+
+    def _given(self, node: ast.Call, scope: str) -> dict[str, None]:
+        """What a call gives: its name, that by the class of its value, and what neither tells."""
+        name = self.dotted(node.func) or self._described(node.func)
+        found: dict[str, None] = {}
+        # One character is no text; characters that are put together are.
+        if joins_single(node):
+            found["chr"] = None
+        if name != "chr":
+            found[NUMBERS if is_numbers(name, node) else MEDIA if opens_media(name, node) else name] = None
+        method = self._bindings.method(node.func, scope)
+        if method:
+            found[method] = None
+        if name == "os.path.join" and (secret := of_path(self._path(node, scope))):
+            found[secret] = None
+        if node.args and may_give_secrets(name) and (secret := of_call(name, self.constant(node.args[0], scope))):
+            found[secret] = None
+        return found
 
     def _foreign(self, node: ast.Name | ast.Attribute) -> tuple[str, ...]:
         """The variable of another module that a name stands for, if it may be one."""
@@ -466,6 +546,13 @@ class Reader:
             return "".join(str(p.value) if isinstance(p, ast.Constant) else "{}" for p in node.values)[:_FOLDED]
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             return self._joined(node, scope)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
+            return _filled(node.left)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if node.func.attr == "format":
+                return _filled(node.func.value)
+            if node.func.attr == "split" and node.args and self.dotted(node.func) == "shlex.split":
+                return self.constant(node.args[0], scope)
         if (
             isinstance(node, ast.Subscript)
             and isinstance(node.slice, ast.Slice)
@@ -489,3 +576,16 @@ class Reader:
                 return None
             parts.append(value)
         return "".join(reversed(parts))[:_FOLDED]
+
+
+def _filled(template: ast.AST) -> str | None:
+    """A text that something is put into, with {} for what that is."""
+    if isinstance(template, ast.Constant) and isinstance(template.value, str):
+        return f"{_HOLES.sub('{}', template.value)[:_FOLDED]}{{}}"
+    return None
+
+
+def _annotated(node: Any) -> list[ast.AST]:
+    """Annotations that call something: they run where the function is defined."""
+    arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+    return [one for one in (*[each.annotation for each in arguments], node.returns) if type(one) is ast.Call]

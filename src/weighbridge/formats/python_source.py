@@ -30,12 +30,22 @@ PARAMETER: Final = "<parameter>"
 # Functions that call what they are given, at once or soon.
 CALL_BACK: Final = frozenset({
     "Thread", "Timer", "Process", "register", "submit", "start_new_thread", "apply", "map", "filter", "call_soon", "create_task", "run",
-    "ensure_future", "run_until_complete", "starmap", "reduce", "partial",
+    "ensure_future", "run_until_complete", "starmap", "reduce", "partial", "settrace", "setprofile",
 })  # fmt: skip
 # Behind the name of a variable of another module: what it holds, not what calling it gives.
 VALUE: Final = "<value>"
 # Stands for where private keys, wallets and the stores of browsers lie.
 SECRETS: Final = "<secrets>"
+# Stands for what else proves who somebody is, and for what a command prints of it.
+CREDENTIALS: Final = "<credentials>"
+# Stands for what a machine far away says, handed to a function that listens.
+MESSAGE: Final = "<message>"
+# Stands for a parameter that is a private key by its name.
+KEY: Final = "<key>"
+# Before the name of a function of another module that was replaced: what is handed to it.
+PATCHED: Final = "<patched> "
+# Stands for the home of the user, as a whole.
+HOME: Final = "<home>"
 # Stands for bytes that are written out as numbers.
 NUMBERS: Final = "<numbers>"
 # Behind the name of a class: its properties, which run when they are looked at.

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.corpus.blind_variants import BLIND_PACKAGES, BLIND_SCRIPTS, HONEST_PACKAGES, HONEST_SCRIPTS
 from tests.corpus.package_variants import VARIANTS
 from tests.corpus.packages import BENIGN, INCIDENTS, PYC, npm, sdist, wheel
 from tests.corpus.script_variants import SCRIPT_BENIGN, SCRIPT_VARIANTS
@@ -78,6 +79,30 @@ def test_what_hides_deep_in_a_script_does_not_pass_as_clean(lay):
     assert told == ["functions and brackets more than 200 deep"]
     # What was found before the bound counts all the same.
     assert verdict(lay, npm({"index.js": f"eval(atob('eA=='));{deep}"}))[0] == "block"
+
+
+@pytest.mark.parametrize("name", BLIND_PACKAGES)
+def test_harm_that_was_written_blind_is_stopped(lay, name):
+    outcome, report = verdict(lay, BLIND_PACKAGES[name])
+    assert outcome == "block"
+    assert any(one.severity.value in {"critical", "high"} for one in report.findings)
+
+
+@pytest.mark.parametrize("name", BLIND_SCRIPTS)
+def test_harm_of_scripts_that_was_written_blind_is_stopped(lay, name):
+    assert verdict(lay, BLIND_SCRIPTS[name])[0] == "block"
+
+
+@pytest.mark.parametrize("name", HONEST_PACKAGES)
+def test_the_honest_neighbours_of_harm_are_admitted(lay, name):
+    outcome, report = verdict(lay, HONEST_PACKAGES[name])
+    assert (outcome, [one.message for one in report.findings]) == ("admit", [])
+
+
+@pytest.mark.parametrize("name", HONEST_SCRIPTS)
+def test_the_honest_neighbours_of_harmful_scripts_are_admitted(lay, name):
+    outcome, report = verdict(lay, HONEST_SCRIPTS[name])
+    assert (outcome, [one.message for one in report.findings]) == ("admit", [])
 
 
 @pytest.mark.parametrize("name", SCRIPT_BENIGN)

@@ -1,8 +1,8 @@
 """Knows what Python calls do, as far as harm is made of it: where data comes from, where it goes.
 
-Labels: N bytes of the network, K what lies where keys, wallets and browsers' stores do, M the content of pictures and
-sounds, D decoded or decrypted, E the environment as a whole, V single variables of it, H who and where the host is.
-What characters are put together from (d) is decoded data where it is run at once; many libraries do so on their way to other things.
+Labels: N bytes of the network, K what lies where keys, wallets and browsers' stores do, k what else proves who somebody is,
+p private keys by the names of parameters, F files that are looked for, C what a command prints, A what is handed to a function that was replaced, Q what a request to a server carries, M the content of pictures and sounds, D decoded or decrypted, E the environment as a whole, V single variables of it, H who and where the host is.
+What characters are put together from (d), or bytes (b), is decoded data where it is run at once; many libraries do so on their way to other things.
 Sinks: X runs code, P starts a process, S sends, W writes a file, L unpickles.
 """
 
@@ -16,33 +16,46 @@ from weighbridge.schema.patterns import lazy
 
 _SOURCES: Final = (
     ("N", lazy(
-        r"(?:urllib\.request\.(?:urlopen|urlretrieve)|urllib2\.urlopen|urlopen|urlretrieve|(?:requests|httpx|niquests|cloudscraper|curl_cffi\.requests)\.(?:get|post|request|put|Session\(\)\.\w+|Client\(\)\.\w+|session\(\)\.\w+|stream)"
-        r"|requests\.Session|httpx\.(?:Async)?Client|aiohttp\.\w+(?:\(\)\.\w+)?|asyncio\.open_(?:unix_)?connection|http\.client\.HTTPS?Connection(?:\(\)\.\w+)?|urllib3\.\w+(?:\(\)\.\w+)?|wget\.download|pycurl\.\w+|socket\.(?:socket|create_connection)\(\)\.(?:recv\w*|makefile)|\w*(?:sock|conn|client|s)\.recv|ftplib\.\w+|dns\.resolver\.\w+|paramiko\.\w+|gdown\.\w+)\Z"
+        r"(?:<message>|urllib\.request\.(?:urlopen|urlretrieve)|urllib2\.urlopen|urlopen|urlretrieve|(?:requests|httpx|niquests|cloudscraper|curl_cffi\.requests)\.(?:get|post|request|put|Session\(\)\.\w+|Client\(\)\.\w+|session\(\)\.\w+|stream)"
+        r"|requests\.Session|httpx\.(?:Async)?Client|aiohttp\.\w+(?:\(\)\.\w+)?|asyncio\.open_(?:unix_)?connection|http\.client\.HTTPS?Connection(?:\(\)\.\w+)?|urllib3\.\w+(?:\(\)\.\w+)?|wget\.download|pycurl\.\w+|socket\.(?:socket|create_connection)\(\)\.(?:recv\w*|makefile)|\w*(?:sock|conn|client|s)\.recv|ftplib\.\w+|dns\.resolver\.\w+|paramiko\.\w+|gdown\.\w+|xmlrpc\.client\.ServerProxy(?:\(\)\.\w+)?|(?:imaplib|poplib|nntplib)\.\w+(?:\(\)\.\w+)?|redis\.(?:Redis|StrictRedis|from_url)(?:\(\)\.\w+)?|boto3\.client\(\)\.get_object|[\w.]+\.functions\.\w+\(?\)?\.call)\Z"
     )),
     ("D", lazy(
         r"(?:<numbers>|base64\.\w*decode\w*|codecs\.decode|(?:zlib|gzip|lzma|bz2|brotli|lz4\.\w+|zstandard)\.decompress|(?:builtins\.)?(?:bytes|bytearray)\.fromhex|\w*\.fromhex|binascii\.(?:unhexlify|a2b_\w+)|marshal\.loads|(?:cryptography\.fernet\.)?Fernet(?:\(\))?(?:\.decrypt)?|\w*(?:cipher|fernet|aes|rsa|box|suite|decryptor|[Cc]rypt\w*)\.(?:decrypt|update)|\w+\.decrypt|decrypt\w*|\?\.decrypt|[\w.]+\(\)\.decrypt|(?:str|bytes)\.translate|rot13|xor\w*|\w*deobfuscat\w*)\Z"
     )),
     ("M", lazy(r"open\(media\)\Z|(?:PIL\.)?Image\.open\Z|wave\.open\Z|imageio\.\w*read\Z|cv2\.imread\Z|scipy\.io\.wavfile\.read\Z|soundfile\.read\Z|stegano\.[\w.]+\.reveal\Z")),
     ("d", lazy(r"(?:builtins\.)?chr\Z")),
-    ("K", lazy(r"<secrets>\Z")),
+    ("b", lazy(r"(?:builtins\.)?(?:bytes|bytearray)\Z|struct\.pack\Z|int\.to_bytes\Z|uuid\.UUID\Z")),
+    ("p", lazy(r"<key>\Z")),
+    ("C", lazy(r"subprocess\.(?:check_output|getoutput|getstatusoutput|run|Popen\(\)\.communicate)\Z|os\.popen\Z|commands\.getoutput\Z")),
+    ("K", lazy(r"<secrets>\Z|browser_cookie3\.\w+\Z|win32crypt\.CryptUnprotectData\Z|win32cred\.CredRead\w*\Z")),
+    ("k", lazy(r"<credentials>\Z|keyring\.get_password\Z|huggingface_hub\.(?:HfFolder\.)?get_token\Z|[\w.()?]*\.get_frozen_credentials\Z|django\.conf\.settings\.(?:SECRET_KEY|DATABASES)")),
+    # Who replaces a function of a client has a request in hand, and sends it on.
+    ("A", lazy(r"<patched> (?!(?:requests|httpx|urllib\d?|aiohttp|http|socket|ssl|asyncio|smtplib|ftplib|websocket\w*|grpc|botocore|boto3|niquests|paramiko)\b)")),
+    ("F", lazy(r"os\.(?:walk|listdir|scandir)\Z|glob\.i?glob\Z|[\w.()?]*\.r?glob\Z")),
+    ("Q", lazy(r"(?:flask\.|self\.)?request\.(?:args|form|values|headers|json|data|cookies|GET|POST|META|body|query_params|get_json|get_data|query|rel_url|text)\b|flask\.request(?:<value>)?\Z")),
     ("E", lazy(r"os\.environ\Z|os\.environ\.(?:copy|items|values)\Z|os\.environb\Z")),
     ("V", lazy(r"os\.environ\[\]\Z|os\.environ\.get\Z|os\.getenv\Z")),
     ("H", lazy(
         r"(?:socket\.(?:gethostname|getfqdn)|platform\.(?:node|uname)|getpass\.getuser|os\.(?:getlogin|uname)|uuid\.getnode|pwd\.getpwuid)\Z"
     )),
 )  # fmt: skip
-WEAK: Final = "d"
+WEAK: Final = "db"
 _SINKS: Final = (
-    ("X", lazy(r"(?:builtins\.)?(?:exec|eval|execfile)\Z|types\.FunctionType\Z|runpy\.\w+\Z|code\.InteractiveInterpreter\Z|[\w.]*\.runcode\Z|importlib\.util\.exec_module\Z|[\w.]*\.exec_module\Z|imp\.load_\w+\Z|ctypes\.(?:CFUNCTYPE|CDLL|cdll\.LoadLibrary|WinDLL)\Z")),
+    ("X", lazy(r"(?:builtins\.)?(?:exec|eval|execfile)\Z|types\.FunctionType\Z|runpy\.\w+\Z|code\.InteractiveInterpreter\Z|[\w.()]*\.run(?:code|source)\Z|timeit\.(?:timeit|repeat|Timer)\Z|(?:cProfile|profile|pdb|trace)\.run\w*\Z|importlib\.util\.exec_module\Z|[\w.]*\.exec_module\Z|imp\.load_\w+\Z|ctypes\.(?:CFUNCTYPE|CDLL|cdll\.LoadLibrary|WinDLL)\Z")),
     ("P", lazy(
-        r"(?:os\.(?:system|popen\d?|exec[lv]\w*|spawn\w+|startfile|posix_spawn\w*)|subprocess\.(?:run|call|check_call|check_output|Popen|getoutput|getstatusoutput)|pty\.spawn|commands\.getoutput|asyncio\.create_subprocess_\w+|(?:distutils|setuptools)\.spawn\.\w+|pexpect\.spawn|win32api\.ShellExecute|ctypes\.windll\.shell32\.ShellExecute\w)\Z"
+        r"(?:os\.(?:system|popen\d?|exec[lv]\w*|spawn\w+|startfile|posix_spawn\w*)|subprocess\.(?:run|call|check_call|check_output|Popen|getoutput|getstatusoutput)|pty\.spawn|commands\.getoutput|asyncio\.create_subprocess_\w+|(?:distutils|setuptools)\.spawn\.\w+|pexpect\.spawn|subprocess\.Popen\(\)\.(?:communicate|stdin\.write)|win32api\.ShellExecute|ctypes\.(?:CDLL|PyDLL|cdll\.LoadLibrary)\(\)\.(?:system|popen|exec\w+)|[\w.]*\.?dlopen\(\)\.(?:system|popen)|ctypes\.windll\.shell32\.ShellExecute\w)\Z"
     )),
     ("S", lazy(
         r"(?:(?:requests|httpx|niquests|cloudscraper)\.(?:post|put|patch|get|request|Session\(\)\.\w+|session\(\)\.\w+|Client\(\)\.\w+)|(?:urllib\.request\.|urllib2\.)?(?:urlopen|Request)|urllib\.request\.urlretrieve|aiohttp\.ClientSession\(\)\.\w+|http\.client\.HTTPS?Connection\(\)\.request|\w*(?:session|client|conn|connection|sock|s|ws)\.(?:post|put|request|sendall|send|sendto|sendmail)|[\w.]+\(\)\.(?:sendall|sendto|sendmail|storbinary)|urllib3\.PoolManager\(\)\.request|\w*http\.request|smtplib\.\w+|ftplib\.\w+|dhooks\.\w+|discord_webhook\.\w+|socket\.(?:gethostbyname|getaddrinfo)|webbrowser\.open|telebot\.\w+|websocket\.create_connection)\Z"
     )),
-    ("W", lazy(r"[\w.?()]*\.(?:write|write_bytes|write_text|writelines)\Z|shutil\.(?:copyfileobj|move|copy\w*)\Z|(?:urllib\.request\.)?urlretrieve\Z|wget\.download\Z|os\.write\Z|gdown\.download\Z")),
+    ("W", lazy(r"[\w.?()]*\.(?:write|write_bytes|write_text|writelines)\Z|shutil\.(?:copyfileobj|move|copy\w*|unpack_archive)\Z|[\w.?()]*\.extractall\Z|(?:urllib\.request\.)?urlretrieve\Z|wget\.download\Z|os\.write\Z|gdown\.download\Z")),
     ("L", lazy(r"(?:pickle|_pickle|cPickle|cloudpickle|dill|joblib|torch|shelve|pandas)\.(?:loads?|Unpickler|open|read_pickle)\Z|jsonpickle\.decode\Z|numpy\.load\Z")),
 )  # fmt: skip
+# What starts a file that stands somewhere, or makes it a program: of Python, or a library.
+RUNS_FILE: Final = lazy(
+    r"runpy\.run_path\Z|imp\.load_source\Z|importlib\.util\.spec_from_file_location\Z|[\w.]*SourceFileLoader\Z|execfile\Z"
+    r"|os\.chmod\Z|ctypes\.(?:CDLL|WinDLL|OleDLL|PyDLL|(?:cdll|windll|oledll)\.LoadLibrary)\Z"
+)
 SECRET_FILES: Final = lazy(
     r"(?:\.ssh[/\\]|\bid_rsa\b|\bid_ed25519\b|\.aws[/\\]credentials|\.netrc\b|\.pypirc\b|\.npmrc\b|\.docker[/\\]config|\.kube[/\\]config|\.git-credentials|\.config[/\\]gcloud|application_default_credentials|\.azure[/\\]|huggingface[/\\]token|\.gnupg[/\\]|/etc/shadow|/etc/passwd|\.bash_history|\.zsh_history|\.env\b(?=[\"'\s]|$))",
 )
@@ -72,12 +85,13 @@ _OBFUSCATORS: Final = lazy(
     r"_+\s*=\s*lambda\s+_+\s*:\s*__import__|from pyarmor_runtime\w* import|__pyarmor__\(__name__|pyarmor\(__name__|(?:^|\n)#[^\n]{0,40}[Oo]bfuscated (?:by|with|using) |BlankOBF|PyObfuscate|development-tools\.net|pyobfuscate\.com|freecodingtools\.org|Oxyry|pyminify_obf|__import__\(['\"]zlib['\"]\)\.decompress\(__import__\(['\"]base64|exec\(\(_\)\(b?['\"]|wopvEaTEcopFEavc|IlIlIlIl|lIIlIlIl|OOO0OO0O|magic\s*=\s*['\"][A-Za-z0-9+/=]{200,}"
 )
 EMBEDDED: Final = lazy(
-    r"(?:exec|eval)\s*\(.{0,120}(?:urlopen|requests\.get|urlretrieve|b64decode|decompress|fromhex|\.decrypt|marshal\.loads|recv\()|(?:urlopen|requests\.get|b64decode)\s*\(.{0,200}(?:exec|eval)\s*\(|import\s+\w+.{0,80};\s*exec\(",
+    r"(?:exec|eval)\s*\(.{0,120}(?:urlopen|requests\.get|urlretrieve|b64decode|decompress|fromhex|\.decrypt|marshal\.loads|recv\()|(?:urlopen|requests\.get|b64decode)\s*\(.{0,200}(?:exec|eval)\s*\(|import\s+\w+.{0,80};\s*exec\(|(?:fetch\(|https?['\"]?\)?\.(?:get|request)\(|axios).{0,300}(?:\beval\b|\bFunction\s*\(|vm\.run)|\beval\s*\(\s*(?:await|Buffer\.from|atob)",
     re.DOTALL,
 )
 # Calls that make harm together: (what is needed, what it comes to). A call of each has to stand in one module.
 TOGETHER: Final = (
     ((lazy(r"socket\.(?:socket|create_connection)"), lazy(r"os\.dup2\Z|pty\.spawn\Z")), "a socket becomes the streams of a shell"),
+    ((lazy(r"mmap\.mmap\Z"), lazy(r"ctypes\.(?:CFUNCTYPE|WINFUNCTYPE)")), "memory is written and run"),
     ((lazy(r"pynput\.|keyboard\.(?:on_press|hook|record|on_release|read_event)"), lazy(r"(?:requests|httpx)\.(?:post|get|put)|urlopen|\.sendmail|smtplib|\.sendall|dhooks|discord_webhook")), "keys are recorded and sent away"),
     ((lazy(r"os\.walk\Z|glob\.i?glob\Z|\.rglob\Z"), lazy(r"[\w.()?]*\.encrypt\Z"), lazy(r"[\w.()?]*\.write(?:_bytes)?\Z")), "the files of a folder are encrypted"),
     ((lazy(r"PIL\.ImageGrab\.|pyautogui\.screenshot|mss\.|cv2\.VideoCapture|sounddevice\.rec|pyaudio\."), lazy(r"(?:requests|httpx)\.post|\.sendmail|smtplib|dhooks|discord_webhook|telebot")), "screen, camera or sound are recorded and sent away"),

@@ -25,8 +25,23 @@ DECODE_AND_RUN: Final = lazy(
     re.IGNORECASE,
 )
 REVERSE_SHELL: Final = lazy(
-    r"/dev/(?:tcp|udp)/[\w.-]+/\d+|\bnc(?:at)?\s+(?:-\w+\s+)*-\w*[ec]\w*\s|\bsocat\s[^\n]{0,400}exec:|mkfifo\s[^\n]{0,400}\|\s*nc\b",
+    r"/dev/(?:tcp|udp)/[\w.-]+/\d+|\bnc(?:at)?\s+(?:-\w+\s+)*-\w*[ec]\w*\s|\bsocat\s[^\n]{0,400}exec:|mkfifo\s[^\n]{0,400}\|\s*nc\b"
+    r"|\bperl\s[^\n]{0,80}\bSocket\b[^\n]{0,600}\bexec\b|\bruby\s[^\n]{0,40}-rsocket\b[^\n]{0,400}\bexec\b|\bphp\s[^\n]{0,40}fsockopen\([^\n]{0,200}\bexec\b"
+    r"|\bpython[\d.]*\s[^\n]{0,40}\bsocket\b[^\n]{0,400}(?:\bdup2\b|\bpty\b)|\blua\s[^\n]{0,40}\bsocket\b[^\n]{0,400}\bio\.popen\b",
     re.IGNORECASE,
+)
+# What somebody owns, or the whole disk: not a folder of one's own.
+DESTROYS: Final = lazy(
+    r"\brm\s+(?:-\w+\s+)*-\w*r\w*\s+(?:-\S+\s+)*[\"']?(?:~|\$\{?HOME\}?|/|/home|/root|/etc|/usr|/var)/?\*?[\"']?(?=\s|$|[;&|)\"'])|\brm\s+-\w*r\w*\s+\*\s*\Z"
+    r"|\b(?:rd|rmdir)\s+(?:/\w\s+)*/s\s+(?:/\w\s+)*[\"']?(?:c:\\?|%userprofile%|%systemdrive%\\?)[\"']?(?=\s|$)|\bdel\s+(?:/\w\s+)*[\"']?(?:c:\\|%userprofile%\\)\*"
+    r"|\bdd\s+if=/dev/(?:zero|u?random)\s+of=/dev/(?:sd|nvme|hd|vd)\w*|\bmkfs(?:\.\w+)?\s+(?:-\w+\s+)*/dev/(?:sd|nvme|hd|vd)|\bcipher\s+/w:c:|\bformat\s+c:\s+/",
+    re.IGNORECASE,
+)
+# What a package manager, a container or a tunnel brings in, or lets in.
+LETS_IN: Final = lazy(
+    r"\bnpx\s+(?:-y|--yes)\s+\S|\bbunx\s+\S|\bpnpm\s+dlx\s+\S|\bgo\s+run\s+[\w./-]+@|\bcargo\s+install\s+--git\b|\bdocker\s+run\s[^\n]{0,200}(?:--privileged|-v\s*/:|--pid[= ]host)"
+    r"|\b(?:npm|yarn|pnpm)\s+config\s+set\s+registry\s+http://|\bpip3?\s+config\s+set\s[^\n]{0,40}index-url\s+http://|\b(?:npm|yarn|pnpm)\s+(?:i|install|add)\s[^\n]{0,80}https?://\S"
+    r"|\bssh\s[^\n]{0,200}\s-\w*R\w*\s*\S*\d+:|\bngrok\s+(?:tcp|http)\b|\bcloudflared\s+tunnel\b|\buseradd\s+(?:-\S+\s+)*\S|\bchpasswd\b|\bNOPASSWD\b|\bnet\s+user\s+\S+\s+\S+\s+/add|\bsetenforce\s+0\b|\b(?:rundll32|regsvr32)(?:\.exe)?\s"
 )
 PASSWORD_ARCHIVE: Final = lazy(
     r"(?:unzip\s+(?:-\w+\s+)*-P\s*\S+|7z[az]?\s+[ex]\s[^\n]{0,400}-p\S+|(?:password|passwort|pass|pwd)\s*(?:is|for the (?:archive|zip))?\s*[:=`'\"]+\s*\S+[^\n]{0,400}\.(?:zip|rar|7z)|\.(?:zip|rar|7z)\b[^\n]{0,60}\bpassword\b\s*(?:is|:|=)\s*\S+|(?:zip|rar|7z|archive) password\s*(?:is|:)\s*\S+)",
@@ -67,6 +82,16 @@ def fetches_and_runs(text: str) -> str:
     if REVERSE_SHELL.search(text):
         return "opens a shell to another machine"
     return ""
+
+
+def destroys(text: str) -> bool:
+    """Whether a command deletes what its user owns, or the disk."""
+    return bool(DESTROYS.search(text))
+
+
+def installs(text: str) -> bool:
+    """Whether a command installs packages of Python."""
+    return bool(_INSTALLERS.search(text))
 
 
 def installs_from_elsewhere(text: str) -> str:

@@ -174,3 +174,49 @@ rule python_obfuscator {
         $marshal = /exec\(\s*(__import__\(['"]marshal['"]\)|marshal)\.loads\(\s*b['"]/
     condition: $blank or $lambda or $kramer or $fuscate or $marshal or ($hyperion and #exec > 2)
 }
+
+rule source_in_a_cipher {
+    meta: severity = "high" what = "the coding line of a source makes other text of it"
+    strings:
+        $coding = /coding[:=][ \t]*(rot[_-]?13|utf[_-]?7|(raw[_-])?unicode[_-]escape|hex([_-]codec)?|base64([_-]codec)?|uu([_-]codec)?|zlib([_-]codec)?|bz2([_-]codec)?|punycode|idna)\b/ nocase
+    condition: $coding in (0..160) and uint8(0) == 0x23
+}
+
+rule script_of_six_characters {
+    meta: severity = "high" what = "a script is written with six characters alone"
+    strings:
+        $text = "(![]+[])"
+        $one = "[+!+[]]"
+    condition: #text > 2 and #one > 1
+}
+
+rule script_that_reads_wallets {
+    meta: severity = "critical" what = "a script looks for the wallets of browsers and sends something"
+    strings:
+        $1 = "nkbihfbeogaeaoehlefnkodbefgpgknn"
+        $2 = "ejbalbakoplchlghecdalmeeeajnimhm"
+        $3 = "fhbohimaelbohpjbbldcngcnapndodjp"
+        $4 = "bfnaelmomeimhlpmgjnjophhpkkoljpa"
+        $5 = "ibnejdfjmmkpcnlpebklmnkoeoihofec"
+        $6 = "hnfanknocfeofbddgcijnmhnfnkdnaad"
+        $7 = "aeachknmefphepccionboohckonoeemg"
+        $8 = "hifafgmccdpekplomjjkcfgodnhcellj"
+        $9 = "Local Extension Settings"
+        $10 = "exodus.wallet"
+        $11 = "solana/id.json"
+        $12 = "Login Data"
+        $send = /(\bfetch\(|\baxios\b|https?\.request|request\.post|FormData|formData|requests\.post|httpx\.post|urlopen|\bcurl\b)/
+        $opens = /(readdirSync|readFileSync|createReadStream|os\.walk|shutil\.|sqlite3|Copy-Item|make_archive|open\()/
+    condition: 2 of ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) and any of ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) and $send and $opens and uint32(0) != 0x464C457F and uint16(0) != 0x5A4D
+}
+
+rule program_of_another_is_changed {
+    meta: severity = "high" what = "the program of a messenger or a wallet is changed"
+    strings:
+        $core = /discord_desktop_core/
+        $asar = "app.asar"
+        $wallet = /(atomic|exodus|ledger|trezor|electrum)/ nocase
+        $unpacks = /(extractAll|createPackage)\(/
+        $writes = /(writeFile|writeFileSync|\.write\()/
+    condition: ($core and $writes) or ($asar and $wallet and $unpacks and $writes)
+}

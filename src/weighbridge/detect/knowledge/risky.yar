@@ -3,7 +3,7 @@
 
 rule risky_python {
     strings:
-        $import = /(^|[\s;(])(import|from)[ \t]+([\w.]+[ \t]*,[ \t]*)*(subprocess|socket|urllib2|urllib3|requests|aiohttp|http|ftplib|smtplib|paramiko|ctypes|winreg|marshal|base64|zlib|bz2|lzma|codecs|binascii|cryptography|Crypto\w*|pickle|cPickle|cloudpickle|dill|joblib|shelve|pty|runpy|wget|gdown|webbrowser|telebot|dhooks|discord_webhook|pexpect|win32\w+|builtins|code|imp|dns|cloudscraper|niquests|websocket|pyperclip|pynput|commands)\b/
+        $import = /(^|[\s;(])(import|from)[ \t]+([\w.]+[ \t]*,[ \t]*)*(subprocess|socket|urllib2|urllib3|requests|aiohttp|http|ftplib|smtplib|paramiko|ctypes|winreg|marshal|base64|zlib|bz2|lzma|codecs|binascii|cryptography|Crypto\w*|pickle|cPickle|cloudpickle|dill|joblib|shelve|pty|runpy|wget|gdown|webbrowser|telebot|dhooks|discord_webhook|pexpect|win32\w+|builtins|code|imp|dns|xmlrpc|imaplib|poplib|redis|cffi|mmap|cloudscraper|niquests|websocket|pyperclip|pynput|commands)\b/
         // Modules that most files take types and addresses from: what counts is anything else that is done with them.
         $client = /\bhttpx([^\w.\r\n]|\.[^A-Z]|\.(Client|Async|HTTP|Base|Mount|Proxy|WSGI|ASGI)|[ \t]*\r?\n[ \t\r\n]*\.)/
         $address = /\burllib([^\w.\r\n]|\.[^p]|\.p[^a]|[ \t]*\r?\n[ \t\r\n]*\.)/
@@ -61,5 +61,33 @@ rule risky_python {
         $t40 = "create_connection"
         $secrets = /\bid_(rsa|ed25519|ecdsa|dsa)\b|logins\.json|cookies\.sqlite|\/etc\/shadow|\.gnupg|_history\b|solana[\/\\]+id\.json/
         $t41 = ".ssh"
+        $t42 = "serviceaccount/token"
+        $t43 = ".git-credentials"
+        $t44 = ".aws/credentials"
+        $t45 = "keyring"
+        $t46 = "get_frozen_credentials"
+        $t47 = "browser_cookie3"
+        $t48 = "timeit"
+        $t49 = "run_path"
+        $t50 = ".bashrc"
+        $t51 = ".zshrc"
+        $t52 = ".bash_profile"
+        $t53 = "autostart"
+        $t54 = "systemd/user"
+        $t55 = ".git/hooks"
+        $t56 = "sitecustomize.py"
+        $t57 = "usercustomize.py"
+        $t58 = "@ http"
+        $t59 = "dependency_links"
+        $t60 = "__pyarmor__"
+        $t61 = "Startup"
+        $t62 = "on_message"
+        $t63 = "pip._internal"
+        $t64 = "pip.main"
+        $t65 = "get_object("
+        $home = /expanduser\([ \t]*["'](~|\$HOME|%USERPROFILE%)["']/
+        $profiled = /\b(cProfile|profile|pdb|trace)\.run/
+        $traced = /\bsys\.set(trace|profile)\b/
+        $chain = /\.functions\.\w+\(/
     condition: any of them
 }
