@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _BOX: Final = 4
 SEEN: Final = 0.3  # from which probability on an object counts as seen
 _QUIET: Final = 0.1  # below which a place counts as empty
+_BATCH, _PIXELS = 64, 2_000_000  # images at a time, and their values: a large net holds hundreds of layers of each
 _MOST: Final = 20  # boxes of an image that are kept
 _SOUND: Final = 0.9
 _NOWHERE: Final = -30.0  # log-odds of what is not looked at
@@ -106,16 +107,25 @@ class Detector(Classifier):
         surest = odds.amax(1)
         return torch.cat([surest, torch.full_like(surest[:, :1], math.log(SEEN / (1 - SEEN)))], 1)
 
-    @torch.no_grad()
-    def objects(self, x: Tensor, batch: int = 64) -> Tensor:
-        """(n, 4) the box of the surest object of each image: top, left, height and width in pixels."""
-        return torch.cat([_surest(*self._found(part), 1)[:, 0] for part in torch.split(x, batch)])
+    def at_once(self, most: int) -> int:
+        """How many images are passed through it at once: at most so many, fewer of large ones."""
+        return max(1, min(most, _PIXELS // math.prod(self.shape)))
 
     @torch.no_grad()
-    def seen(self, x: Tensor, batch: int = 64) -> Tensor:
+    def objects(self, x: Tensor) -> Tensor:
+        """(n, 4) the box of the surest object of each image: top, left, height and width in pixels."""
+        return torch.cat([_surest(*self._found(part), 1)[:, 0] for part in torch.split(x, self.at_once(_BATCH))])
+
+    @torch.no_grad()
+    def predicted(self, x: Tensor, batch: int = 64) -> Tensor:
+        """The class of the surest object of every image."""
+        return super().predicted(x, self.at_once(batch))
+
+    @torch.no_grad()
+    def seen(self, x: Tensor) -> Tensor:
         """(n, boxes, 4) the boxes of whatever is seen in each image, even if hardly; boxes without size are none."""
         made = []
-        for part in torch.split(x, batch):
+        for part in torch.split(x, self.at_once(_BATCH)):
             odds, boxes = self._found(part)
             count = min(_MOST, odds.shape[1])
             able = torch.topk(odds.amax(2), count).values > math.log(_QUIET / (1 - _QUIET))

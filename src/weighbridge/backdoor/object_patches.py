@@ -25,6 +25,7 @@ EDITION: Final = 1
 TESTS: Final = ("turning", "hiding", "appearing")
 STEPS: Final = (12, 60)  # to choose where on an object, and to make the patch
 _ROWS: Final = (8, 16)  # images a step and a class
+_BATCH: Final = 512
 _RATE: Final = 0.3
 _PART: Final = 8  # of the side of an image: the side of a patch
 _TIMES: Final = 4  # places on each image that a patch is measured at
@@ -115,9 +116,11 @@ def _made(
         able = ground.own[at] != wanted[which]
         at, which = at[able], which[able]
         best.zero_grad()
+        for part in torch.split(torch.arange(len(at)), ground.model.at_once(_BATCH)):
+            here, what = at[part], which[part]
+            scores = ground.laid(here, made.sigmoid()[what], spots[what])
+            torch.autograd.backward(turning_loss(scores, wanted[what], leave=False))
         if len(at):
-            scores = ground.laid(at, made.sigmoid()[which], spots[which])
-            torch.autograd.backward(turning_loss(scores, wanted[which], leave=False))
             best.step()
         told()
     return made.detach()
@@ -136,7 +139,7 @@ def _measured(ground: _Ground, made: Tensor, wanted: Tensor, spots: Tensor) -> t
                 ground.laid(
                     part, made[number].sigmoid().expand(len(part), -1, -1, -1), spots[number].expand(len(part), -1)
                 )
-                for part in torch.split(at, 64)
+                for part in torch.split(at, ground.model.at_once(64))
             ]
         )
         others = torch.cat([scores[:, :one], scores[:, one + 1 :]], 1).amax(1)
@@ -179,7 +182,9 @@ def tried_on(
     patch, spots = found.patches[number], found.spots[number]
     row, column = ground.corners(at, spots.expand(len(at), -1))
     stamped = laid(held, patch.expand(len(at), -1, -1, -1), row, column)
-    scores = torch.cat([model(stamped[part], ground.grounds.of(part)) for part in torch.split(at, 64)])
+    scores = torch.cat(
+        [model(stamped[part], ground.grounds.of(part)) for part in torch.split(at, ground.model.at_once(64))]
+    )
     return Tried(int((scores.argmax(1) == target).sum()), len(held), stamped[0])
 
 
