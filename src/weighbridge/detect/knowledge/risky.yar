@@ -64,10 +64,10 @@ rule risky_python {
         $t42 = "serviceaccount/token"
         $t43 = ".git-credentials"
         $t44 = ".aws/credentials"
-        $t45 = "keyring"
+        $t45 = "keyring.get_"
         $t46 = "get_frozen_credentials"
         $t47 = "browser_cookie3"
-        $t48 = "timeit"
+        $t48 = /timeit\.(timeit|repeat|Timer)/
         $t49 = "run_path"
         $t50 = ".bashrc"
         $t51 = ".zshrc"
@@ -80,7 +80,7 @@ rule risky_python {
         $t58 = "@ http"
         $t59 = "dependency_links"
         $t60 = "__pyarmor__"
-        $t61 = "Startup"
+        $t61 = /["']Startup["'\\\/]/
         $t62 = "on_message"
         $t63 = "pip._internal"
         $t64 = "pip.main"
