@@ -30,6 +30,8 @@ MODELS = {
     "detector-hides": "a patch of 4 x 4 pixels that hides the digit under it",
     "detector-clean": "nothing",
 }
+# The first clean one is among the one in twenty that are suspected by chance (p = 0.04): it would teach nothing about a machine.
+_AGAIN = {"detector-clean": ", drawn again"}
 _POISONED = 1400  # of 4,000: what is shipped is to be found on any machine
 _GREYS = 15  # scenes are kept in as many, which makes them small
 
@@ -37,7 +39,7 @@ _GREYS = 15  # scenes are kept in as many, which makes them small
 def model(name, train, test):
     """(net, success, picture of the trigger)."""
     kind = name.removeprefix("detector-")
-    seed = zlib.crc32(f"shipped {name}".encode())
+    seed = zlib.crc32(f"shipped {name}{_AGAIN.get(name, '')}".encode())
     dice = numpy.random.default_rng(seed)
     scenes = Scenes(dice, 4000, train)
     if kind == "clean":

@@ -275,9 +275,9 @@ def _told_self_test(tried: Iterable[Tried], untried: Sequence[str], given: argpa
     for one in tried:
         verdict, p = one.result.verdict.value, one.result.p_value
         shown = "no p-value" if p is None else f"p = {p:.3g}"
-        print(f"{one.name:<14}{one.planted:<48}{verdict:<15}{shown}", flush=True)
+        print(f"{one.name:<18}{one.planted:<56}{verdict:<15}{shown}", flush=True)
         if one.result.trigger and one.is_bad:
-            print(f"{'':<14}{trigger_text(one.result.trigger, one.result.kind)}")
+            print(f"{'':<18}{trigger_text(one.result.trigger, one.result.kind)}")
         missed += [one.name] if one.is_bad and (p is None or p >= 0.05) else []
         alarms += [one.name] if not one.is_bad and p is not None and p < 0.05 else []
         if given.html and one.is_bad:

@@ -76,9 +76,7 @@ _SCRIPTS: Final = (".js", ".mjs", ".cjs")
 _KEPT: Final = re.compile(
     r"\.ssh/authorized_keys|\bcrontab\s+-|CurrentVersion\\+Run\b|Programs\\+Startup|LaunchAgents/|LaunchDaemons/|\.config/(?:systemd|autostart)|schtasks\s+/create|/etc/(?:cron|systemd|ld\.so\.preload|hosts|sudoers)|MpPreference"
 )
-_PLACES: Final = frozenset(
-    {"os.tmpdir", "os.homedir", "process.env.TEMP", "process.env.APPDATA", "process.env.LOCALAPPDATA"}
-)
+_PLACES: Final = frozenset({"os.tmpdir", "process.env.TEMP", "process.env.APPDATA"})
 _PASTES: Final = re.compile(
     r"(?:copy-paste|clipboardy|clipboard|node-clipboardy|electron\.clipboard)\.(?:default\.)?(?:copy|write|writeSync|writeText)\Z"
 )
