@@ -10,14 +10,13 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from weighbridge.backdoor.batches import any_number
+from weighbridge.backdoor.batches import ProgramNet
 from weighbridge.backdoor.lifetimes import last_uses
 from weighbridge.schema import LimitExceeded, MalformedInput, Unavailable
 
 if TYPE_CHECKING:
-    from weighbridge.backdoor.batches import Run
     from weighbridge.formats.exported import Argument, ExportedProgram, Step, StoredWeight
 
 _PREFIX: Final = "torch.ops.aten."
@@ -55,11 +54,11 @@ _MOST: Final = 1 << 28  # numbers of one value
 _BATCH: Final = 64  # images of the run without storage
 
 
-class ExportedNet(nn.Module):
+class ExportedNet(ProgramNet):
     """A program as a module of one input and its outputs. Raises Unavailable, LimitExceeded, MalformedInput."""
 
     def __init__(self, program: ExportedProgram) -> None:
-        super().__init__()
+        super().__init__(max(0, program.shape[0]) if program.shape else 0)
         self._program = program
         self._names: dict[str, str] = {}
         for number, (name, weight) in enumerate(program.weights.items()):
@@ -70,8 +69,6 @@ class ExportedNet(nn.Module):
         self._creates = [_name(step) in _CREATIONS for step in program.steps]
         taken = ((name for one in step.inputs for name in _used(one)) for step in program.steps)
         self._last = last_uses(taken, program.results)
-        self.batch = max(0, program.shape[0]) if program.shape else 0
-        self._way: Run | None = None
         if len(program.given) != 1 or -1 in program.shape[1:]:
             raise Unavailable(
                 f"it takes {len(program.given)} inputs of the shape {program.shape}",
@@ -83,14 +80,7 @@ class ExportedNet(nn.Module):
         except _BREAKS as error:
             raise Unavailable(f"it does not run: {str(error).splitlines()[0][:200]}", hint="is it complete?") from error
 
-    def forward(self, x: Tensor) -> Any:
-        """The output for a batch, or a tuple of all where there are several."""
-        if self._way is None:
-            self._way = any_number(lambda given: self._run(given, ""), self.batch, tuple(x.shape[1:]))
-        found = self._way(x)
-        return found if len(found) > 1 else found[0]
-
-    def _run(self, x: Tensor, device: str) -> tuple[Tensor, ...]:
+    def _run(self, x: Tensor, device: str = "") -> tuple[Tensor, ...]:
         weights = {name: getattr(self, place) for name, place in self._names.items()}
         known: dict[str, Any] = {name: one.to(device) if device else one for name, one in weights.items()}
         # Some programs write into what they are given.

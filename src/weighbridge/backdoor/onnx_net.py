@@ -9,10 +9,10 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from weighbridge.backdoor.batches import any_number
+from weighbridge.backdoor.batches import ProgramNet
 from weighbridge.backdoor.lifetimes import last_uses
 from weighbridge.formats.onnx_program import Constant, Program, Step, Value
 from weighbridge.schema import LimitExceeded, Unavailable
@@ -20,7 +20,6 @@ from weighbridge.schema import LimitExceeded, Unavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from weighbridge.backdoor.batches import Run
 
 _KINDS: Final = {
     1: torch.float32, 2: torch.uint8, 3: torch.int8, 5: torch.int16, 6: torch.int32, 7: torch.int64, 9: torch.bool,
@@ -30,11 +29,11 @@ _MOST: Final = 1 << 28  # numbers of one value: a hostile shape must not take th
 Inputs = list[Any]
 
 
-class OnnxNet(nn.Module):
+class OnnxNet(ProgramNet):
     """An ONNX model as a module of one input and its outputs. Raises Unavailable for what cannot be run this way."""
 
     def __init__(self, program: Program) -> None:
-        super().__init__()
+        super().__init__(program.inputs[0].dims[0] if program.inputs and program.inputs[0].dims else 0)
         if program.odd:
             raise Unavailable(f"the model has {program.odd[0]}", hint="export it again, with constants inside")
         self._program = program
@@ -52,15 +51,6 @@ class OnnxNet(nn.Module):
                 hint="test it as an endpoint (black box), or as the framework's own file",
             )
         self._last = last_uses((step.inputs for step in program.steps), {slot.name for slot in program.outputs})
-        self._batch = program.inputs[0].dims[0] if program.inputs and program.inputs[0].dims else 0
-        self._way: Run | None = None
-
-    def forward(self, x: Tensor) -> Any:
-        """The output for a batch, or a tuple of all where there are several."""
-        if self._way is None:
-            self._way = any_number(self._run, self._batch, tuple(x.shape[1:]))
-        found = self._way(x)
-        return found if len(found) > 1 else found[0]
 
     def _run(self, x: Tensor) -> tuple[Tensor, ...]:
         known: dict[str, Any] = {self._program.inputs[0].name: x}

@@ -1,12 +1,13 @@
 """A program that was exported for a fixed number of images gives the same for any number of them."""
 
+import copy
 import io
 
 import pytest
 
 torch = pytest.importorskip("torch")
 from tests.unit.backdoor.test_onnx_net import Bytes  # noqa: E402
-from weighbridge.backdoor.batches import any_number  # noqa: E402
+from weighbridge.backdoor.batches import way_of  # noqa: E402
 from weighbridge.backdoor.models import Classifier  # noqa: E402
 from weighbridge.backdoor.onnx_net import OnnxNet  # noqa: E402
 from weighbridge.formats.onnx_program import read_program  # noqa: E402
@@ -51,8 +52,10 @@ def test_gradients_flow_through_it_and_it_is_a_classifier():
 
 
 def test_what_depends_on_other_images_is_given_as_many_as_it_wants():
-    run = any_number(lambda x: (x - x[:1] * 0 + x.shape[0],), 2, (3,))
-    assert torch.equal(run(torch.zeros(5, 3))[0], torch.full((5, 3), 2.0))
+    def counts(x):
+        return (x - x[:1] * 0 + x.shape[0],)
+
+    assert torch.equal(way_of(counts, 2, (3,))(counts, 2, torch.zeros(5, 3))[0], torch.full((5, 3), 2.0))
 
 
 def test_what_cannot_be_mapped_is_run_one_by_one():
@@ -60,4 +63,18 @@ def test_what_cannot_be_mapped_is_run_one_by_one():
         return (x.reshape(1, 3) * (2.0 if float(x.sum()) > 0 else 1.0),)
 
     x = torch.tensor([[1.0, 1, 1], [-1, -1, -1], [2, 2, 2]])
-    assert any_number(odd, 1, (3,))(x)[0].tolist() == [[2, 2, 2], [-1, -1, -1], [4, 4, 4]]
+    assert way_of(odd, 1, (3,))(odd, 1, x)[0].tolist() == [[2, 2, 2], [-1, -1, -1], [4, 4, 4]]
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_copy_runs_its_own_weights(count):
+    """Unlearning teaches a copy: it has to be the copy that changes."""
+    made = OnnxNet(program(count)[1])
+    x = torch.rand(5, *SHAPE)
+    before = made(x)
+    other = copy.deepcopy(made)
+    for one in other.buffers():
+        if one.is_floating_point():
+            one.zero_()
+    assert torch.equal(other(x), torch.zeros(5, 5))
+    assert torch.equal(made(x), before)
