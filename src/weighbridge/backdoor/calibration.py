@@ -16,19 +16,17 @@ from weighbridge.backdoor.known_triggers import KNOWN as TRIGGERS
 from weighbridge.backdoor.language import EDITION, PROMPTS, look_at_language
 from weighbridge.backdoor.language_references import LanguageReferences
 from weighbridge.backdoor.models import Classifier, open_classifier
-from weighbridge.backdoor.object_patches import EDITION as EDITION_OF_PATCHES
-from weighbridge.backdoor.object_patches import STEPS as STEPS_OF_PATCHES
 from weighbridge.backdoor.pixels import KNOWN, settle_pixels
 from weighbridge.backdoor.prompts import parts_of, texts_of
 from weighbridge.backdoor.recipes import NETS, train
-from weighbridge.backdoor.references import References
+from weighbridge.backdoor.references import References, edition_of
 from weighbridge.backdoor.samples import read_samples
 from weighbridge.backdoor.text_models import open_text_folder
 from weighbridge.backdoor.text_references import references_of
 from weighbridge.backdoor.text_samples import read_texts
 from weighbridge.backdoor.texts import look_at_texts
 from weighbridge.backdoor.threads import fitting_threads, one_thread
-from weighbridge.backdoor.vision import IMAGES, SEARCHES, STEPS, chosen, look
+from weighbridge.backdoor.vision import IMAGES, chosen, look
 from weighbridge.schema import Unavailable, UsageError
 
 if TYPE_CHECKING:
@@ -135,8 +133,8 @@ def _scores(model: Classifier, given: Samples) -> tuple[float, ...]:
 
 def _references(model: Classifier, name: str, recipe: str, scores: Sequence[tuple[float, ...]]) -> References:
     detector = isinstance(model, Detector)
+    searches, steps = edition_of(detector=detector)
     return References(
-        name=name, recipe=recipe, shape=model.shape, classes=model.classes, detector=detector,
-        searches=EDITION_OF_PATCHES if detector else SEARCHES, steps=STEPS_OF_PATCHES if detector else STEPS, images=IMAGES,
+        name=name, recipe=recipe, shape=model.shape, classes=model.classes, detector=detector, searches=searches, steps=steps, images=IMAGES,
         scores=tuple(tuple(round(value, 4) for value in one) for one in scores),
     )  # fmt: skip

@@ -12,7 +12,7 @@ import torch
 from msgspec import Struct
 from torch import Tensor
 
-from weighbridge.backdoor.models import Classifier, tried
+from weighbridge.backdoor.models import Classifier
 from weighbridge.schema import Unavailable
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 _BOX: Final = 4
-SEEN: Final = 0.3  # from which probability on an object counts as seen
+_SEEN: Final = 0.3  # from which probability on an object counts as seen
 _QUIET: Final = 0.1  # below which a place counts as empty
-_BATCH, _PIXELS = 64, 2_000_000  # images at a time, and their values: a large net holds hundreds of layers of each
+_BATCH: Final = 64
 _MOST: Final = 20  # boxes of an image that are kept
 _SOUND: Final = 0.9
 _NOWHERE: Final = -30.0  # log-odds of what is not looked at
@@ -79,14 +79,15 @@ class Detector(Classifier):
     """
 
     def __init__(
-        self, net: nn.Module, shape: tuple[int, int, int], *, about: str, digest: str, last: bool = False, named: int = 0,
+        self, net: nn.Module, shape: tuple[int, int, int], *, about: str, digest: str, last: bool = False, came: Any = None,
+        named: int = 0,
     ) -> None:  # fmt: skip
-        """`named` is how many classes a configuration names (0: not known)."""
+        """`named` is how many classes a configuration names (0: not known), the rest as for a classifier."""
         self._named = named
-        super().__init__(net, shape, about=about, digest=digest, last=last)
+        super().__init__(net, shape, about=about, digest=digest, last=last, came=came)
 
-    def _looked_at(self) -> int:
-        self._layout = layout_of(tried(self._net, self.shape, last=self._last), self._named)
+    def _looked_at(self, came: Any) -> int:
+        self._layout = layout_of(came, self._named)
         self.about = f"{self.about}: a detector of objects, {self._layout.about}"
         self.nothing = self._layout.classes - (self._layout.nothing >= 0)
         return self.nothing + 1
@@ -105,11 +106,7 @@ class Detector(Classifier):
             within = ((middle >= held[..., :2]) & (middle <= held[..., :2] + held[..., 2:])).all(3).any(2)
             odds = odds.masked_fill((within != grounds.inside)[..., None], _NOWHERE)
         surest = odds.amax(1)
-        return torch.cat([surest, torch.full_like(surest[:, :1], math.log(SEEN / (1 - SEEN)))], 1)
-
-    def at_once(self, most: int) -> int:
-        """How many images are passed through it at once: at most so many, fewer of large ones."""
-        return max(1, min(most, _PIXELS // math.prod(self.shape)))
+        return torch.cat([surest, torch.full_like(surest[:, :1], math.log(_SEEN / (1 - _SEEN)))], 1)
 
     @torch.no_grad()
     def objects(self, x: Tensor) -> Tensor:
@@ -117,7 +114,7 @@ class Detector(Classifier):
         return torch.cat([_surest(*self._found(part), 1)[:, 0] for part in torch.split(x, self.at_once(_BATCH))])
 
     @torch.no_grad()
-    def predicted(self, x: Tensor, batch: int = 64) -> Tensor:
+    def predicted(self, x: Tensor, batch: int = _BATCH) -> Tensor:
         """The class of the surest object of every image."""
         return super().predicted(x, self.at_once(batch))
 
@@ -148,13 +145,6 @@ class Detector(Classifier):
 def _surest(odds: Tensor, boxes: Tensor, count: int) -> Tensor:
     at = torch.topk(odds.amax(2), count).indices
     return boxes.gather(1, at[..., None].expand(-1, -1, _BOX))
-
-
-def gives_places(net: nn.Module, shape: tuple[int, int, int], *, last: bool = False) -> bool:
-    """Whether what a net gives first has three dimensions, as detectors have. Raises Unavailable where it does not run."""
-    found = tried(net, shape, last=last)
-    first = found[0] if isinstance(found, tuple) else found
-    return bool(first.dim() == 3)
 
 
 def layout_of(found: Any, classes: int = 0) -> Layout:

@@ -27,8 +27,9 @@ from weighbridge.backdoor.result import (
     Verdict,
     affordable,
     duration,
+    told_where_it_breaks,
 )
-from weighbridge.backdoor.samples import Samples, noise, read_samples
+from weighbridge.backdoor.samples import Samples, noise, read_samples, unseen_of
 from weighbridge.backdoor.steps import Steps
 from weighbridge.backdoor.threads import one_thread
 from weighbridge.backdoor.unlearning import Unlearned, unlearned
@@ -93,7 +94,7 @@ def _examined(wish: Wish, said: Callable[[str], None], told: Callable[[float], N
         affordable(seconds, wish.budget)
         images = torch.from_numpy(samples.images)
         if isinstance(model, Detector):
-            return _of_detector(model, images, wish, pixels, told, begun)
+            return _of_detector(model, samples, wish, pixels, told, begun)
         labels = torch.from_numpy(samples.labels) if samples.labels is not None else None
         x = chosen(model, images, labels)
         looked = _searched(model, x, wish, told)
@@ -105,7 +106,7 @@ def _examined(wish: Wish, said: Callable[[str], None], told: Callable[[float], N
     references = _comparable(wish, model)
     taught = _unlearned(model, x, looked, wish) if again else None
     ranked = rank(looked.scores.values, references.scores) if references else None
-    unseen = _unseen(images, x)
+    unseen = unseen_of(images, x, _UNSEEN)
     suspect = ranked is None or ranked.together < SUSPICIOUS or looked.scores.outlier > _OUTLIER
     others = [open_like(path, model) for path in wish.others]
     order = sorted(range(len(NAMES)), key=lambda at: ranked.distances[at] if ranked else 0.0)
@@ -114,7 +115,7 @@ def _examined(wish: Wish, said: Callable[[str], None], told: Callable[[float], N
     return Result(
         model=wish.model, digest=model.digest, about=model.about, verdict=verdict, because=because,
         p_value=ranked.together if ranked else None, reference=references.name if references else "",
-        references=len(references.scores) if references else 0, pixels=pixels, samples=_told(samples, x, unseen),
+        references=len(references.scores) if references else 0, pixels=pixels, samples=_told(samples, len(x), len(unseen)),
         tests=tuple(
             Test(name=name, about=_ABOUT[name], value=looked.scores.values[at], p_value=ranked.each[at] if ranked else None)
             for at, name in enumerate(NAMES)
@@ -138,33 +139,34 @@ def _work(model: Classifier, *, again: bool) -> float:
 
 
 def _of_detector(
-    model: Detector, images: torch.Tensor, wish: Wish, pixels: str, told: Callable[[float], None], begun: float
+    model: Detector, samples: Samples, wish: Wish, pixels: str, told: Callable[[float], None], begun: float
 ) -> Result:
     """What the tests of detectors come to."""
     references = _comparable(wish, model)
     others = [one for one in (open_like(path, model) for path in wish.others) if isinstance(one, Detector)]
     found = examined_detector(
-        model, images, references=references, others=others, seed=wish.seed, resume=wish.resume, told=told
+        model,
+        torch.from_numpy(samples.images),
+        references=references,
+        others=others,
+        seed=wish.seed,
+        resume=wish.resume,
+        told=told,
     )
-    source = os.path.basename(wish.samples.rstrip("/")) or wish.samples
-    searched, unseen = found.images
     return Result(
         model=wish.model, digest=model.digest, about=model.about, verdict=found.verdict, because=found.because,
         p_value=found.ranked.together if found.ranked else None, reference=references.name if references else "",
         references=len(references.scores) if references else 0, pixels=pixels,
-        samples=f"{len(images)} from {source}: {searched} searched on, {unseen} kept unseen",
+        samples=_told(samples, *found.images),
         tests=found.tests, trigger=found.trigger, alarms=references.alarms if references else (0, 0),
         power=references.power if references else (), untested=found.untested, seconds=time.process_time() - begun,
     )  # fmt: skip
 
 
 def _searched(model: Classifier, x: torch.Tensor, wish: Wish, told: Callable[[float], None]) -> Looked:
-    try:
-        about = ("images", str((SEARCHES, STEPS, wish.seed)), model.digest, x.numpy().tobytes())
+    about = ("images", str((SEARCHES, STEPS, wish.seed)), model.digest, x.numpy().tobytes())
+    with told_where_it_breaks():
         return look(model, x, seed=wish.seed, told=told, kept=Steps(wish.resume, about))
-    except (RuntimeError, MemoryError) as error:
-        why = str(error).splitlines()[0][:200] if str(error) else "there is not enough memory"
-        raise Unavailable(f"the search broke off: {why}", hint="it may be too large for this machine") from error
 
 
 def _unlearned(model: Classifier, x: torch.Tensor, looked: Looked, wish: Wish) -> Unlearned | None:
@@ -212,13 +214,6 @@ def open_like(path: str, model: Classifier) -> Classifier:
         raise Unavailable(f"{path} is of another task", hint="give a clean model of the same inputs and classes")
     other.pixels = model.pixels
     return other
-
-
-def _unseen(images: torch.Tensor, used: torch.Tensor) -> torch.Tensor:
-    """Images that no search has seen."""
-    flat = {row.numpy().tobytes() for row in used}
-    left = [at for at in range(len(images)) if images[at].numpy().tobytes() not in flat]
-    return images[left[:_UNSEEN]]
 
 
 def recovered(
@@ -294,11 +289,11 @@ def _judged(
     return Verdict.NOTHING, held
 
 
-def _told(samples: Samples, x: torch.Tensor, unseen: torch.Tensor) -> str:
+def _told(samples: Samples, searched: int, unseen: int) -> str:
     labels = "" if samples.labels is not None else ", without labels"
     # Results are shown to others: where samples lie on this machine is nothing to them.
     source = os.path.basename(samples.source.rstrip("/")) or samples.source
-    return f"{len(samples)} from {source}{labels}: {len(x)} searched on, {len(unseen)} kept unseen"
+    return f"{len(samples)} from {source}{labels}: {searched} searched on, {unseen} kept unseen"
 
 
 def _untested(looked: Looked, samples: Samples, *, untaught: bool) -> list[str]:

@@ -12,7 +12,8 @@ from msgspec import Struct
 from weighbridge.backdoor.object_patches import EDITION, STEPS, TESTS, Patches, Tried, patches, rows_of, tried_on
 from weighbridge.backdoor.picture import enlarged, png
 from weighbridge.backdoor.references import rank
-from weighbridge.backdoor.result import FOUND, SUSPICIOUS, TURNS, Test, Trigger, Verdict
+from weighbridge.backdoor.result import FOUND, SUSPICIOUS, TURNS, Test, Trigger, Verdict, told_where_it_breaks
+from weighbridge.backdoor.samples import in_turn, unseen_of
 from weighbridge.backdoor.steps import Steps
 from weighbridge.schema import Unavailable
 
@@ -74,15 +75,13 @@ def held_out(model: Detector, images: Tensor) -> Tensor:
     """Images with objects, as many of each class as can be had, of at most IMAGES. Raises Unavailable where it sees too few, or elsewhere."""
     said = model.predicted(images)
     queues = [torch.nonzero(said == one)[:, 0].tolist() for one in range(model.nothing)]
-    found: list[int] = []
-    while any(queues) and len(found) < IMAGES:
-        found += [queue.pop(0) for queue in queues if queue]
+    found = in_turn(queues, IMAGES)
     if len(found) < _LEAST:
         raise Unavailable(
             f"it sees objects in {len(found)} of {len(images)} images",
             hint="give images (--data) of what it was made to find",
         )
-    x = images[found[:IMAGES]]
+    x = images[found]
     if not model.sound(x):
         raise Unavailable(
             "its boxes lie outside of the images: they are offsets, or of a form that is not known",
@@ -145,14 +144,10 @@ def examined_detector(
 ) -> Judged:  # fmt: skip
     """Search, rank, verify. Raises Unavailable where it sees too few objects, or the search breaks off."""
     x = held_out(model, images)
-    flat = {row.numpy().tobytes() for row in x}
-    unseen = images[[at for at in range(len(images)) if images[at].numpy().tobytes() not in flat][:_UNSEEN]]
+    unseen = unseen_of(images, x, _UNSEEN)
     kept = Steps(resume, ("patches", str((EDITION, STEPS, seed)), model.digest, x.numpy().tobytes()))
-    try:
+    with told_where_it_breaks():
         looked = look_at_detector(model, x, seed=seed, told=told, kept=kept)
-    except (RuntimeError, MemoryError) as error:
-        why = str(error).splitlines()[0][:200] if str(error) else "there is not enough memory"
-        raise Unavailable(f"the search broke off: {why}", hint="it may be too large for this machine") from error
     ranked = rank(looked.values, references.scores) if references else None
     tests = tuple(
         Test(

@@ -6,6 +6,7 @@ Nothing of it is executed: an ONNX program is data, and architectures are our ow
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,30 +22,31 @@ if TYPE_CHECKING:
     from weighbridge.backdoor.pixels import Pixels
 
 _CLASSES: Final = 100_000
+_VALUES: Final = 2_000_000  # of the images that are passed at once: a large net holds hundreds of layers of each
 
 
 class Classifier(nn.Module):
     """Images (n, channels, height, width), from 0 to 1, to one score a class, unnormalised."""
 
     def __init__(
-        self, net: nn.Module, shape: tuple[int, int, int], *, about: str, digest: str, last: bool = False
-    ) -> None:
-        """`last` says that the net takes channels last."""
+        self, net: nn.Module, shape: tuple[int, int, int], *, about: str, digest: str, last: bool = False, came: Any = None,
+    ) -> None:  # fmt: skip
+        """`last` says that the net takes channels last, `came` is what `tried` gave where that is known."""
         super().__init__()
         self._net, self.shape, self._last = net.eval().requires_grad_(requires_grad=False), shape, last
         self.about, self.digest = about, digest
         self.pixels: Pixels | None = None
         self.expected: Pixels | None = None
         self._probabilities = False
-        self.classes = self._looked_at()
+        self.classes = self._looked_at(tried(self._net, shape, last=last) if came is None else came)
 
     def outputs(self, x: Tensor) -> Any:
         """What the net gives for images whose pixels are as it expects them: a tensor, or a tuple of several."""
         return self._net(x.permute(0, 2, 3, 1) if self._last else x)
 
-    def _looked_at(self) -> int:
-        """How many classes there are. Raises Unavailable where it is no classifier."""
-        found = _alone(tried(self._net, self.shape, last=self._last))
+    def _looked_at(self, came: Any) -> int:
+        """How many classes there are, by what came of two images. Raises Unavailable where it is no classifier."""
+        found = _alone(came)
         if found.dim() != 2 or not torch.is_floating_point(found):
             raise Unavailable(
                 f"its output has the shape {tuple(found.shape)}, and a classifier gives one score a class",
@@ -68,6 +70,10 @@ class Classifier(nn.Module):
     def predicted(self, x: Tensor, batch: int = 256) -> Tensor:
         """The class of every image."""
         return torch.cat([self(part).argmax(1) for part in torch.split(x, batch)])
+
+    def at_once(self, most: int, *, least: int = 1) -> int:
+        """How many images are passed through it at once: at most so many, fewer of large ones."""
+        return max(least, min(most, _VALUES // math.prod(self.shape)))
 
     def seconds(self, count: int = 32) -> float:
         """How long a step of a search over `count` images takes on this machine."""
@@ -100,11 +106,13 @@ def _alone(found: Any) -> Tensor:
 
 def seen_as(net: nn.Module, shape: tuple[int, int, int], *, about: str, digest: str, last: bool = False) -> Classifier:
     """A net as a classifier, or as a detector of objects where it gives scores of many places. Raises Unavailable for what is neither."""
-    from weighbridge.backdoor.detectors import Detector, gives_places  # noqa: PLC0415  # they build on classifiers
+    from weighbridge.backdoor.detectors import Detector  # noqa: PLC0415  # they build on classifiers
 
     # Before it runs at all: one that trains would move its statistics.
-    kind = Detector if gives_places(net.eval(), shape, last=last) else Classifier
-    return kind(net, shape, about=about, digest=digest, last=last)
+    came = tried(net.eval(), shape, last=last)
+    first = came[0] if isinstance(came, tuple) else came
+    kind = Detector if first.dim() == 3 else Classifier
+    return kind(net, shape, about=about, digest=digest, last=last, came=came)
 
 
 def open_classifier(path: str) -> Classifier:

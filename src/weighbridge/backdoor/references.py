@@ -53,8 +53,12 @@ class References(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def current(self) -> bool:
         """Whether they are of this edition of the searches."""
-        wanted = (EDITION, PATCH_STEPS) if self.detector else (SEARCHES, STEPS)
-        return (self.searches, self.steps) == wanted
+        return (self.searches, self.steps) == edition_of(detector=self.detector)
+
+
+def edition_of(*, detector: bool) -> tuple[int, tuple[int, ...]]:
+    """(edition of the searches, their steps) that references are of."""
+    return (EDITION, PATCH_STEPS) if detector else (SEARCHES, STEPS)
 
 
 class Ranked(Struct, frozen=True, kw_only=True):

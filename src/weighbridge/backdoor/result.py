@@ -6,12 +6,16 @@ that no test can see).
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from weighbridge.schema import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Verdict(StrEnum):
@@ -117,6 +121,16 @@ ALWAYS_UNTESTED: Final = (
     "triggers that no single change of pixels stands for, such as a meaning (sunglasses) or a style",
     "attackers who trained against these very searches",
 )
+
+
+@contextmanager
+def told_where_it_breaks() -> Iterator[None]:
+    """Raises Unavailable where a search breaks off on the way."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        why = str(error).splitlines()[0][:200] if str(error) else "there is not enough memory"
+        raise Unavailable(f"the search broke off: {why}", hint="it may be too large for this machine") from error
 
 
 def affordable(seconds: float, budget: float) -> None:

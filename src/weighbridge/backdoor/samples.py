@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
+from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy
@@ -16,7 +17,9 @@ from msgspec import Struct
 from weighbridge.schema import SourceError, Unavailable, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from torch import Tensor
 
 _IMAGES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 _MOST: Final = 2000
@@ -94,14 +97,20 @@ def _spread(count: int, labels: Array | None, most: int) -> Array:
         return numpy.arange(count)
     if labels is None:
         return numpy.linspace(0, count - 1, most).astype(int)
-    queues = [list(numpy.flatnonzero(labels == one)) for one in numpy.unique(labels)]
-    chosen: list[int] = []
-    while queues and len(chosen) < min(most, count):
-        for queue in queues:
-            if len(chosen) < most:
-                chosen.append(int(queue.pop(0)))
-        queues = [queue for queue in queues if queue]
-    return numpy.array(chosen)
+    return numpy.array(in_turn([numpy.flatnonzero(labels == one).tolist() for one in numpy.unique(labels)], most))
+
+
+def in_turn(queues: Sequence[list[int]], most: int) -> list[int]:
+    """At most so many of the numbers in several queues: the first of each, the second of each, and so on."""
+    rounds = zip_longest(*queues)
+    return list(islice((one for each in rounds for one in each if one is not None), most))
+
+
+def unseen_of(images: Tensor, used: Tensor, most: int) -> Tensor:
+    """At most so many images that are not among those used, both (images, channels, height, width)."""
+    flat = {row.numpy().tobytes() for row in used}
+    left = (at for at in range(len(images)) if images[at].numpy().tobytes() not in flat)
+    return images[list(islice(left, most))]
 
 
 def _shaped(images: Array, shape: tuple[int, int, int], path: str) -> Array:

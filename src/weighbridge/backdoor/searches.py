@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 WORKS: Final = 0.9  # a change that turns this share of the images works
 _SHRINK: Final = 0.06
 _STEP: Final = 0.35
-_BATCH, _PIXELS = 512, 2_000_000  # images at a time, and pixels: a large net holds hundreds of layers of each
+_BATCH, _LEAST = 512, 8  # images at a time
 _FIRST: Final = 0.2  # of the root of the number of pixels
 
 
@@ -99,7 +99,7 @@ def _search(
 ) -> Found:  # fmt: skip
     shape = model.shape
     size = math.prod(shape)
-    batch = max(8, min(_BATCH, _PIXELS // size))
+    batch = model.at_once(_BATCH, least=_LEAST)
     dice = torch.Generator().manual_seed(seed)
     change = torch.randn(goal.count, *shape, generator=dice)
     norm = torch.full((goal.count,), _FIRST * math.sqrt(size))

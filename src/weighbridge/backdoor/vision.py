@@ -14,6 +14,7 @@ from msgspec import Struct
 from torch import Tensor
 
 from weighbridge.backdoor.margins import STARTS, largest_margins, overstated
+from weighbridge.backdoor.samples import in_turn
 from weighbridge.backdoor.searches import Found, paired, targeted, untargeted
 from weighbridge.backdoor.steps import Steps
 from weighbridge.backdoor.unlearning import ROUNDS
@@ -67,10 +68,7 @@ def chosen(model: Classifier, images: Tensor, labels: Tensor | None, count: int 
     queues = [torch.nonzero((said == one) & able)[:, 0].tolist() for one in torch.unique(said[able]).tolist()]
     if len(queues) < 2:
         raise Unavailable("the samples are all of one class for this model", hint="give samples of several classes")
-    found: list[int] = []
-    while any(queues) and len(found) < count:
-        found += [queue.pop(0) for queue in queues if queue]
-    return images[found[:count]]
+    return images[in_turn(queues, count)]
 
 
 def look(
