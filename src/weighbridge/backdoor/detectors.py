@@ -24,6 +24,7 @@ _BOX: Final = 4
 _SEEN: Final = 0.3  # from which probability on an object counts as seen
 _QUIET: Final = 0.1  # below which a place counts as empty
 _BATCH: Final = 64
+_PLACES: Final = 200_000  # of an image of 1,280 pixels a large detector has 136,000
 _MOST: Final = 20  # boxes of an image that are kept
 _SOUND: Final = 0.9
 _NOWHERE: Final = -30.0  # log-odds of what is not looked at
@@ -157,6 +158,8 @@ def layout_of(found: Any, classes: int = 0) -> Layout:
     if not three:
         shown = " and ".join(str(tuple(one.shape)) for one in tensors[:3])
         raise Unavailable(f"its output has the shape {shown}, and a detector gives boxes and scores", hint=_ELSE)
+    if max(max(tensors[at].shape[1:]) for at in three) > _PLACES:
+        raise Unavailable(f"it gives scores at more than {_PLACES} places", hint="not testable")
     for at in three:
         for other in three:
             if other != at and tensors[other].shape[1:] == (tensors[at].shape[1], _BOX):

@@ -346,7 +346,16 @@ class _Reader:
         """Whether a function is put in the place of one of another module."""
         root = target.partition(".")[0]
         module = self._top.scope.holder(root).names.get(root, root)
-        return "." in target and any(module == one or module.startswith(f"{one}.") for one in self._modules)
+        return "." in target and self._of_module(module)
+
+    def _of_module(self, name: str) -> bool:
+        """Whether a name is that of a module that was asked for, or of a part of one."""
+        at = name.find(".")
+        while at >= 0:
+            if name[:at] in self._modules:
+                return True
+            at = name.find(".", at + 1)
+        return name in self._modules
 
     def _name(self, at: int) -> int:
         word = self._text(at)
@@ -521,7 +530,7 @@ class _Reader:
         root = name.partition(".")[0]
         # Modules of an organisation have a stroke in their names, and some a dot.
         known = root.partition("/")[0] in self._modules or root in _THEMSELVES or name in self._modules
-        if not known and not (name[:1] == "@" and name.startswith(tuple(f"{one}." for one in self._modules))):
+        if not known and not (name[:1] == "@" and self._of_module(name)):
             return
         for target, key in frame.targets:
             if target != "<return>" and "." not in target:

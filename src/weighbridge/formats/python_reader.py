@@ -57,7 +57,7 @@ _REQUESTS: Final = ("request.", "flask.request.", "self.request.")
 _LISTENERS: Final = frozenset({"on_message", "message_handler", "on_data", "on_command"})
 _EVENTS: Final = frozenset({"on_message", "on_raw_message_edit", "on_message_edit"})
 _WRAPPERS: Final = ("tarfile.open", "zipfile.ZipFile", "gzip.GzipFile", "tarfile.TarFile")
-_HOLES: Final = re.compile(r"%[-#0 +]*[\d*]*(?:\.\d+)?[sdrxif]|\{[^{}\n]{0,40}\}")
+_HOLES: Final = re.compile(r"%[-#0 +]*+[\d*]*+(?:\.\d++)?[sdrxif]|\{[^{}\n]{0,40}\}")
 _TEXT_RUNNERS: Final = frozenset({"exec", "eval", "builtins.exec", "builtins.eval"})
 _RUNNERS: Final = _TEXT_RUNNERS | {"os.system", "os.popen"}
 _PUT_TOGETHER: Final = (ast.BinOp, ast.GeneratorExp, ast.ListComp)
@@ -351,11 +351,10 @@ class Reader:
                 method=self._bindings.method(node.func, scope),
             )
         )
-        for keyword in node.keywords:
-            given = self.dotted(keyword.value)
-            self._listens(keyword.arg or "", given, node.lineno, scope)
-            if given in _TEXT_RUNNERS:
-                called.append(given)
+        for one in keywords:
+            self._listens(one.name, one.refers, node.lineno, scope)
+            if one.refers in _TEXT_RUNNERS:
+                called.append(one.refers)
         # Who is called back gets what else was handed over.
         for given in called if origins else ():
             self._calls.append(

@@ -91,6 +91,11 @@ def test_what_has_no_boxes_and_scores_is_no_detector(shape):
         layout_of(torch.zeros(shape))
 
 
+def test_more_places_than_any_detector_has_are_not_looked_at():
+    with pytest.raises(Unavailable, match="more than 200000 places"):
+        layout_of(torch.zeros(1, 5, 1).expand(1, 5, 200_001))
+
+
 @pytest.mark.parametrize(
     ("given", "wanted"),
     [

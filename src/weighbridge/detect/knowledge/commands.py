@@ -30,10 +30,10 @@ REVERSE_SHELL: Final = lazy(
     r"|\bpython[\d.]*\s[^\n]{0,40}\bsocket\b[^\n]{0,400}(?:\bdup2\b|\bpty\b)|\blua\s[^\n]{0,40}\bsocket\b[^\n]{0,400}\bio\.popen\b",
     re.IGNORECASE,
 )
-# What somebody owns, or the whole disk: not a folder of one's own.
+# What somebody owns, or the whole disk: not a folder of one's own. Options are read once (possessive), however many there are.
 DESTROYS: Final = lazy(
-    r"\brm\s+(?:-\w+\s+)*-\w*r\w*\s+(?:-\S+\s+)*[\"']?(?:~|\$\{?HOME\}?|/|/home|/root|/etc|/usr|/var)/?\*?[\"']?(?=\s|$|[;&|)\"'])|\brm\s+-\w*r\w*\s+\*\s*\Z"
-    r"|\b(?:rd|rmdir)\s+(?:/\w\s+)*/s\s+(?:/\w\s+)*[\"']?(?:c:\\?|%userprofile%|%systemdrive%\\?)[\"']?(?=\s|$)|\bdel\s+(?:/\w\s+)*[\"']?(?:c:\\|%userprofile%\\)\*"
+    r"\brm(?=(?:\s++-(?!\S*r)\S++)*+\s++-\w*r)(?:\s++-\S++)++\s++[\"']?(?:~|\$\{?HOME\}?|/|/home|/root|/etc|/usr|/var)/?\*?[\"']?(?=\s|$|[;&|)\"'])|\brm\s+-(?=\w*r)\w++\s+\*\s*\Z"
+    r"|\b(?:rd|rmdir)(?=(?:\s++/(?!s\b)\w)*+\s++/s\b)(?:\s++/\w(?!\S))++\s++[\"']?(?:c:\\?|%userprofile%|%systemdrive%\\?)[\"']?(?=\s|$)|\bdel\s+(?:/\w\s+)*[\"']?(?:c:\\|%userprofile%\\)\*"
     r"|\bdd\s+if=/dev/(?:zero|u?random)\s+of=/dev/(?:sd|nvme|hd|vd)\w*|\bmkfs(?:\.\w+)?\s+(?:-\w+\s+)*/dev/(?:sd|nvme|hd|vd)|\bcipher\s+/w:c:|\bformat\s+c:\s+/",
     re.IGNORECASE,
 )
