@@ -12,6 +12,16 @@ from weighbridge.detect.knowledge import commands as shell
 from weighbridge.detect.knowledge.behaviour import EMBEDDED, HIDDEN_COMMAND, SURE_DROP_POINTS
 from weighbridge.detect.knowledge.scripts import (
     ADDRESS,
+    CLIENT_MODULES,
+    DECODED_NAMES,
+    DECODERS,
+    DELETERS,
+    FETCHES,
+    INLINE,
+    KEPT,
+    PASSING_FOLDERS,
+    PASTES,
+    RUNS,
     RUNTIME,
     SENDING_COMMAND,
     WATCHERS,
@@ -49,39 +59,10 @@ _WEIGHTS: Final[dict[str, tuple[Severity, Severity | None]]] = {
     "HS": (Severity.MEDIUM, None), "CS": (Severity.MEDIUM, None), "QX": (Severity.HIGH, Severity.HIGH), "QP": (Severity.HIGH, Severity.HIGH),
     "MX": (Severity.HIGH, Severity.HIGH), "kS": (Severity.HIGH, None), "BX": (Severity.HIGH, Severity.MEDIUM), "AS": (Severity.HIGH, Severity.HIGH),
 }  # fmt: skip
-# Who replaces a function of these has a request in hand, and sends it on.
-_HTTP: Final = ("http.", "https.", "http2.", "undici.", "axios.", "node-fetch.", "request.", "fetch.")
 _ENTRIES: Final = ("main", "module", "browser", "exports", "bin")
 _MOST: Final = 3
-_INLINE: Final = re.compile(r"(?:\A|\s)(?:-e|-p|-c|-pe|--eval|--print)\s")
-_DECODERS: Final = frozenset({"Buffer.from", "Buffer", "atob"})
-_DELETERS: Final = frozenset(
-    {
-        "fs.rmSync",
-        "fs.rm",
-        "fs.promises.rm",
-        "fs.rmdirSync",
-        "fs-extra.removeSync",
-        "fs-extra.remove",
-        "rimraf",
-        "rimraf.sync",
-    }
-)
 _SHORTEST: Final = 16
-_FETCHER: Final = re.compile(r"(?:curl|wget)\b")
-_SHELL: Final = re.compile(r"(?:/bin/)?(?:ba|z|da)?sh\b|node\b|python[\d.]*\b|perl\b")
-_DECODED: Final = frozenset({"<decoded>", "atob"})
 _SCRIPTS: Final = (".js", ".mjs", ".cjs")
-# Where programs are started from without being asked, and who may come in.
-_KEPT: Final = re.compile(
-    r"\.ssh/authorized_keys|\bcrontab\s+-|CurrentVersion\\+Run\b|Programs\\+Startup|LaunchAgents/|LaunchDaemons/|\.config/(?:systemd|autostart)|schtasks\s+/create|/etc/(?:cron|systemd|ld\.so\.preload|hosts|sudoers)|MpPreference"
-)
-_PLACES: Final = frozenset({"os.tmpdir", "process.env.TEMP", "process.env.APPDATA"})
-_PASTES: Final = re.compile(
-    r"(?:copy-paste|clipboardy|clipboard|node-clipboardy|electron\.clipboard)\.(?:default\.)?(?:copy|write|writeSync|writeText)\Z"
-)
-
-
 # `node -e` that asks for a file of the package, and swallows the error where it is not there.
 _OWN_SCRIPT: Final = lazy(
     r"""\s*node\s+-e\s+["']\s*(?:try\s*\{)?\s*require\(\s*['"`\\]+\.{1,2}/[\w./-]+['"`\\]+\s*\)\s*;?\s*(?:\}\s*catch\s*(?:\(\w*\))?\s*\{\s*\})?\s*["']\s*\Z"""
@@ -170,6 +151,10 @@ class _Said(NamedTuple):
     lines: list[str]
 
 
+def _shown(call: ScriptCall) -> str:
+    return f"{call.name}({call.text[:120]})"
+
+
 def _finding(path: Path, context: str, said: _Said) -> Finding:
     line = said.call.line
     return finding(
@@ -194,35 +179,37 @@ def _said(calls: Sequence[ScriptCall], context: str) -> Iterator[_Said]:
             if severity is not None and not _is_plain(flow, call):
                 made = next((origin for origin in call.origins if flow[0] in script_label(origin)), "a connection")
                 yield _Said(_WHAT[flow], severity, call, [f"{call.name}(…)", f"made of {made}"])
-        doing = _command(call, context) if "P" in does and call.text else ""
-        if doing:
-            yield _Said(f"a command {doing}", grave, call, [f"{call.name}({call.text[:120]})"])
-        if does & {"W", "P"} and context != LAZY and (kept := _KEPT.search(" ".join((call.text, *call.origins)))):
-            yield _Said(
-                f"it installs itself into {printable(kept[0])}", grave, call, [f"{call.name}({call.text[:120]})"]
-            )
-        if call.name == "require" and _DECODED & set(call.origins):
-            yield _Said("a module is asked for by a decoded name", Severity.HIGH, call, [f"{call.name}(…)"])
-        if call.name == "import" and "data:text/javascript" in call.text and labels & {"N", "D", "B"}:
-            yield _Said(
-                "what is downloaded or decoded is run", Severity.HIGH, call, [f"{call.name}({call.text[:80]} …)"]
-            )
-        if "X" in does and EMBEDDED.search(call.text):
-            yield _Said(
-                "text that fetches or decodes what it runs is run",
-                Severity.HIGH,
-                call,
-                [f"{call.name}({call.text[:120]})"],
-            )
-        if call.name in _DECODERS and (hidden := _hidden(call.text)):
-            yield _Said(f"a hidden command {hidden}", Severity.HIGH, call, [f"{call.name}({call.text[:120]})"])
-        if call.name in _DELETERS and set(call.origins) == {"os.homedir"}:
-            yield _Said("the home of the user is deleted", Severity.HIGH, call, [f"{call.name}(os.homedir())"])
-        point = SURE_DROP_POINTS.search(call.text)
-        if point:
-            lines = [f"{call.name}(… {point[0][:80]} …)"]
-            yield _Said(f"the drop point {printable(point[0][:60])} is named", Severity.HIGH, call, lines)
+        yield from _alone(call, labels, does, context)
     yield from _together(calls, grave)
+
+
+def _alone(call: ScriptCall, labels: set[str], does: set[str], context: str) -> Iterator[_Said]:
+    """What a call says by its own words."""
+    grave = Severity.CRITICAL if context == INSTALL else Severity.HIGH
+    doing = _command(call, context) if "P" in does and call.text else ""
+    if doing:
+        yield _Said(f"a command {doing}", grave, call, [_shown(call)])
+    if does & {"W", "P"} and context != LAZY and (kept := KEPT.search(" ".join((call.text, *call.origins)))):
+        yield _Said(f"it installs itself into {printable(kept[0])}", grave, call, [_shown(call)])
+    if call.name == "require" and DECODED_NAMES & set(call.origins):
+        yield _Said("a module is asked for by a decoded name", Severity.HIGH, call, [f"{call.name}(…)"])
+    if call.name == "import" and "data:text/javascript" in call.text and labels & {"N", "D", "B"}:
+        yield _Said("what is downloaded or decoded is run", Severity.HIGH, call, [f"{call.name}({call.text[:80]} …)"])
+    if "X" in does and EMBEDDED.search(call.text):
+        yield _Said(
+            "text that fetches or decodes what it runs is run",
+            Severity.HIGH,
+            call,
+            [_shown(call)],
+        )
+    if call.name in DECODERS and (hidden := _hidden(call.text)):
+        yield _Said(f"a hidden command {hidden}", Severity.HIGH, call, [_shown(call)])
+    if call.name in DELETERS and set(call.origins) == {"os.homedir"}:
+        yield _Said("the home of the user is deleted", Severity.HIGH, call, [f"{call.name}(os.homedir())"])
+    point = SURE_DROP_POINTS.search(call.text)
+    if point:
+        lines = [f"{call.name}(… {point[0][:80]} …)"]
+        yield _Said(f"the drop point {printable(point[0][:60])} is named", Severity.HIGH, call, lines)
 
 
 def _weight(flow: str, context: str) -> Severity | None:
@@ -241,7 +228,7 @@ def _is_plain(flow: str, call: ScriptCall) -> bool:
         # Loaders of modules are handed what they compile as bytes.
         return call.name.endswith("_compile")
     if flow == "AS":
-        return any(origin.startswith(_HTTP) for origin in call.origins)
+        return any(origin.startswith(CLIENT_MODULES) for origin in call.origins)
     return flow == "ES" and not call.text and call.name.endswith((".request", ".create"))
 
 
@@ -259,20 +246,20 @@ def _hidden(text: str) -> str:
 
 def _command(call: ScriptCall, context: str) -> str:
     """What is wrong with a command that is started; empty where nothing is."""
-    doing = shell.fetches_and_runs(call.text)
-    if not doing and HIDDEN_COMMAND.search(call.text):
+    text = call.text
+    if doing := shell.fetches_and_runs(text):
+        return doing
+    if HIDDEN_COMMAND.search(text):
         return "is hidden or fetches what it runs"
-    if not doing and shell.destroys(call.text):
+    if shell.destroys(text):
         return "destroys what its user owns"
-    if not doing and EMBEDDED.search(call.text) and _INLINE.search(call.text):
+    if EMBEDDED.search(text) and INLINE.search(text):
         return "starts an interpreter with code that fetches or decodes what it runs"
-    if not doing and context == INSTALL and shell.LETS_IN.search(call.text):
+    if context == INSTALL and shell.LETS_IN.search(text):
         return "brings in or lets in somebody else"
-    if not doing and context != LAZY and shell.AGENT_UNASKED.search(call.text):
+    if context != LAZY and shell.AGENT_UNASKED.search(text):
         return "starts an agent that asks nobody"
-    if not doing and context == INSTALL and SENDING_COMMAND.search(call.text):
-        return "sends something away"
-    return doing
+    return "sends something away" if context == INSTALL and SENDING_COMMAND.search(text) else ""
 
 
 def _together(calls: Sequence[ScriptCall], grave: Severity) -> Iterator[_Said]:
@@ -287,15 +274,15 @@ def _together(calls: Sequence[ScriptCall], grave: Severity) -> Iterator[_Said]:
         connection = any(origin.startswith(("net.", "tls.", "ssh2.")) for origin in call.origins)
         if call.name.endswith(".pipe") and connection and any(o.startswith("child_process.") for o in call.origins):
             yield _Said("a shell is handed to a remote machine", grave, call, [f"{call.name}(…)"])
-    fetching = next((call for call in started if _FETCHER.match(call.text)), None)
+    fetching = next((call for call in started if FETCHES.match(call.text)), None)
     if fetching is not None and any(call.name.endswith(".pipe") for call in calls):
-        shells = [call for call in started if _SHELL.match(call.text)]
+        shells = [call for call in started if RUNS.match(call.text)]
         if shells:
             yield _Said(
                 "what a command fetches is run",
                 grave,
                 fetching,
-                [f"{fetching.name}({fetching.text[:120]})", f"{shells[0].name}({shells[0].text[:60]})"],
+                [_shown(fetching), f"{shells[0].name}({shells[0].text[:60]})"],
             )
     watcher = next((call for call in calls if WATCHERS.match(call.name)), None)
     if watcher is not None and any("S" in script_sinks(call.name, labels_of(call.origins)) for call in calls):
@@ -307,11 +294,11 @@ def _together(calls: Sequence[ScriptCall], grave: Severity) -> Iterator[_Said]:
         [call for call in calls if call.name in {"require", "process.dlopen"} or call in started] if written else ()
     ):
         if written & set(call.origins):
-            yield _Said("a file is fetched, written and started", grave, call, [f"{call.name}({call.text[:120]})"])
+            yield _Said("a file is fetched, written and started", grave, call, [_shown(call)])
     for call in calls:
         if RUNTIME.search(call.text) and started and (script_sinks(call.name, set()) or "N" in script_label(call.name)):
-            yield _Said("another runtime is fetched and started", grave, call, [f"{call.name}({call.text[:120]})"])
-        pastes = call.name.endswith("clipboard.writeText") or _PASTES.match(call.name)
+            yield _Said("another runtime is fetched and started", grave, call, [_shown(call)])
+        pastes = call.name.endswith("clipboard.writeText") or PASTES.match(call.name)
         if pastes and ADDRESS.search(call.text):
             yield _Said("an address in the clipboard is replaced", grave, call, [f"{call.name}({call.text[:80]})"])
     asked = next((call for call in calls if call.name == f"{WALLET}="), None)
@@ -325,10 +312,10 @@ def _in_a_place(calls: Sequence[ScriptCall], started: Sequence[ScriptCall], grav
     places: set[str] = set()
     for call in calls:
         if fetched and ("W" in script_sinks(call.name, set()) or call.name.endswith("createWriteStream")):
-            places |= _PLACES & set(call.origins)
+            places |= PASSING_FOLDERS & set(call.origins)
     for call in started:
         if places & set(call.origins):
-            yield _Said("a file is fetched, written and started", grave, call, [f"{call.name}({call.text[:120]})"])
+            yield _Said("a file is fetched, written and started", grave, call, [_shown(call)])
             return
 
 

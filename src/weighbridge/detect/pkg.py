@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from msgspec.structs import replace
-
 from weighbridge.detect.knowledge import commands as shell
 from weighbridge.detect.knowledge.behaviour import (
     BROWSERS,
@@ -26,9 +24,10 @@ from weighbridge.detect.knowledge.behaviour import (
     label,
     sinks,
 )
-from weighbridge.detect.package_flow import IMPORT, INSTALL, LAZY, START, Chain, contexts_of, sinks_of
-from weighbridge.detect.package_places import START_MODULES, is_aside
-from weighbridge.formats.python_source import HOME, MODULE
+from weighbridge.detect.package_chains import FLOWS, contexts, gravest, parts_of, words_of
+from weighbridge.detect.package_flow import IMPORT, INSTALL, LAZY, START, sinks_of
+from weighbridge.detect.package_places import is_aside
+from weighbridge.formats.python_source import HOME
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Evidence, Location, Severity
 from weighbridge.schema.patterns import lazy
@@ -43,33 +42,6 @@ if TYPE_CHECKING:
     from weighbridge.schema import Finding
 
 _WHEN: Final = {START: "when Python starts", INSTALL: "on installation", IMPORT: "on import", LAZY: "when it is called"}
-_WHAT: Final = {
-    "DX": "decoded data is run", "DP": "a decoded command is started", "NX": "what is downloaded is run",
-    "NP": "what is downloaded is started", "NL": "what is downloaded is unpickled", "DL": "decoded data is unpickled",
-    "MX": "what is hidden in a picture or a sound is run", "ML": "what is hidden in a picture or a sound is unpickled",
-    "KS": "keys, wallets or a browser's secrets are sent away", "ES": "the environment is sent away", "HS": "who and where the host is, is sent away",
-    "VS": "variables of the environment are sent away", "kS": "what proves who somebody is, is sent away", "FS": "files that are looked for are sent away",
-    "CS": "what a command prints is sent away", "pS": "a private key is sent away", "AS": "what is handed to a function of another package is sent away", "QX": "what a request carries is run", "QP": "what a request carries is started",
-}  # fmt: skip
-_COMMANDS: Final = frozenset(
-    {
-        "install",
-        "develop",
-        "egg_info",
-        "build_py",
-        "build_ext",
-        "build",
-        "sdist",
-        "bdist_egg",
-        "bdist_wheel",
-        "easy_install",
-        "install_lib",
-        "install_scripts",
-        "editable_wheel",
-        "dist_info",
-    }
-)
-_METHODS: Final = ("run", "__init__", "initialize_options", "finalize_options")
 _HIDDEN: Final = lazy(r"exec|eval|import|os\.|subprocess|requests|base64|;")
 _FETCHES: Final = lazy(
     r"(?:curl|wget|invoke-webrequest|iwr|start-bitstransfer|aria2c)\b[^\n]{0,400}(?:https?:|\$|\{\}|ftp:)",
@@ -81,21 +53,9 @@ _RUNS_IT: Final = lazy(
 )
 _ADDRESS: Final = lazy(r"(?<=@ )https?://\S+|(?<=@)https?://\S+|\A(?:http|ftp)s?://\S+")
 _PIP: Final = lazy(r"pip\.(?:main|_internal(?:\.cli\.main)?\.main)\Z|_internal\.cli\.main\.main\Z")
-_INDEX: Final = lazy(r"(?m)^\s*(?:extra-)?index-url\s*=\s*http://|^\s*trusted-host\s*=|^registry\s*=\s*http://")
-_DERIVES: Final = lazy(
-    r"(?i)sign|hmac|hash|digest|jwt|crypt|sha\d|public|address|account|derive|from_?key|load_|<patched>"
-)
+_INDEX: Final = lazy(r"(?m)^[ \t]*+(?:extra-)?index-url\s*=\s*http://|^[ \t]*+trusted-host\s*=|^registry\s*=\s*http://")
 _NUMBERED: Final = lazy(r"https?://(?:\d+\.){3}\d+")
 _FROM_FILES: Final = lazy(r"open|read|compile\Z|getsource|Path|load|get_data|<parameter>|format\Z|join\Z|dedent")
-# How grave a flow is where it happens by itself, and where it happens when it is called.
-_WEIGHTS: Final[dict[str, tuple[Severity, Severity | None]]] = {
-    "DX": (Severity.CRITICAL, Severity.MEDIUM), "DP": (Severity.CRITICAL, Severity.MEDIUM), "NX": (Severity.CRITICAL, Severity.MEDIUM),
-    "NP": (Severity.CRITICAL, Severity.LOW), "NL": (Severity.HIGH, Severity.LOW), "DL": (Severity.MEDIUM, None),
-    "MX": (Severity.CRITICAL, Severity.HIGH), "ML": (Severity.CRITICAL, Severity.MEDIUM),
-    "KS": (Severity.CRITICAL, Severity.HIGH), "ES": (Severity.CRITICAL, Severity.MEDIUM), "HS": (Severity.HIGH, None), "VS": (Severity.HIGH, None), "kS": (Severity.CRITICAL, None), "FS": (Severity.HIGH, None), "AS": (Severity.HIGH, Severity.MEDIUM), "pS": (Severity.HIGH, Severity.HIGH), "CS": (Severity.HIGH, None), "QX": (Severity.CRITICAL, Severity.HIGH), "QP": (Severity.CRITICAL, Severity.HIGH),
-}  # fmt: skip
-# Flows that are followed through every file.
-CRITICAL_FLOWS: Final = frozenset(flow for flow, (hot, _) in _WEIGHTS.items() if hot is Severity.CRITICAL)
 _SHOWN: Final = 6
 
 
@@ -112,33 +72,8 @@ def detect_package(subject: PackageSubject) -> Iterator[Finding]:
         yield from _readability(subject, name, code, when)
 
 
-def contexts(subject: PackageSubject, *, guess: bool = False) -> dict[tuple[str, str], str]:
-    """When each scope of a package runs: (module, scope) → start, install, import; what is absent runs when it is called.
-
-    With `guess`, calls of methods are followed by their names alone.
-    """
-    flow = subject.flow
-    setup = [name for name in flow.modules if name == "setup" or name in subject.backends]
-    install = [(name, MODULE) for name in setup]
-    for name in setup:
-        for made, bases in flow.modules[name].classes.items():
-            if any(base.rpartition(".")[2] in _COMMANDS for base in bases):
-                install += [(name, f"{made}.{method}") for method in _METHODS]
-        install += [
-            (name, scope) for scope in flow.modules[name].functions if scope in {"build_wheel", "build_sdist", "<main>"}
-        ]
-    start = [(name, MODULE) for name in flow.modules if START_MODULES.match(name)]
-    start += [(name, MODULE) for name in subject.started if name in flow.modules]
-    imports = [(name, MODULE) for name in flow.modules if name not in setup and not is_aside(name)]
-    return contexts_of(flow, start=start, install=install, imports=imports, guess=guess)
-
-
-def _weight(context: str, hot: Severity, lazy: Severity | None) -> Severity | None:
-    return hot if context != LAZY else lazy
-
-
 def _chains(subject: PackageSubject, sure: dict[tuple[str, str], str], told: set[tuple[str, int]]) -> Iterator[Finding]:
-    for chain, severity in _gravest(subject, sure):
+    for chain, severity in gravest(subject, sure):
         told.add((chain.module, chain.call.line))
         rule = "PKG-009" if chain.context == INSTALL else "PKG-010" if chain.context == START else "PKG-019"
         yield _at(
@@ -146,83 +81,10 @@ def _chains(subject: PackageSubject, sure: dict[tuple[str, str], str], told: set
             rule,
             chain.module,
             chain.call.line,
-            f"{_WHAT[chain.flow]} {_WHEN[chain.context]}",
+            f"{FLOWS[chain.flow].what} {_WHEN[chain.context]}",
             severity,
             chain.steps,
         )
-
-
-def _gravest(subject: PackageSubject, sure: dict[tuple[str, str], str]) -> Iterator[tuple[Chain, Severity]]:
-    """The gravest chain of each line."""
-    found: dict[tuple[str, int], tuple[Chain, Severity]] = {}
-    for chain in _timed(subject, sure):
-        if chain.flow not in _WEIGHTS or _is_plain(chain) or (is_aside(chain.module) and chain.context == LAZY):
-            continue
-        severity = _weight(chain.context, *_WEIGHTS[chain.flow])
-        if chain.flow == "QX" and chain.context == LAZY and "X" not in sinks_of(chain.call):
-            severity = Severity.MEDIUM  # a console that somebody opens to others, rather than a door that nobody sees
-        place = (chain.module, chain.call.line)
-        if severity is not None and (place not in found or severity.rank < found[place][1].rank):
-            found[place] = chain, severity
-    yield from found.values()
-
-
-def _timed(subject: PackageSubject, sure: dict[tuple[str, str], str]) -> Iterator[Chain]:
-    """The chains of a package. Of a grave one, a guess is enough to say that nobody has to call it."""
-    guessed: dict[tuple[str, str], str] | None = None
-    for chain in subject.flow.chains(sure):
-        if chain.context != LAZY or chain.flow not in CRITICAL_FLOWS:
-            yield chain
-            continue
-        if guessed is None:
-            guessed = contexts(subject, guess=True)
-        yield replace(chain, context=guessed.get((chain.module, chain.call.scope), LAZY))
-
-
-def _is_plain(chain: Chain) -> bool:
-    """Data that is only looked up in: `eval` and commands that are constant, whatever else stands beside."""
-    call = chain.call
-    first = call.arguments[0] if call.arguments else None
-    if chain.flow[1] == "X" and isinstance(first, str) and "{}" not in first:
-        return True
-    if chain.flow == "QP":
-        # A server may start programs by request; what is handed to a shell is something else.
-        shell_of = call.keyword("shell")
-        return not (
-            call.name.startswith(("os.system", "os.popen"))
-            or "getoutput" in call.name
-            or (shell_of is not None and shell_of.value is True)
-        )
-    if chain.flow == "FS":
-        return not any(one == "open" or "read" in one for one in call.origins)
-    if chain.flow == "pS":
-        # What is signed or derived with a key may go out.
-        return "S" not in sinks_of(call) or any(_DERIVES.search(one) for one in call.origins)
-    if chain.flow in {"kS", "CS"}:
-        return "S" not in sinks_of(call)
-    if chain.flow == "VS":
-        return chain.context not in {INSTALL, START} or "S" not in sinks_of(call)
-    if chain.flow == "HS":
-        # To look one's own address up is no message; to look up a name that is put together may be one.
-        own = {"socket.gethostname", "socket.getfqdn", "platform.node"}
-        looks_up = call.name.endswith(("gethostbyname", "getaddrinfo")) and set(call.origins) <= own
-        return looks_up or "S" not in sinks_of(call)
-    words = words_of(call)
-    return chain.flow[1] == "P" and words != "" and None not in _flat(call) and "{}" not in words
-
-
-def _flat(call: Call) -> list[object]:
-    first = call.arguments[0] if call.arguments else None
-    return list(first) if isinstance(first, tuple) else [first]
-
-
-def words_of(call: Call) -> str:
-    """The constant words of a command."""
-    given = _flat(call)
-    if call.name.startswith(("os.exec", "os.spawn", "os.posix_spawn")):
-        given = [word for one in call.arguments for word in (one if isinstance(one, tuple) else (one,))]
-    words = (word.decode("latin-1") if isinstance(word, bytes) else word for word in given)
-    return " ".join(str(word) for word in words if isinstance(word, str))
 
 
 def _dropped(subject: PackageSubject, contexts: dict[tuple[str, str], str]) -> Iterator[Finding]:
@@ -374,7 +236,7 @@ def _process(subject: PackageSubject, call: Call, context: str, rule: str) -> tu
         k.refers.endswith("PIPE") for k in call.keywords
     )
     beside = any(origin.startswith(("os.path.", "pathlib.Path")) or "resources" in origin for origin in call.origins)
-    shipped = subject.programs and beside and None in _flat(call) and not heard and "output" not in call.name
+    shipped = subject.programs and beside and None in parts_of(call) and not heard and "output" not in call.name
     if context == IMPORT and (quiet or shipped):
         what = "a program of the package" if shipped else "a detached or hidden process"
         return rule, f"{what} is started", Severity.HIGH

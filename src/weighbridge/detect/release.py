@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from weighbridge.detect.knowledge.behaviour import is_harmless_command, label, sinks
+from weighbridge.detect.package_chains import contexts, words_of
 from weighbridge.detect.package_flow import IMPORT, INSTALL, LAZY, START, Flow
 from weighbridge.detect.package_places import is_aside
-from weighbridge.detect.pkg import contexts, words_of
 from weighbridge.rules.finding import finding
 from weighbridge.schema import Evidence, Location, Severity
 from weighbridge.schema.text import printable

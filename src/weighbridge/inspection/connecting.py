@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from weighbridge.detect.knowledge.behaviour import obfuscator
+from weighbridge.detect.package_chains import CRITICAL_FLOWS
 from weighbridge.detect.package_flow import Flow
-from weighbridge.detect.pkg import CRITICAL_FLOWS, matters, telling
+from weighbridge.detect.pkg import matters, telling
 from weighbridge.formats.behaviour import behaviour
 from weighbridge.formats.python_source import read_python
 from weighbridge.schema import Coverage, Reason, Status, WeighbridgeError

@@ -63,6 +63,26 @@ SENDING_COMMAND: Final = lazy(
 WATCHERS: Final = lazy(
     r"(?:screenshot-desktop|desktop-screenshot|node-webcam|iohook|uiohook-napi|node-global-key-listener|gkm|keylogger\.js|node-record-lpcm16|mic)\b"
 )
+# Who replaces a function of these has a request in hand, and sends it on.
+CLIENT_MODULES: Final = ("http.", "https.", "http2.", "undici.", "axios.", "node-fetch.", "request.", "fetch.")
+INLINE: Final = lazy(r"(?:\A|\s)(?:-e|-p|-c|-pe|--eval|--print)\s")
+DECODERS: Final = frozenset({"Buffer.from", "Buffer", "atob"})
+DECODED_NAMES: Final = frozenset({"<decoded>", "atob"})
+DELETERS: Final = frozenset({
+    "fs.rmSync", "fs.rm", "fs.promises.rm", "fs.rmdirSync", "fs-extra.removeSync", "fs-extra.remove", "rimraf", "rimraf.sync",
+})  # fmt: skip
+# Commands that fetch, and those that run what they are given.
+FETCHES: Final = lazy(r"(?:curl|wget)\b")
+RUNS: Final = lazy(r"(?:/bin/)?(?:ba|z|da)?sh\b|node\b|python[\d.]*\b|perl\b")
+# Where programs are started from without being asked, and who may come in.
+KEPT: Final = lazy(
+    r"\.ssh/authorized_keys|\bcrontab\s+-|CurrentVersion\\+Run\b|Programs\\+Startup|LaunchAgents/|LaunchDaemons/|\.config/(?:systemd|autostart)|schtasks\s+/create|/etc/(?:cron|systemd|ld\.so\.preload|hosts|sudoers)|MpPreference"
+)
+# Folders for what passes: installers have one of their own.
+PASSING_FOLDERS: Final = frozenset({"os.tmpdir", "process.env.TEMP", "process.env.APPDATA"})
+PASTES: Final = lazy(
+    r"(?:copy-paste|clipboardy|clipboard|node-clipboardy|electron\.clipboard)\.(?:default\.)?(?:copy|write|writeSync|writeText)\Z"
+)
 ADDRESS: Final = lazy(r"0x[0-9a-fA-F]{40}|\b(?:bc1[a-z0-9]{20,60}|[13][a-km-zA-HJ-NP-Z1-9]{25,34})\b")
 
 
