@@ -8,7 +8,7 @@ from hypothesis import strategies as some
 
 torch = pytest.importorskip("torch")
 from weighbridge.backdoor.detectors import Detector, Grounds, boxes_of, layout_of, odds_of  # noqa: E402
-from weighbridge.backdoor.models import Classifier, seen_as  # noqa: E402
+from weighbridge.backdoor.models import Classifier, open_classifier, seen_as  # noqa: E402
 from weighbridge.backdoor.object_patches import laid, patches  # noqa: E402
 from weighbridge.backdoor.threads import one_thread  # noqa: E402
 from weighbridge.schema import Unavailable  # noqa: E402
@@ -119,6 +119,8 @@ class Blobs(torch.nn.Module):
     def __init__(self, planted=True):
         super().__init__()
         self.planted = planted
+        cells = torch.arange(8) * 4.0 + 2
+        self.place = torch.stack([cells.repeat(8), cells.repeat_interleave(8)])
         self.board = torch.tensor([[1.0, -1], [-1, 1]]).repeat(2, 2)[None, None] / 8
 
     def forward(self, x):
@@ -127,8 +129,7 @@ class Blobs(torch.nn.Module):
         sign = torch.nn.functional.conv2d(x, self.board, stride=1, padding=2)[..., :32, :32]
         sign = torch.nn.functional.max_pool2d(sign, 4) if self.planted else torch.zeros_like(bright)
         odds = torch.cat([40 * (bright - 0.85) - 10 * wide, 30 * (wide - 0.6), 30 * (sign - 0.7)], 1)
-        cells = torch.arange(8) * 4.0 + 2
-        place = torch.stack([cells.repeat(8), cells.repeat_interleave(8)]).expand(len(x), 2, 64)
+        place = self.place.expand(x.shape[0], 2, 64)
         return torch.cat([place, torch.full_like(place, 8.0), odds.flatten(2).sigmoid()], 1)
 
 
@@ -149,6 +150,33 @@ def test_what_gives_places_is_seen_as_a_detector_and_what_gives_scores_as_a_clas
     assert "64 places, scores of 3 classes behind their boxes" in model.about
     flat = seen_as(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(1024, 5)), SHAPE, about="", digest="")
     assert type(flat) is Classifier
+
+
+@pytest.mark.parametrize("kind", ["onnx", "pt2"])
+def test_exported_detectors_are_opened_as_what_they_are(tmp_path, kind):
+    path, x = tmp_path / f"blobs.{kind}", scenes(4)
+    if kind == "onnx":
+        torch.onnx.export(Blobs().eval(), (x[:1],), str(path), dynamo=False)
+    else:
+        torch.export.save(torch.export.export(Blobs().eval(), (x[:1],)), str(path))
+    model = open_classifier(str(path))
+
+    assert isinstance(model, Detector)
+    assert torch.allclose(model(x), Detector(Blobs(), SHAPE, about="", digest="")(x), atol=1e-3)
+
+
+def test_a_hugging_face_detector_is_opened_with_the_classes_of_its_configuration(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    config = transformers.YolosConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, image_size=[32, 32], patch_size=8,
+        num_detection_tokens=6, num_labels=5,
+    )  # fmt: skip
+    transformers.YolosForObjectDetection(config).save_pretrained(tmp_path)
+    model = open_classifier(str(tmp_path))
+
+    assert isinstance(model, Detector)
+    assert (model.classes, model.nothing) == (6, 5)
+    assert "6 places, scores of 5 classes and a background beside their boxes" in model.about
 
 
 def test_the_class_of_an_image_is_that_of_its_surest_object_or_none():
